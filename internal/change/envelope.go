@@ -1,0 +1,153 @@
+package change
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// A record's value is Debezium's envelope in JSON without inline schema, its members always
+// in this order and without white space between them:
+//
+//	{"before":R,"after":R,"source":{…},"op":"c","ts_ms":N,"ts_us":N,
+//	 "transaction":{"id":"…","total_order":N,"data_collection_order":N}}
+//
+// R is null or a flat object of the captured columns. Spola's own records have null rows, op
+// "m", and a last member "message" with their payload. The last row of a transaction has
+// "anchor" in its transaction block: the checksum by which the transaction is known again.
+// A row too big for the log carries only its key columns in R and a last member "stub".
+
+// RowKey writes a row's key: the table and its primary key. columns are the key's members
+// already in JSON, such as `"order_id":42`.
+func RowKey(dst []byte, table string, columns []byte) []byte {
+	dst = append(dst, `{"table":`...)
+	dst = strconv.AppendQuote(dst, table)
+	dst = append(dst, `,"key":{`...)
+	dst = append(dst, columns...)
+	return append(dst, "}}"...)
+}
+
+// OwnKey writes the key of one of Spola's own records.
+func OwnKey(kind Op) []byte { return []byte(`{"spola":"` + string(kind) + `"}`) }
+
+// Rows returns the row objects before and after of an envelope; nil stands for null.
+func Rows(value []byte) (before, after []byte, err error) {
+	rest, ok := bytes.CutPrefix(value, []byte(`{"before":`))
+	if !ok {
+		return nil, nil, fmt.Errorf("envelope does not begin with before")
+	}
+	if before, rest, err = rowObject(rest); err != nil {
+		return nil, nil, fmt.Errorf("envelope: before: %w", err)
+	}
+	if rest, ok = bytes.CutPrefix(rest, []byte(`,"after":`)); !ok {
+		return nil, nil, fmt.Errorf("envelope: no after behind before")
+	}
+	if after, _, err = rowObject(rest); err != nil {
+		return nil, nil, fmt.Errorf("envelope: after: %w", err)
+	}
+	return before, after, nil
+}
+
+func rowObject(text []byte) (object, rest []byte, err error) {
+	if rest, ok := bytes.CutPrefix(text, []byte("null")); ok {
+		return nil, rest, nil
+	}
+	end := 0
+	err = scanObject(text, func(_, _ []byte) error { return nil }, &end)
+	if err != nil {
+		return nil, nil, err
+	}
+	return text[:end], text[end:], nil
+}
+
+// Fields calls each with every member of a flat row object, in order. name is without its
+// quotes, value is raw JSON: a quoted string, a number, true, false or null.
+func Fields(object []byte, each func(name, value []byte) error) error {
+	end := 0
+	if err := scanObject(object, each, &end); err != nil {
+		return err
+	}
+	if end != len(object) {
+		return fmt.Errorf("%d bytes behind the row object", len(object)-end)
+	}
+	return nil
+}
+
+func scanObject(text []byte, each func(name, value []byte) error, end *int) error {
+	if len(text) < 2 || text[0] != '{' {
+		return fmt.Errorf("row object does not begin with {")
+	}
+	i := 1
+	if text[i] == '}' {
+		*end = 2
+		return nil
+	}
+	for {
+		nameEnd, err := stringEnd(text, i)
+		if err != nil {
+			return err
+		}
+		name := text[i+1 : nameEnd-1]
+		i = nameEnd
+		if i >= len(text) || text[i] != ':' {
+			return fmt.Errorf("member %q has no value", name)
+		}
+		valueEnd, err := scalarEnd(text, i+1)
+		if err != nil {
+			return fmt.Errorf("member %q: %w", name, err)
+		}
+		if err := each(name, text[i+1:valueEnd]); err != nil {
+			return err
+		}
+		i = valueEnd
+		if i >= len(text) {
+			return fmt.Errorf("row object has no end")
+		}
+		switch text[i] {
+		case ',':
+			i++
+		case '}':
+			*end = i + 1
+			return nil
+		default:
+			return fmt.Errorf("byte %q behind member %q", text[i], name)
+		}
+	}
+}
+
+// scalarEnd returns the index behind the JSON scalar that begins at i.
+func scalarEnd(text []byte, i int) (int, error) {
+	if i < len(text) && text[i] == '"' {
+		return stringEnd(text, i)
+	}
+	start := i
+	for i < len(text) && text[i] != ',' && text[i] != '}' {
+		i++
+	}
+	if i == start {
+		return 0, fmt.Errorf("no value")
+	}
+	return i, nil
+}
+
+// stringEnd returns the index behind the JSON string that begins at i.
+func stringEnd(text []byte, i int) (int, error) {
+	if i >= len(text) || text[i] != '"' {
+		return 0, fmt.Errorf("no string at byte %d of the row object", i)
+	}
+	for i++; i < len(text); i++ {
+		next := bytes.IndexByte(text[i:], '"')
+		if next < 0 {
+			break
+		}
+		i += next
+		slashes := 0
+		for text[i-1-slashes] == '\\' {
+			slashes++
+		}
+		if slashes%2 == 0 {
+			return i + 1, nil
+		}
+	}
+	return 0, fmt.Errorf("string without end in the row object")
+}

@@ -1,0 +1,40 @@
+package schemas
+
+// Profile says what a shop platform's tables mean to the reader and the mirror: which tables
+// and columns leave the shop, in which order they are read by a snapshot, and to which order
+// a row belongs. What they mean to the ERP is SQL, in the same directory.
+type Profile struct {
+	Platform string  `yaml:"platform"`
+	Versions string  `yaml:"versions"` // of the platform, for people
+	Tables   []Table `yaml:"tables"`   // in snapshot order: look-ups first, the completeness table last
+
+	// State is the column that holds an order's state; Complete is the table whose row ends the
+	// writing of an order or of a change of its state.
+	State    Column `yaml:"state"`
+	Complete string `yaml:"complete"`
+}
+
+// Column names a column of a table, both without prefix.
+type Column struct {
+	Table string `yaml:"table"`
+	Name  string `yaml:"column"`
+}
+
+// Table is one captured table. Names are without the shop's prefix.
+type Table struct {
+	Name    string   `yaml:"name"`
+	Kind    Kind     `yaml:"kind"`
+	Key     []string `yaml:"key"`     // the primary key's columns
+	Order   string   `yaml:"order"`   // the column that names the order a row belongs to; kind order only
+	Columns []string `yaml:"columns"` // what may leave the shop, the key included; nothing else does
+}
+
+// Kind says how a table's rows are used.
+type Kind string
+
+const (
+	KindLookup    Kind = "lookup"    // settings, tax rates, countries: used from a versioned copy
+	KindCatalogue Kind = "catalogue" // products, options, stock
+	KindCustomer  Kind = "customer"
+	KindOrder     Kind = "order" // an order's own rows
+)

@@ -2,6 +2,7 @@ package change
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 )
@@ -150,4 +151,21 @@ func stringEnd(text []byte, i int) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("string without end in the row object")
+}
+
+// Message reads the payload of one of Spola's own records, such as a ClaimMessage, into into.
+func Message(value []byte, into any) error {
+	var envelope struct {
+		Message json.RawMessage `json:"message"`
+	}
+	if err := json.Unmarshal(value, &envelope); err != nil {
+		return fmt.Errorf("envelope: %w", err)
+	}
+	if len(envelope.Message) == 0 {
+		return fmt.Errorf("envelope has no message")
+	}
+	if err := json.Unmarshal(envelope.Message, into); err != nil {
+		return fmt.Errorf("envelope: message: %w", err)
+	}
+	return nil
 }

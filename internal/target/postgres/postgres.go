@@ -1,0 +1,86 @@
+// Package postgres is the ERP's side of an applier: a connection, and a transaction that
+// carries the applier's place in the log together with the effect.
+//
+// The place stands in table spola.place, one row for each applier and source. A starting
+// applier raises the row's owner epoch; every transaction changes the row first, compare-and-set
+// on place and epoch. So an applier that was overtaken changes nothing, however late it wakes,
+// and an unknown COMMIT is decided by reading the row again.
+//
+// target/mysql has the same verbs and file names for the shop's side.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Connect opens one connection, with the session settings that an applier counts on. name is
+// what pg_stat_activity shows.
+func Connect(ctx context.Context, url, name string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		// The library's message may quote the URL, with its password.
+		return nil, &StopError{What: "the URL of the ERP's database can't be read", Mend: "write postgres://user:password@host:5432/database"}
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	config.DialFunc = dialer().DialContext
+	for setting, value := range session(name) {
+		config.RuntimeParams[setting] = value
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, explain("connect to the ERP's database", err)
+	}
+	return conn, nil
+}
+
+// session lists the settings of an applier's session, so that a server's defaults don't decide
+// how texts and times are read, nor how long a dead applier may hold the place row.
+func session(name string) map[string]string {
+	return map[string]string{
+		"application_name":                    name,
+		"client_encoding":                     "UTF8",
+		"timezone":                            "UTC",
+		"datestyle":                           "ISO",
+		"intervalstyle":                       "postgres",
+		"standard_conforming_strings":         "on",
+		"synchronous_commit":                  "on",
+		"default_transaction_isolation":       "read committed",
+		"idle_in_transaction_session_timeout": "60s",
+		"jit":                                 "off", // compiling costs more than any of our statements
+	}
+}
+
+// dialer notices a peer that is gone within some ten seconds, where the system's default would
+// let an applier wait for a quarter of an hour.
+func dialer() *net.Dialer {
+	return &net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 4 * time.Second, Interval: 2 * time.Second, Count: 3},
+		Control:         setUserTimeout,
+	}
+}
+
+// InTransaction runs do in a transaction on conn and commits it. It may not be run again by
+// itself: the caller knows what an unknown COMMIT means to him.
+func InTransaction(ctx context.Context, conn *pgx.Conn, do func(pgx.Tx) error) error {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return explain("begin", err)
+	}
+	if err := do(tx); err != nil {
+		if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && !conn.IsClosed() {
+			return fmt.Errorf("%w (rollback: %v)", err, rollback)
+		}
+		return err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return explain("commit", err)
+	}
+	return nil
+}

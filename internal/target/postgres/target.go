@@ -1,0 +1,106 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// Target is the ERP's database as one applier uses it: one connection, one place row, one
+// transaction at a time. It is used by one goroutine.
+type Target struct {
+	url   string
+	place place
+	conn  *pgx.Conn
+}
+
+// NewTarget names the place row: applier and source. owner (host and process) is for people.
+func NewTarget(url, applier, source, owner string) *Target {
+	return &Target{url: url, place: place{applier: applier, source: source, owner: owner}}
+}
+
+// Open connects, anew if there was a connection, and returns the place that holds in the
+// database. The first time it takes the place over from any other applier; later it returns
+// ErrFenced if another has taken it since: fencing back would let the two take turns for ever.
+func (t *Target) Open(ctx context.Context, start func(pgx.Tx) error) (change.Stand, error) {
+	t.Close()
+	conn, err := Connect(ctx, t.url, "spola "+t.place.applier+" "+t.place.source)
+	if err != nil {
+		return change.Stand{}, err
+	}
+	t.conn = conn
+	var stand change.Stand
+	claim := t.place
+	err = InTransaction(ctx, conn, func(tx pgx.Tx) (err error) {
+		if claim.epoch == 0 {
+			stand, err = claim.take(ctx, tx)
+		} else {
+			stand, err = claim.read(ctx, tx)
+		}
+		if err != nil {
+			return err
+		}
+		return start(tx)
+	})
+	if err != nil {
+		return change.Stand{}, err
+	}
+	// Only now: after an unknown COMMIT of the first take it is taken again.
+	t.place = claim
+	return stand, nil
+}
+
+// Begin begins the transaction of a batch.
+func (t *Target) Begin(ctx context.Context) (pgx.Tx, error) {
+	tx, err := t.conn.Begin(ctx)
+	if err != nil {
+		return nil, explain("begin", err)
+	}
+	return tx, nil
+}
+
+// Move sets the place inside tx. It returns ErrFenced or ErrMoved if the place is not the one
+// this applier left; tx is then to be rolled back.
+func (t *Target) Move(ctx context.Context, tx pgx.Tx, from, to change.Stand) error {
+	return t.place.move(ctx, tx, from, to)
+}
+
+// Commit commits. After an error it is unknown whether it was: Open tells.
+func (t *Target) Commit(ctx context.Context, tx pgx.Tx) error {
+	if err := tx.Commit(ctx); err != nil {
+		return explain("commit", err)
+	}
+	return nil
+}
+
+// Retryable tells whether the error clears without a person. An error on a connection that is
+// lost by now is the loss's, whatever it says.
+func (t *Target) Retryable(err error) bool {
+	return Retryable(err) ||
+		t.conn != nil && t.conn.IsClosed() && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrFenced)
+}
+
+// Fenced tells whether another applier has taken over.
+func (t *Target) Fenced(err error) bool { return errors.Is(err, ErrFenced) }
+
+// Close ends the connection, and with it a transaction that was not committed.
+func (t *Target) Close() {
+	if t.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	// Nothing depends on how it ends: what was not committed is rolled back either way.
+	_ = t.conn.Close(ctx)
+	t.conn = nil
+}
+
+// String names the target for people.
+func (t *Target) String() string {
+	return fmt.Sprintf("applier %s of log %s", t.place.applier, t.place.source)
+}

@@ -1,0 +1,202 @@
+-- The tables of the reference ERP. Functions write them (00003 and on), people may read them.
+--
+-- Money is bigint cents, VAT included unless the name says net. The rows of an order carry no foreign
+-- keys: the functions check every reference for a whole call at once and name the order that is wrong,
+-- where a key would fail everybody's COMMIT (and cost a trigger a row).
+
+-- +goose Up
+create table erp.warehouse (
+    id       smallint primary key,
+    code     text not null unique,
+    name     text not null,
+    web_rank smallint unique check (web_rank > 0)  -- 1, 2 …: order of allocation for web shops; null: traditional trade only
+);
+
+create table erp.product (
+    id   bigint generated always as identity primary key,
+    code text not null unique,
+    name text not null
+);
+
+-- What is sold and stocked: a product without variants has one article, else one a variant.
+create table erp.article (
+    id         bigint generated always as identity primary key,
+    product_id bigint not null references erp.product,
+    sku        text not null unique,
+    ean        text not null default '',
+    name       text not null,
+    vat_rate   numeric(6,3) not null check (vat_rate >= 0 and vat_rate <= 100),
+    gross      bigint not null default 0 check (gross >= 0),
+    special    bigint check (special >= 0),
+    weight_kg  numeric(12,3) not null default 0 check (weight_kg >= 0),
+    width_cm   numeric(12,2) not null default 0 check (width_cm >= 0),
+    height_cm  numeric(12,2) not null default 0 check (height_cm >= 0),
+    depth_cm   numeric(12,2) not null default 0 check (depth_cm >= 0),
+    stocked    boolean not null default true  -- false: a service or a download, never committed
+);
+create index on erp.article (product_id);
+
+create table erp.article_option (
+    article_id bigint not null references erp.article on delete cascade,
+    name       text not null,
+    value      text not null,
+    primary key (article_id, name)
+);
+
+-- On hand and committed of an article in a warehouse, kept in the same transaction as their cause.
+-- Free for new orders is on_hand - committed; below zero it is backorder, at the first-ranked only.
+create table erp.stock (
+    article_id   bigint not null references erp.article,
+    warehouse_id smallint not null references erp.warehouse,
+    on_hand      bigint not null default 0 check (on_hand >= 0),
+    committed    bigint not null default 0 check (committed >= 0),
+    primary key (article_id, warehouse_id)
+) with (fillfactor = 70);
+
+-- The journal: on hand is the sum of its quantities.
+create table erp.stock_movement (
+    id           bigint generated always as identity primary key,
+    at           timestamptz not null default now(),
+    article_id   bigint not null,
+    warehouse_id smallint not null,
+    quantity     bigint not null check (quantity <> 0),
+    cause        text not null check (cause in ('receipt', 'sale', 'shipment', 'return', 'count')),
+    order_id     bigint,
+    note         text not null default ''
+);
+create index on erp.stock_movement (article_id, id);
+
+create table erp.customer (
+    id         bigint generated always as identity primary key,
+    reference  text unique,              -- the bridge's; null for customers entered by hand
+    kind       text not null check (kind in ('private', 'company', 'public')),
+    first_name text not null default '',
+    last_name  text not null default '',
+    company    text not null default '',
+    email      text not null default '',
+    phone      text not null default '',
+    language   text not null default '',
+    tax_code   text not null default '',
+    vat_number text not null default '',
+    pec        text not null default '',
+    sdi        text not null default '',
+    address    erp.address,
+    imported   erp.customer_in           -- as last imported: a field that still equals it was not edited here
+);
+
+-- The last number given out in a series and year. The row is locked until commit, so there are no holes.
+create table erp.counter (
+    series text not null,
+    year   smallint not null,
+    last   bigint not null,
+    primary key (series, year)
+);
+
+create table erp.sales_order (
+    id                bigint generated always as identity primary key,
+    reference         text unique,       -- the bridge's; null for orders of the traditional trade
+    series            text not null,     -- W: web, T: traditional
+    year              smallint not null,
+    number            bigint not null,
+    channel           text not null check (channel in ('web', 'traditional')),
+    state             text not null default 'open' check (state in ('open', 'part_shipped', 'shipped', 'cancelled')),
+    cancelled_by      text check (cancelled_by in ('shop', 'clerk')),
+    cancel_reason     text not null default '',
+    backorder         boolean not null default false,  -- committed beyond what is on hand
+    shop              text not null default '',
+    shop_number       text not null default '',
+    placed_at         timestamptz not null,
+    taken_at          timestamptz not null default now(),
+    customer_id       bigint not null,
+    kind              text not null check (kind in ('private', 'company', 'public')),
+    email             text not null default '',
+    phone             text not null default '',
+    language          text not null default '',
+    note              text not null default '',
+    tax_code          text not null default '',
+    vat_number        text not null default '',
+    pec               text not null default '',
+    sdi               text not null default '',
+    invoice_wanted    boolean not null default false,
+    billing           erp.address not null,
+    shipping          erp.address not null,
+    shipping_code     text not null default '',
+    shipping_method   text not null default '',
+    currency          text not null,
+    total             bigint not null check (total >= 0),
+    customer_currency text not null,
+    customer_factor   numeric not null,
+    customer_total    numeric not null,
+    unique (series, year, number)
+);
+create index on erp.sales_order (customer_id);
+
+-- A line keeps its number for good; an edited order may show its lines in another order (position).
+create table erp.order_line (
+    order_id    bigint not null,
+    line        integer not null,
+    position    integer not null,
+    article_id  bigint not null,
+    name        text not null,
+    options     text not null default '',
+    quantity    bigint not null check (quantity > 0),
+    shipped     bigint not null default 0 check (shipped >= 0 and shipped <= quantity),
+    unit_gross  numeric not null,
+    gross       bigint not null,
+    vat_rate    numeric(6,3) not null,
+    vat_country text not null,
+    vat_nature  text not null default '',
+    primary key (order_id, line)
+);
+
+create table erp.order_charge (
+    order_id    bigint not null,
+    line        integer not null,
+    kind        text not null check (kind in ('charge', 'discount')),
+    code        text not null default '',
+    title       text not null default '',
+    gross       bigint not null,
+    vat_rate    numeric(6,3) not null,
+    vat_country text not null,
+    vat_nature  text not null default '',
+    primary key (order_id, line)
+);
+
+create table erp.order_vat (
+    order_id    bigint not null,
+    vat_rate    numeric(6,3) not null,
+    vat_country text not null,
+    vat_nature  text not null default '',
+    gross       bigint not null,
+    net         bigint not null,
+    vat         bigint not null,
+    primary key (order_id, vat_rate, vat_country, vat_nature)
+);
+
+create table erp.order_payment (
+    order_id    bigint not null,
+    line        integer not null,
+    kind        text not null check (kind in ('paid', 'to_collect', 'credit')),
+    code        text not null default '',
+    title       text not null default '',
+    amount      bigint not null,
+    transaction text not null default '',
+    primary key (order_id, line)
+);
+
+-- Pieces of a line that wait in a warehouse for their shipment. Gone when shipped or cancelled, so the
+-- table is as large as what is open, not as what was ever sold.
+create table erp.commitment (
+    order_id     bigint not null,
+    line         integer not null,
+    warehouse_id smallint not null,
+    article_id   bigint not null,
+    quantity     bigint not null check (quantity > 0),
+    backorder    bigint not null default 0 check (backorder >= 0 and backorder <= quantity),  -- not on hand when committed
+    primary key (order_id, line, warehouse_id)
+);
+create index commitment_backorder on erp.commitment (article_id, warehouse_id, order_id) where backorder > 0;
+
+-- +goose Down
+drop table erp.commitment, erp.order_payment, erp.order_vat, erp.order_charge, erp.order_line, erp.sales_order,
+    erp.counter, erp.customer, erp.stock_movement, erp.stock, erp.article_option, erp.article, erp.product, erp.warehouse;

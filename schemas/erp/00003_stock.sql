@@ -1,0 +1,216 @@
+-- How orders get hold of pieces: commitments over ranked warehouses, for a whole call at once.
+--
+-- Held at the end of every function, for every article:
+--   a warehouse other than the first of its order's list never has more committed than on hand;
+--   the pieces marked backorder are exactly those committed beyond what is on hand.
+--
+-- All functions of this schema fix the same settings. With sequential scans, nested loops and merge joins
+-- off, a statement reaches a table by `key = any(array)` on an index and joins sets by hashing, whatever
+-- the statistics say: a table that grew from nothing, or that nobody analyzed, gets the same plan. Generic
+-- plans keep a call with one order from planning anew.
+
+-- +goose Up
+
+-- Pieces that a line asks for (commit_lines) or gives back (release_lines). Earlier rank is served first.
+create type erp.demand as (
+    rank       bigint,
+    order_id   bigint,
+    line       integer,
+    article_id bigint,
+    quantity   bigint
+);
+
+-- lock_stock locks all rows of the articles in one order for everybody, so that two calls never wait for
+-- each other in a circle, and makes the rows that the warehouse, if one is given, still lacks. What is read after it, in the
+-- next statement, stays true until commit.
+-- +goose StatementBegin
+create function erp.lock_stock(articles bigint[], warehouse smallint) returns void
+language plpgsql
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+    insert into erp.stock (article_id, warehouse_id)
+    select distinct a, warehouse from unnest(articles) a where warehouse is not null order by a
+    on conflict do nothing;
+    perform from erp.stock s where s.article_id = any(articles) order by s.article_id, s.warehouse_id for update;
+end $$;
+-- +goose StatementEnd
+
+-- commit_lines commits pieces to warehouses in the order of the list; what is not on hand anywhere is
+-- backorder of the first. Demand and supply of an article are two rulers laid side by side, each line and
+-- each warehouse a stretch of its ruler: where two stretches overlap, that warehouse serves that line.
+-- The caller has locked the articles.
+-- +goose StatementBegin
+create function erp.commit_lines(demands erp.demand[], warehouses smallint[]) returns void
+language plpgsql
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+as $$
+declare
+    articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
+    short    bigint[];
+begin
+    with demand as (
+        select d.order_id, d.line, d.article_id,
+            (sum(d.quantity) over w - d.quantity)::bigint as low, (sum(d.quantity) over w)::bigint as high
+        from unnest(demands) d
+        window w as (partition by d.article_id order by d.rank rows unbounded preceding)
+    ), free as materialized (
+        select s.article_id, s.warehouse_id, greatest(s.on_hand - s.committed, 0) as pieces,
+            array_position(warehouses, s.warehouse_id) as rank
+        from erp.stock s
+        where s.article_id = any(articles) and s.warehouse_id = any(warehouses)
+    ), supply as (
+        select f.article_id, f.warehouse_id, false as backorder,
+            (sum(f.pieces) over w - f.pieces)::bigint as low, (sum(f.pieces) over w)::bigint as high
+        from free f
+        window w as (partition by f.article_id order by f.rank rows unbounded preceding)
+        union all
+        select f.article_id, warehouses[1], true, sum(f.pieces)::bigint, 9223372036854775807
+        from free f group by f.article_id
+    ), taken as materialized (
+        select d.order_id, d.line, s.warehouse_id, d.article_id,
+            sum(least(d.high, s.high) - greatest(d.low, s.low))::bigint as pieces,
+            coalesce(sum(least(d.high, s.high) - greatest(d.low, s.low)) filter (where s.backorder), 0)::bigint as backorder
+        from demand d
+        join supply s on s.article_id = d.article_id
+        where d.low < s.high and s.low < d.high
+        group by d.order_id, d.line, s.warehouse_id, d.article_id
+    ), written as (
+        insert into erp.commitment as c (order_id, line, warehouse_id, article_id, quantity, backorder)
+        select t.order_id, t.line, t.warehouse_id, t.article_id, t.pieces, t.backorder from taken t
+        on conflict (order_id, line, warehouse_id) do update
+        set quantity = c.quantity + excluded.quantity, backorder = c.backorder + excluded.backorder
+    ), moved as (
+        update erp.stock s
+        set committed = s.committed + t.pieces
+        from (select t.article_id, t.warehouse_id, sum(t.pieces)::bigint as pieces from taken t group by 1, 2) t
+        where s.article_id = any(articles) and s.article_id = t.article_id and s.warehouse_id = t.warehouse_id
+    )
+    select array_agg(distinct t.order_id) filter (where t.backorder > 0) into short from taken t;
+    if short is not null then
+        update erp.sales_order set backorder = true where id = any(short) and not backorder;
+    end if;
+end $$;
+-- +goose StatementEnd
+
+-- settle_backorder takes the mark off pieces that are on hand by now, oldest order first.
+-- The caller has locked the articles.
+-- +goose StatementBegin
+create function erp.settle_backorder(articles bigint[]) returns void
+language plpgsql
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    changed bigint[];
+begin
+    with marked as materialized (
+        select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder,
+            (sum(c.backorder) over w - c.backorder)::bigint as younger
+        from erp.commitment c
+        where c.article_id = any(articles) and c.backorder > 0
+        window w as (partition by c.article_id, c.warehouse_id order by c.order_id desc, c.line desc rows unbounded preceding)
+    ), left_over as (
+        select m.order_id, m.line, m.warehouse_id, m.backorder as was,
+            greatest(0, least(m.backorder, greatest(s.committed - s.on_hand, 0) - m.younger)) as backorder
+        from marked m
+        join erp.stock s on s.article_id = m.article_id and s.warehouse_id = m.warehouse_id
+        where s.article_id = any(articles)
+    ), written as (
+        update erp.commitment c
+        set backorder = l.backorder
+        from left_over l
+        where c.order_id = any(array(select order_id from left_over where was <> backorder))
+            and c.order_id = l.order_id and c.line = l.line and c.warehouse_id = l.warehouse_id
+            and l.was <> l.backorder
+        returning c.order_id
+    )
+    select array_agg(distinct order_id) into changed from written;
+    if changed is not null then
+        perform erp.mark_backorder(changed);
+    end if;
+end $$;
+-- +goose StatementEnd
+
+-- mark_backorder sets the mark of orders to what their commitments say.
+-- +goose StatementBegin
+create function erp.mark_backorder(orders bigint[]) returns void
+language plpgsql
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    short bigint[] := array(select distinct c.order_id from erp.commitment c where c.order_id = any(orders) and c.backorder > 0);
+begin
+    update erp.sales_order o set backorder = o.id = any(short)
+    where o.id = any(orders) and o.backorder <> (o.id = any(short));
+end $$;
+-- +goose StatementEnd
+
+-- release_lines gives pieces back: a line's backorder first, then from its last warehouse to its first, so
+-- that what stays is served best. More than a line has releases all of it. Pieces given back take the
+-- backorder mark off other orders. The caller has locked the articles.
+-- +goose StatementBegin
+create function erp.release_lines(demands erp.demand[]) returns void
+language plpgsql
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+as $$
+declare
+    articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
+    orders   bigint[] := array(select distinct d.order_id from unnest(demands) d);
+begin
+    with held as (
+        select c.order_id, c.line, c.warehouse_id, c.article_id, c.quantity - c.backorder as pieces, false as backorder,
+            coalesce(w.web_rank, 0) as rank
+        from erp.commitment c
+        join erp.warehouse w on w.id = c.warehouse_id
+        where c.order_id = any(orders) and c.quantity > c.backorder
+        union all
+        select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder, true, 32767
+        from erp.commitment c
+        where c.order_id = any(orders) and c.backorder > 0
+    ), stretch as (
+        select h.*, (sum(h.pieces) over w - h.pieces)::bigint as low
+        from held h
+        window w as (partition by h.order_id, h.line order by h.rank desc, h.warehouse_id desc rows unbounded preceding)
+    ), given as materialized (
+        select s.order_id, s.line, s.warehouse_id, s.article_id,
+            sum(least(s.pieces, d.quantity - s.low))::bigint as pieces,
+            coalesce(sum(least(s.pieces, d.quantity - s.low)) filter (where s.backorder), 0)::bigint as backorder
+        from stretch s
+        join unnest(demands) d on d.order_id = s.order_id and d.line = s.line
+        where s.low < d.quantity
+        group by s.order_id, s.line, s.warehouse_id, s.article_id
+    ), gone as (
+        delete from erp.commitment c
+        using given g
+        where c.order_id = any(orders) and c.order_id = g.order_id and c.line = g.line
+            and c.warehouse_id = g.warehouse_id and c.quantity = g.pieces
+    ), less as (
+        update erp.commitment c
+        set quantity = c.quantity - g.pieces, backorder = c.backorder - g.backorder
+        from given g
+        where c.order_id = any(orders) and c.order_id = g.order_id and c.line = g.line
+            and c.warehouse_id = g.warehouse_id and c.quantity > g.pieces
+    )
+    update erp.stock s
+    set committed = s.committed - g.pieces
+    from (select g.article_id, g.warehouse_id, sum(g.pieces)::bigint as pieces from given g group by 1, 2) g
+    where s.article_id = any(articles) and s.article_id = g.article_id and s.warehouse_id = g.warehouse_id;
+    perform erp.settle_backorder(articles);
+    perform erp.mark_backorder(orders);
+end $$;
+-- +goose StatementEnd
+
+-- web_warehouses lists the warehouses linked to the web shops, the first to be asked first.
+create function erp.web_warehouses() returns smallint[]
+language sql stable
+as $$ select array_agg(id order by web_rank) from erp.warehouse where web_rank is not null $$;
+
+-- +goose Down
+drop function erp.web_warehouses(), erp.release_lines(erp.demand[]), erp.mark_backorder(bigint[]),
+    erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[]), erp.lock_stock(bigint[], smallint);
+drop type erp.demand;

@@ -12,6 +12,10 @@ type Profile struct {
 	// writing of an order or of a change of its state.
 	State    Column `yaml:"state"`
 	Complete string `yaml:"complete"`
+
+	// Consumes are the columns of the catalogue that decide, beside an order's state, whether the
+	// shop's own code subtracts stock for it.
+	Consumes []Column `yaml:"consumes"`
 }
 
 // Column names a column of a table, both without prefix.
@@ -27,6 +31,14 @@ type Table struct {
 	Key     []string `yaml:"key"`     // the primary key's columns
 	Order   string   `yaml:"order"`   // the column that names the order a row belongs to; kind order only
 	Columns []string `yaml:"columns"` // what may leave the shop, the key included; nothing else does
+	Only    *Only    `yaml:"only"`    // which rows may leave the shop; nil: all
+}
+
+// Only bounds a table to rows whose column has one of the values: a shop's settings stand beside
+// its passwords. The column never changes in a row's life.
+type Only struct {
+	Column string   `yaml:"column"`
+	Values []string `yaml:"values"`
 }
 
 // Kind says how a table's rows are used.

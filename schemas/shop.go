@@ -1,0 +1,117 @@
+package schemas
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/goccy/go-yaml"
+)
+
+// Shops holds a directory for each shop platform, under "shop": profile.yaml and
+// canonical.postgres.sql.
+//
+//go:embed shop
+var Shops embed.FS
+
+// The files of a platform's directory.
+const (
+	ProfileFile   = "profile.yaml"
+	CanonicalFile = "canonical.postgres.sql"
+)
+
+// Platform returns the profile and the directory of a platform that Spola knows.
+func Platform(name string) (*Profile, fs.FS, error) {
+	dir, err := fs.Sub(Shops, path.Join("shop", name))
+	if err != nil {
+		return nil, nil, fmt.Errorf("platform %q: %w", name, err)
+	}
+	profile, err := LoadProfile(dir, ".")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fmt.Errorf("platform %q: Spola knows none of this name", name)
+	}
+	return profile, dir, err
+}
+
+// LoadProfile reads the profile in a directory. Unknown keys are refused, and so is a profile
+// that contradicts itself.
+func LoadProfile(fsys fs.FS, dir string) (*Profile, error) {
+	file := path.Join(dir, ProfileFile)
+	text, err := fs.ReadFile(fsys, file)
+	if err != nil {
+		return nil, fmt.Errorf("read profile: %w", err)
+	}
+	var p Profile
+	if err := yaml.UnmarshalWithOptions(text, &p, yaml.Strict()); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", file, err)
+	}
+	if err := p.check(); err != nil {
+		return nil, fmt.Errorf("profile %s: %w", file, err)
+	}
+	return &p, nil
+}
+
+// Table returns the captured table of this name, without prefix; nil if there is none.
+func (p *Profile) Table(name string) *Table {
+	at := slices.IndexFunc(p.Tables, func(t Table) bool { return t.Name == name })
+	if at < 0 {
+		return nil
+	}
+	return &p.Tables[at]
+}
+
+func (p *Profile) check() error {
+	if p.Platform == "" || len(p.Tables) == 0 {
+		return errors.New("it names no platform or no tables")
+	}
+	seen := map[string]bool{}
+	for i := range p.Tables {
+		t := &p.Tables[i]
+		if seen[t.Name] {
+			return fmt.Errorf("table %s stands there twice", t.Name)
+		}
+		seen[t.Name] = true
+		if err := t.check(); err != nil {
+			return fmt.Errorf("table %s: %w", t.Name, err)
+		}
+	}
+	for _, c := range append([]Column{p.State}, p.Consumes...) {
+		if t := p.Table(c.Table); t == nil || !slices.Contains(t.Columns, c.Name) {
+			return fmt.Errorf("column %s.%s is not captured", c.Table, c.Name)
+		}
+	}
+	if t := p.Tables[len(p.Tables)-1]; t.Name != p.Complete || t.Kind != KindOrder {
+		return fmt.Errorf("the last table must be the one that ends the writing of an order, %q", p.Complete)
+	}
+	return nil
+}
+
+func (t *Table) check() error {
+	switch t.Kind {
+	case KindLookup, KindCatalogue, KindCustomer:
+		if t.Order != "" {
+			return errors.New("only tables of kind order name an order")
+		}
+	case KindOrder:
+		if !slices.Contains(t.Columns, t.Order) {
+			return fmt.Errorf("the order's column %q is not captured", t.Order)
+		}
+	default:
+		return fmt.Errorf("unknown kind %q", t.Kind)
+	}
+	if len(t.Key) == 0 {
+		return errors.New("it has no key")
+	}
+	for _, name := range t.Key {
+		if !slices.Contains(t.Columns, name) {
+			return fmt.Errorf("key column %s is not captured", name)
+		}
+	}
+	if t.Only != nil && !slices.Contains(t.Columns, t.Only.Column) {
+		return fmt.Errorf("column %s, which bounds the rows, is not captured", t.Only.Column)
+	}
+	return nil
+}

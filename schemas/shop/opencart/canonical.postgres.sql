@@ -1,0 +1,351 @@
+-- What an OpenCart 4 shop means: its orders, lines, money and consumption, read from the mirror.
+--
+-- A template: {{.Shop}} is the shop's name, {{.Schema}} the schema that this file fills, and
+-- {{table "order"}} a table of the mirror with the shop's prefix. Intake installs it again whenever it
+-- has changed, then adds its own functions, which are the same for all platforms.
+--
+-- Every function takes the ids of the orders that changed and is one set-based statement over the
+-- primary key and the order_id indexes of the mirror; intake plans them once per connection, without
+-- statistics. The shop's settings come from the copies in schema spola, never from the mirror.
+
+-- The orders as intake must know them to decide what to do.
+--   revision     the last row of the history: the shop writes it last of all
+--   stated       the history's last row names the state that the order is in: nothing is half-written
+--   begun        when the order was complete for the first time
+--   fingerprint  what never changes of an order
+create function {{.Schema}}.heads(ids bigint[])
+returns table (order_id bigint, state text, method text, revision bigint, stated boolean, begun timestamptz, fingerprint text)
+language sql stable as $$
+    select o.order_id,
+        coalesce(o.order_status_id, 0)::text,
+        coalesce(substring(o.payment_method from '"code":"([^"\\]*)"'), ''),
+        coalesce(h.last_id, 0),
+        coalesce(h.last_state = o.order_status_id, false),
+        coalesce(h.begun, o.date_added) at time zone s.timezone,
+        concat_ws('|', o.date_added, lower(o.email), o.invoice_prefix)
+    from unnest(ids) as i(id)
+    join {{table "order"}} o on o.order_id = i.id
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    left join lateral (
+        select max(x.order_history_id)::bigint as last_id,
+            (array_agg(x.order_status_id order by x.order_history_id desc))[1] as last_state,
+            min(x.date_added) as begun
+        from {{table "order_history"}} x
+        where x.order_id = i.id
+    ) h on true
+$$;
+
+-- The parts of the orders: lines, rows of the totals, and one part 'total' each.
+--
+-- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
+-- among the order's own VAT rows which gives this amount. A charge's VAT is stated nowhere: its rate is
+-- that of its tax class at the order's address, or joint, when intake tries what fits the VAT rows.
+create function {{.Schema}}.parts(ids bigint[], joint numeric) returns setof spola.part
+language sql stable as $$
+    select o.order_id, p.seq, p.kind, p.code, p.title, p.net, p.rate,
+        case when p.rate is not null then coalesce(p.country, a.country) end,
+        p.quantity, p.product, p.variant, p.options, p.article, p.sku, p.rows,
+        case
+            when o.spola_flaw is not null or p.flaw is not null then
+                row(case when coalesce(o.spola_flaw, p.flaw) like 'stub%' then 'too_big' else 'invalid_text' end,
+                    format('%s: %s', case when o.spola_flaw is not null then 'The order itself' else 'Row "' || p.title || '"' end, coalesce(o.spola_flaw, p.flaw)), null, null)::spola.problem
+            else p.problem
+        end
+    from unnest(ids) as i(id)
+    join {{table "order"}} o on o.order_id = i.id
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    cross join lateral (
+        select coalesce(nullif(o.shipping_country_id, 0), nullif(o.payment_country_id, 0)) as ship_country,
+            case when o.shipping_country_id <> 0 then o.shipping_zone_id else o.payment_zone_id end as ship_zone,
+            coalesce(nullif(o.payment_country_id, 0), nullif(o.shipping_country_id, 0)) as pay_country,
+            case when o.payment_country_id <> 0 then o.payment_zone_id else o.shipping_zone_id end as pay_zone
+    ) g
+    cross join lateral (
+        select (select c.code from spola.country c where c.shop = '{{.Shop}}' and c.id = g.ship_country) as country
+    ) a
+    cross join lateral (
+        -- The rates of the order's VAT rows, each with its country.
+        select array_agg(r.rate) as rates, array_agg(coalesce(r.country, a.country)) as countries
+        from {{table "order_total"}} t
+        join lateral (
+            select x.rate, x.country from spola.tax_rate x
+            where x.shop = '{{.Shop}}' and x.name = t.title and x.rate is not null
+            order by a.country = any (x.countries) desc, x.id
+            limit 1
+        ) r on true
+        where t.order_id = i.id and t.code = 'tax'
+    ) v
+    cross join lateral (
+        select 0 as seq, 'total' as kind, 'total' as code, '' as title, o.total as net, null::numeric as rate, null::text as country,
+            null::bigint as quantity, null::text as product, null::text as variant, null::text as options, null::bigint as article, null::boolean as sku,
+            null::text[] as rows, null::text as flaw,
+            case when a.country is null then row('unknown_country', format('Country %s is not in the shop''s list.', coalesce(g.ship_country, 0)), 'setting', null)::spola.problem end as problem
+
+        union all
+
+        select l.order_product_id, 'line', l.model, l.name, l.total, r.rate, r.country,
+            l.quantity, l.product_id::text, x.variant, x.options, m.article, m.sku,
+            case when p.subtract = 1 then array['product:' || l.product_id] else '{}' end
+                || case when l.master_id > 0 and (select y.subtract from {{table "product"}} y where y.product_id = l.master_id) = 1
+                        then array['product:' || l.master_id] else '{}' end
+                || x.rows,
+            coalesce(l.spola_flaw, x.flaw),
+            case
+                when l.quantity is null or l.quantity <= 0 or l.quantity > 1000000 then
+                    row('overflow', format('"%s" has quantity %s.', l.name, l.quantity), null, null)::spola.problem
+                when abs(l.price * r.rate / 100 - l.tax) > 0.0002 then
+                    row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', l.name, l.price, l.tax,
+                        round(100 * l.tax / nullif(l.price, 0), 2), coalesce(array_to_string(v.rates, ' %, ') || ' %', 'no rate')), null, null)::spola.problem
+                when m.article is not null then null
+                when x.stocked > 1 then
+                    row('multi_stock_options', format('"%s" (product %s) with %s.', l.name, l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
+                else row('unknown_article', format('"%s" (product %s, model %s%s).', l.name, l.product_id, l.model,
+                        case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
+                    'article', l.product_id || ':' || x.variant || ':' || case when x.stocked = 0 then l.model else '' end)::spola.problem
+            end
+        from {{table "order_product"}} l
+        left join {{table "product"}} p on p.product_id = l.product_id
+        cross join lateral (
+            select coalesce(string_agg(w.product_option_value_id::text, ',' order by w.product_option_value_id) filter (where w.product_option_value_id > 0), '') as variant,
+                coalesce(string_agg(w.product_option_value_id::text, ',' order by w.product_option_value_id) filter (where z.subtract = 1), '') as stock_variant,
+                count(*) filter (where z.subtract = 1) as stocked,
+                coalesce(array_agg('option:' || w.product_option_value_id order by w.product_option_value_id) filter (where z.subtract = 1), '{}') as rows,
+                coalesce(string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ' order by w.order_option_id), '') as options,
+                max(w.spola_flaw) as flaw
+            from {{table "order_option"}} w
+            left join {{table "product_option_value"}} z on z.product_option_value_id = w.product_option_value_id
+            where w.order_id = i.id and w.order_product_id = l.order_product_id
+        ) x
+        cross join lateral (
+            select n.rate, v.countries[n.at] as country
+            from unnest(v.rates || 0::numeric) with ordinality as n(rate, at)
+            order by abs(l.price * n.rate / 100 - l.tax), n.rate desc
+            limit 1
+        ) r
+        left join lateral (
+            select article, sku from {{.Schema}}.article_of(i.id, l.product_id::text, x.variant, x.stock_variant, l.model)
+        ) m on true
+        where l.order_id = i.id
+
+        union all
+
+        select t.order_total_id, k.kind, t.code, t.title, t.value,
+            case k.kind when 'tax' then n.rate when 'charge' then c.rate end,
+            case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, c.rate)] end,
+            null, null, null, null, null, null, null, t.spola_flaw,
+            case
+                when k.kind is null then row('unknown_total', format('"%s" (code %s) of %s.', t.title, t.code, t.value), 'total', t.code)::spola.problem
+                when k.kind = 'tax' and n.rate is null and t.value <> 0 then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
+            end
+        from {{table "order_total"}} t
+        left join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code
+        cross join lateral (
+            select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind
+        ) k
+        left join lateral (
+            select w.rate, coalesce(w.country, a.country) as country from spola.tax_rate w
+            where k.kind = 'tax' and w.shop = '{{.Shop}}' and w.name = t.title
+            order by a.country = any (w.countries) desc, w.id
+            limit 1
+        ) n on true
+        left join lateral (
+            select coalesce(d.rate, joint, (
+                select max(q.rate) from spola.tax_class_rate q
+                where q.shop = '{{.Shop}}'
+                    and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
+                    and q.customer_group = o.customer_group_id
+                    and q.country_id = case q.based when 'shipping' then g.ship_country when 'payment' then g.pay_country
+                        else (select f.id from spola.country f where f.shop = '{{.Shop}}' and f.code = s.country) end
+                    and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then g.ship_zone when 'payment' then g.pay_zone end)
+                    and q.rate = any (v.rates)
+            ), 0) as rate
+            where k.kind = 'charge'
+        ) c on true
+        where t.order_id = i.id and t.code <> 'total' and k.kind is distinct from 'ignored'
+    ) p
+$$;
+
+-- Which article a line is: as fixed when it was first derived; by the table of articles, all option
+-- values first, then those that keep stock; or by equal SKU if none keeps stock.
+create function {{.Schema}}.article_of(of_order bigint, of_product text, of_variant text, of_stock_variant text, of_sku text)
+returns table (article bigint, sku boolean)
+language sql stable as $$
+    select coalesce(known.article, mapped.article, same.id), known.article is null and mapped.article is null
+    from (select 1) as one
+    left join lateral (
+        select c.article from spola.consumption c
+        where c.shop = '{{.Shop}}' and c.order_id = of_order and c.line = of_product || ':' || of_variant and c.article is not null
+        limit 1
+    ) known on true
+    left join lateral (
+        select a.article from spola.article a
+        where known.article is null and a.shop = '{{.Shop}}' and a.product = of_product and a.variant in (of_variant, of_stock_variant)
+        order by a.variant = of_variant desc
+        limit 1
+    ) mapped on true
+    left join lateral (
+        select e.id from erp.article e
+        where known.article is null and mapped.article is null and of_stock_variant = '' and e.sku = of_sku
+    ) same on true
+    where coalesce(known.article, mapped.article, same.id) is not null
+$$;
+
+-- An order's own words, as the ERP takes them; cents, lines and the customer's id are added by intake.
+-- content is a checksum of what the shop may edit.
+create function {{.Schema}}.orders(ids bigint[])
+returns table (order_id bigint, account text, customer_group text, customer erp.customer_in, "order" erp.order_in, method text, method_title text,
+    transaction text, content text, problem spola.problem)
+language sql stable as $$
+    select o.order_id,
+        nullif(o.customer_id, 0)::text,
+        o.customer_group_id::text,
+        row(null, k.kind, spola.html(o.firstname), spola.html(o.lastname), b.company, lower(trim(o.email)), o.telephone, o.language_code,
+            f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(bill.address, ship.address))::erp.customer_in,
+        row(null, '{{.Shop}}', o.order_id::text, o.date_added at time zone s.timezone, null, k.kind, lower(trim(o.email)), o.telephone, o.language_code,
+            spola.html(o.comment), f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(f.invoice_wanted, false) or k.kind <> 'private',
+            case when bill.address is distinct from coalesce(ship.address, bill.address) then bill.address end,
+            coalesce(ship.address, bill.address),
+            coalesce(substring(o.shipping_method from '"code":"([^"\\]*)"'), ''), spola.html(coalesce(sm.j ->> 'name', '')),
+            s.currency, null, o.currency_code, o.currency_value, round(o.total * o.currency_value, 2))::erp.order_in,
+        coalesce(substring(o.payment_method from '"code":"([^"\\]*)"'), ''),
+        spola.html(coalesce(pm.j ->> 'name', '')),
+        coalesce(o.transaction_id, ''),
+        md5(concat_ws('|', o.customer_id, o.customer_group_id, o.firstname, o.lastname, o.email, o.telephone, o.custom_field, o.comment,
+            o.payment_firstname, o.payment_lastname, o.payment_company, o.payment_address_1, o.payment_address_2, o.payment_postcode, o.payment_city,
+            o.payment_country_id, o.payment_zone_id, o.payment_custom_field, o.payment_method,
+            o.shipping_firstname, o.shipping_lastname, o.shipping_company, o.shipping_address_1, o.shipping_address_2, o.shipping_postcode, o.shipping_city,
+            o.shipping_country_id, o.shipping_zone_id, o.shipping_custom_field, o.shipping_method, o.total, o.currency_code, o.currency_value)),
+        case
+            when o.customer_id > 0 and c.customer_id is null then row('deleted_customer',
+                format('Account %s (%s) is not in the shop.', o.customer_id, o.email), 'customer', o.customer_id::text)::spola.problem
+            when c.spola_flaw is not null then row('invalid_text', format('Account %s: %s', o.customer_id, c.spola_flaw), 'customer', o.customer_id::text)::spola.problem
+        end
+    from unnest(ids) as i(id)
+    join {{table "order"}} o on o.order_id = i.id
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    left join {{table "customer"}} c on c.customer_id = o.customer_id and o.customer_id > 0
+    cross join lateral (select case when o.shipping_method like '{%' then spola.json_object(o.shipping_method) end as j) sm
+    cross join lateral (select case when o.payment_method like '{%' then spola.json_object(o.payment_method) end as j) pm
+    cross join lateral (
+        -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean.
+        select max(x.value) filter (where d.meaning = 'tax_code') as tax_code,
+            max(x.value) filter (where d.meaning = 'vat_number') as vat_number,
+            max(x.value) filter (where d.meaning = 'pec') as pec,
+            max(x.value) filter (where d.meaning = 'sdi') as sdi,
+            bool_or(x.value not in ('', '0')) filter (where d.meaning = 'invoice_wanted') as invoice_wanted
+        from (select j.field, spola.html(trim(j.value)) as value
+            from (values (o.custom_field), (o.payment_custom_field), (o.shipping_custom_field)) as t(t)
+            cross join lateral jsonb_each_text(case when t.t like '{%' then spola.json_object(t.t) end) as j(field, value)) x
+        join spola.custom_field d on d.shop = '{{.Shop}}' and d.field = x.field
+        where x.value <> ''
+    ) f
+    cross join lateral (
+        select spola.html(coalesce(nullif(o.payment_company, ''), o.shipping_company, '')) as company
+    ) b
+    cross join lateral (
+        select coalesce(
+            (select q.kind from spola.customer_kind q where q.shop = '{{.Shop}}' and q.customer_group = o.customer_group_id::text),
+            case when length(f.sdi) = 6 then 'public' when f.vat_number is not null or b.company <> '' then 'company' else 'private' end) as kind
+    ) k
+    cross join lateral (
+        select case when coalesce(o.payment_country_id, 0) <> 0 then
+            row(spola.html(o.payment_firstname), spola.html(o.payment_lastname), spola.html(o.payment_company),
+                spola.html(o.payment_address_1), spola.html(o.payment_address_2), o.payment_postcode, spola.html(o.payment_city),
+                coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.payment_zone_id), spola.html(o.payment_zone)),
+                (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.payment_country_id))::erp.address end as address
+    ) bill
+    cross join lateral (
+        select case when coalesce(o.shipping_country_id, 0) <> 0 then
+            row(spola.html(o.shipping_firstname), spola.html(o.shipping_lastname), spola.html(o.shipping_company),
+                spola.html(o.shipping_address_1), spola.html(o.shipping_address_2), o.shipping_postcode, spola.html(o.shipping_city),
+                coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.shipping_zone_id), spola.html(o.shipping_zone)),
+                (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.shipping_country_id))::erp.address end as address
+    ) ship
+$$;
+
+-- What of the settings and look-ups is not in the mirror, for a person; null if they are complete. A
+-- shop saves its settings by DELETE and single INSERTs: for a moment they are missing, never empty.
+create function {{.Schema}}.lookups_missing() returns text language sql stable as $$
+    select string_agg(what, ', ') from (
+        select 'setting ' || k as what
+        from unnest(array['config_timezone', 'config_currency', 'config_country_id', 'config_processing_status', 'config_complete_status']) as k
+        where not exists (select from {{table "setting"}} x where x.store_id = 0 and x.key = k and coalesce(x.value, '') <> '')
+        union all
+        select 'setting ' || k || ' is no list'
+        from unnest(array['config_processing_status', 'config_complete_status']) as k
+        join {{table "setting"}} x on x.store_id = 0 and x.key = k
+        where coalesce(x.value, '') !~ '^\[("?\d+"?(,"?\d+"?)*)?\]$'
+        union all
+        select 'time zone ' || x.value || ' is unknown'
+        from {{table "setting"}} x
+        where x.store_id = 0 and x.key = 'config_timezone' and not exists (select from pg_timezone_names z where z.name = x.value)
+        union all
+        select 'the shop''s own country'
+        from {{table "setting"}} x
+        where x.store_id = 0 and x.key = 'config_country_id' and not exists (select from {{table "country"}} c where c.country_id::text = x.value)
+        union all
+        select 'all order states' where not exists (select from {{table "order_status"}})
+        union all
+        select 'geo zone ' || r.geo_zone_id || ' of tax rate ' || r.name
+        from {{table "tax_rate"}} r
+        where not exists (select from {{table "zone_to_geo_zone"}} z where z.geo_zone_id = r.geo_zone_id)
+        union all
+        select 'tax rate ' || u.tax_rate_id || ' of tax class ' || u.tax_class_id
+        from {{table "tax_rule"}} u
+        where not exists (select from {{table "tax_rate"}} r where r.tax_rate_id = u.tax_rate_id)
+        union all
+        select 'all rules of a tax class that the copy has'
+        where exists (select from spola.tax_class_rate where shop = '{{.Shop}}') and not exists (select from {{table "tax_rule"}})
+    ) as m
+$$;
+
+-- Copies the settings and look-ups from the mirror into schema spola, in place of those before.
+create function {{.Schema}}.take_lookups() returns void language plpgsql as $$
+begin
+    delete from spola.shop_settings where shop = '{{.Shop}}';
+    insert into spola.shop_settings (shop, timezone, currency, country, consuming)
+    select '{{.Shop}}', v ->> 'config_timezone', v ->> 'config_currency',
+        (select c.iso_code_2 from {{table "country"}} c where c.country_id::text = v ->> 'config_country_id'),
+        array(select distinct n from jsonb_array_elements_text((v ->> 'config_processing_status')::jsonb || (v ->> 'config_complete_status')::jsonb) as n)
+    from (select jsonb_object_agg(x.key, x.value) as v from {{table "setting"}} x where x.store_id = 0 and x.key like 'config\_%') as t;
+
+    delete from spola.country where shop = '{{.Shop}}';
+    insert into spola.country (shop, id, code) select '{{.Shop}}', country_id, iso_code_2 from {{table "country"}};
+
+    delete from spola.province where shop = '{{.Shop}}';
+    insert into spola.province (shop, id, code) select '{{.Shop}}', zone_id, code from {{table "zone"}} where code <> '';
+
+    delete from spola.shop_state where shop = '{{.Shop}}';
+    insert into spola.shop_state (shop, state, name)
+    select '{{.Shop}}', order_status_id::text, min(name) from {{table "order_status"}} group by order_status_id;
+
+    -- A zone with one country: its VAT. A zone with the shop's own country among others: that one's. Else that of the delivery.
+    delete from spola.tax_rate where shop = '{{.Shop}}';
+    insert into spola.tax_rate (shop, id, name, rate, country, countries)
+    select '{{.Shop}}', r.tax_rate_id, r.name, case when r.type = 'P' then r.rate end,
+        case when cardinality(z.codes) = 1 then z.codes[1] when s.country = any (z.codes) then s.country end, z.codes
+    from {{table "tax_rate"}} r
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    cross join lateral (
+        select coalesce(array_agg(distinct c.iso_code_2), '{}') as codes
+        from {{table "zone_to_geo_zone"}} x
+        join {{table "country"}} c on c.country_id = x.country_id
+        where x.geo_zone_id = r.geo_zone_id
+    ) z;
+
+    delete from spola.tax_class_rate where shop = '{{.Shop}}';
+    insert into spola.tax_class_rate (shop, tax_class, customer_group, based, country_id, zone_id, rate)
+    select distinct '{{.Shop}}', u.tax_class_id, g.customer_group_id, u.based, z.country_id, z.zone_id, r.rate
+    from {{table "tax_rule"}} u
+    join {{table "tax_rate"}} r on r.tax_rate_id = u.tax_rate_id and r.type = 'P'
+    join {{table "tax_rate_to_customer_group"}} g on g.tax_rate_id = r.tax_rate_id
+    join {{table "zone_to_geo_zone"}} z on z.geo_zone_id = r.geo_zone_id;
+end $$;
+
+-- The shop's stock, a row for each of its own: what the stock account is kept by.
+create view {{.Schema}}.stock as
+select 'product:' || p.product_id as stock_row, p.product_id::text as product, '' as variant, p.model as sku, p.quantity, p.subtract = 1 as tracked
+from {{table "product"}} p
+union all
+select 'option:' || v.product_option_value_id, v.product_id::text, v.product_option_value_id::text, '', v.quantity, v.subtract = 1
+from {{table "product_option_value"}} v;

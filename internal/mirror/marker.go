@@ -1,0 +1,37 @@
+package mirror
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// marked takes note of a row of the marker: a tick of the source's clock, or the low watermark
+// that opens a chunk.
+func (p *Part) marked(after []byte) error {
+	var name string
+	var generation, number int64
+	err := change.Fields(after, func(column, value []byte) (err error) {
+		switch string(column) {
+		case "name":
+			name = string(value)
+		case "generation":
+			generation, err = strconv.ParseInt(string(value), 10, 64)
+		case "number":
+			number, err = strconv.ParseInt(string(value), 10, 64)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("row of %s: %w", Marker, err)
+	}
+	switch name {
+	case `"tick"`:
+		p.m.ticks++
+		p.ticked, p.ticks = true, p.m.ticks
+	case `"low"`:
+		p.m.low = lowMark{run: generation, chunk: number, at: p.at}
+	}
+	return nil
+}

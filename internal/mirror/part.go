@@ -1,0 +1,238 @@
+package mirror
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// Part is a batch of records, or a piece of one, decoded and folded by key.
+type Part struct {
+	m        *Mirror
+	from     int64 // number of the record before the first
+	at       int64 // number of the last record added
+	segments []*segment
+	orders   map[int64]struct{}
+	bytes    int
+	ticked   bool
+	ticks    int64
+	runDone  int64
+	writer   lineWriter
+}
+
+// segment is a stretch of records in which no table changes its shape.
+type segment struct {
+	shapes []*table
+	rows   map[string]*folded
+	names  []string // of rows, in order of appearance, so that all batches lock in one order
+	chunks []chunk
+}
+
+// folded holds a table's rows as lines of COPY text; of each key the last one counts.
+type folded struct {
+	t       *table
+	lines   []byte
+	entries []entry
+	byKey   map[string]int
+}
+
+type entry struct {
+	key        string // the key's fields of COPY text, with tabs between
+	start, end int    // of the line
+	gone       bool   // deleted
+	fresh      bool   // the first of the key's changes here was an insert
+}
+
+// Part begins a part; its first record is number applied+1.
+func (m *Mirror) Part(applied int64) *Part {
+	return &Part{m: m, from: applied, at: applied, orders: map[int64]struct{}{}}
+}
+
+// Bytes is the memory that the part holds, roughly.
+func (p *Part) Bytes() int { return p.bytes }
+
+// Add decodes records, in the order of the log.
+func (p *Part) Add(records []change.Record) error {
+	for i := range records {
+		p.at++
+		if err := p.add(&records[i]); err != nil {
+			r := &records[i]
+			return fmt.Errorf("mirror of %s: record %d/%d, offset %d, key %s: %w", p.m.source, r.Gen, r.Seq, r.Offset, r.Key, err)
+		}
+	}
+	return nil
+}
+
+func (p *Part) add(r *change.Record) error {
+	switch r.Op {
+	case change.Create, change.Update, change.Delete, change.Read:
+		return p.addRow(r)
+	case change.Schema:
+		return p.addShape(r)
+	case change.Chunk:
+		return p.addChunk(r)
+	case change.Claim, change.Heartbeat, change.Probe:
+		return nil // they tell about the log, not about the shop
+	}
+	return fmt.Errorf("op %q is not one that the mirror knows", r.Op)
+}
+
+// segment returns the one that takes the next record.
+func (p *Part) segment() *segment {
+	if len(p.segments) == 0 {
+		p.segments = append(p.segments, &segment{rows: map[string]*folded{}})
+	}
+	return p.segments[len(p.segments)-1]
+}
+
+func (p *Part) addShape(r *change.Record) error {
+	var message change.SchemaMessage
+	if err := change.Message(r.Value, &message); err != nil {
+		return err
+	}
+	t, err := newTable(p.m.source, message.Table, p.m.orders[message.Name])
+	if err != nil {
+		return err
+	}
+	if len(p.segment().names) > 0 || len(p.segment().chunks) > 0 {
+		p.segments = append(p.segments, &segment{rows: map[string]*folded{}})
+	}
+	p.segment().shapes = append(p.segment().shapes, t)
+	p.m.tables[message.Name] = t
+	p.bytes += len(r.Value)
+	return nil
+}
+
+func (p *Part) addRow(r *change.Record) error {
+	t := p.m.tables[r.Table]
+	if t == nil {
+		return fmt.Errorf("table %s has no shape yet in this log", r.Table)
+	}
+	if t.shape.Version != r.Schema {
+		return fmt.Errorf("table %s: the row is of version %d, the shape known is of %d", r.Table, r.Schema, t.shape.Version)
+	}
+	before, after, err := change.Rows(r.Value)
+	if err != nil {
+		return err
+	}
+	if (after == nil) != (r.Op == change.Delete) {
+		return fmt.Errorf("op %s does not fit its rows", r.Op)
+	}
+	f := p.segment().folded(t)
+	held := len(f.lines)
+	oldKey, err := p.oldKey(t, before)
+	if err != nil {
+		return err
+	}
+	if after != nil {
+		newKey, err := p.line(f, r, after)
+		if err != nil {
+			return err
+		}
+		f.put(newKey, held, r.Op == change.Create)
+		if bytes.Equal(oldKey, newKey) {
+			oldKey = nil
+		}
+	}
+	if oldKey != nil {
+		f.remove(oldKey)
+	}
+	p.bytes += len(f.lines) - held + 64
+	if t.shape.Name == Marker && after != nil {
+		return p.marked(after)
+	}
+	return nil
+}
+
+func (s *segment) folded(t *table) *folded {
+	f := s.rows[t.shape.Name]
+	if f == nil {
+		f = &folded{t: t, byKey: map[string]int{}}
+		s.rows[t.shape.Name] = f
+		s.names = append(s.names, t.shape.Name)
+	}
+	return f
+}
+
+// put makes the line that begins at start the one of its key.
+func (f *folded) put(key []byte, start int, fresh bool) {
+	i, known := f.byKey[string(key)]
+	if !known {
+		i = len(f.entries)
+		f.entries = append(f.entries, entry{key: string(key), fresh: fresh})
+		f.byKey[f.entries[i].key] = i
+	}
+	e := &f.entries[i]
+	e.start, e.end, e.gone = start, len(f.lines), false
+}
+
+func (f *folded) remove(key []byte) {
+	i, known := f.byKey[string(key)]
+	if !known {
+		i = len(f.entries)
+		f.entries = append(f.entries, entry{key: string(key)})
+		f.byKey[f.entries[i].key] = i
+	}
+	f.entries[i].gone = true
+}
+
+// oldKey returns the key of the row before, nil if there was none, and notes its order.
+func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
+	if before == nil {
+		return nil, nil
+	}
+	fields := make([][]byte, len(t.columns))
+	err := change.Fields(before, func(name, value []byte) error {
+		if at, ok := t.index[string(name)]; ok {
+			fields[at] = value
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	var key []byte
+	for i, at := range t.key {
+		if fields[at] == nil {
+			return nil, fmt.Errorf("the row before lacks key column %s", t.columns[at].name)
+		}
+		if i > 0 {
+			key = append(key, '\t')
+		}
+		if key, _, err = t.columns[at].put(key, fields[at]); err != nil {
+			return nil, fmt.Errorf("column %s: %w", t.columns[at].name, err)
+		}
+	}
+	if t.order >= 0 && fields[t.order] != nil {
+		return key, p.noteOrder(t, fields[t.order])
+	}
+	return key, nil
+}
+
+func (p *Part) noteOrder(t *table, value []byte) error {
+	if string(value) == "null" {
+		return nil
+	}
+	number, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
+	if err != nil {
+		return fmt.Errorf("order column %s: %w", t.columns[t.order].name, err)
+	}
+	p.orders[number] = struct{}{}
+	return nil
+}
+
+// line appends the row's line of COPY text, and returns its key, good until the next call.
+func (p *Part) line(f *folded, r *change.Record, after []byte) (key []byte, err error) {
+	w := &p.writer
+	w.begin(p, f)
+	if err := change.Fields(after, w.field); err != nil {
+		return nil, err
+	}
+	if err := w.end(r); err != nil {
+		return nil, err
+	}
+	f.lines = w.line
+	return w.keyText(), nil
+}

@@ -1,0 +1,68 @@
+package mirror
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// A table that grows from nothing has no statistics, and the planner then scans it or takes the
+// wrong index: the same statement is ten times slower. PostgreSQL's own daemon comes a minute
+// later, so the mirror analyzes a table when it has written half as many rows again as it had.
+const (
+	firstAnalyze  = 500 // rows written
+	analyzeGrowth = 2   // rows written since, times this, against rows known
+)
+
+// size is how large a table was when it was analyzed last, and what was written since.
+type size struct {
+	known, written int
+	table          *table
+}
+
+func (s *session) grew(t *table, rows int) {
+	z := s.sizes[t.shape.Name]
+	if z == nil {
+		z = &size{known: -1}
+		s.sizes[t.shape.Name] = z
+	}
+	z.table = t
+	z.written += rows
+}
+
+// analyze brings the statistics of tables that have grown up to date, inside tx, so that what is
+// derived in this very batch has them; after a snapshot those of all tables written.
+func (m *Mirror) analyze(ctx context.Context, tx pgx.Tx, all bool) error {
+	for name, z := range m.db.sizes {
+		due := z.written >= firstAnalyze && z.written*analyzeGrowth >= z.known
+		if !due && !(all && z.written > 0) {
+			continue
+		}
+		if z.known < 0 {
+			if err := m.lookUp(ctx, tx, z); err != nil {
+				return err
+			}
+			if z.written*analyzeGrowth < z.known && !all {
+				continue
+			}
+		}
+		if _, err := tx.Exec(ctx, "analyze "+z.table.sql.name); err != nil {
+			return m.failed("analyze "+name, err)
+		}
+		if err := m.lookUp(ctx, tx, z); err != nil {
+			return err
+		}
+		z.written = 0
+	}
+	return nil
+}
+
+// lookUp asks how many rows PostgreSQL believes the table to have.
+func (m *Mirror) lookUp(ctx context.Context, tx pgx.Tx, z *size) error {
+	var rows float64
+	if err := tx.QueryRow(ctx, "select reltuples from pg_class where oid = $1::text::regclass", z.table.sql.name).Scan(&rows); err != nil {
+		return m.failed("look up the size of "+z.table.shape.Name, err)
+	}
+	z.known = max(0, int(rows))
+	return nil
+}

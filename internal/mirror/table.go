@@ -1,0 +1,138 @@
+package mirror
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// maxIdentifier is PostgreSQL's bound for names, in bytes. A longer one would be cut in silence.
+const maxIdentifier = 63
+
+// table is a captured table in one shape, with all that does not change from row to row.
+type table struct {
+	shape   change.Table
+	columns []column       // in the shape's order
+	index   map[string]int // name → place in columns
+	key     []int          // places of the key's columns
+	order   int            // place of the order column, -1 if there is none
+	ranged  bool           // the key sorts in PostgreSQL as in the shop
+	sql     statements
+}
+
+type column struct {
+	name   string
+	pgType string
+	put    transcoder
+}
+
+// statements are the table's, built once.
+type statements struct {
+	name  string // schema and table, quoted
+	copy  string // COPY into the mirror
+	set   string // one row, put in the place of what may be there
+	unset string // one row, deleted by key
+
+	stage     string // makes the staging table
+	copyStage string
+	merge     string // staging into the mirror
+	unstage   string // empties it
+}
+
+func newTable(source string, shape change.Table, order string) (*table, error) {
+	t := &table{shape: shape, index: map[string]int{}, order: -1, ranged: true}
+	for i, c := range shape.Columns {
+		pgType, err := columnType(c)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", shape.Name, err)
+		}
+		if c.Name == "spola_at" || c.Name == "spola_flaw" || len(c.Name) > maxIdentifier {
+			return nil, fmt.Errorf("table %s: a column can't be called %q in the mirror", shape.Name, c.Name)
+		}
+		t.columns = append(t.columns, column{name: c.Name, pgType: pgType, put: transcoderOf(c.Type)})
+		t.index[c.Name] = i
+	}
+	if len(shape.Key) == 0 || len(shape.Name) > maxIdentifier {
+		return nil, fmt.Errorf("table %q can't be mirrored: it needs a primary key, and a name of at most %d bytes", shape.Name, maxIdentifier)
+	}
+	for _, name := range shape.Key {
+		at, ok := t.index[name]
+		if !ok {
+			return nil, fmt.Errorf("table %s: key column %s is not captured", shape.Name, name)
+		}
+		t.key = append(t.key, at)
+		t.ranged = t.ranged && ordered(shape.Columns[at].Type)
+	}
+	if order != "" {
+		at, ok := t.index[order]
+		if !ok {
+			return nil, fmt.Errorf("table %s: order column %s is not captured", shape.Name, order)
+		}
+		t.order = at
+	}
+	t.sql = t.build(Schema(source))
+	return t, nil
+}
+
+func (t *table) build(schema string) statements {
+	name := pgx.Identifier{schema, t.shape.Name}.Sanitize()
+	stage := pgx.Identifier{"pg_temp", "spola " + t.shape.Name}.Sanitize()
+	if len("spola ")+len(t.shape.Name) > maxIdentifier {
+		stage = pgx.Identifier{"pg_temp", t.shape.Name}.Sanitize()
+	}
+	columns := t.quoted()
+	list := strings.Join(columns, ", ")
+	var sets []string
+	for i, c := range columns {
+		if !slices.Contains(t.key, i) {
+			sets = append(sets, c+" = excluded."+c)
+		}
+	}
+	conflict := " on conflict (" + t.keyList() + ") do update set " + strings.Join(sets, ", ")
+	var where []string
+	for i, k := range t.key {
+		where = append(where, fmt.Sprintf("%s = $%d", columns[k], i+1))
+	}
+	return statements{
+		name:      name,
+		copy:      "copy " + name + " (" + list + ") from stdin",
+		set:       "insert into " + name + " (" + list + ") values (" + parameters(len(columns)) + ")" + conflict,
+		unset:     "delete from " + name + " where " + strings.Join(where, " and "),
+		stage:     "create temp table if not exists " + stage + " (like " + name + ")",
+		copyStage: "copy " + stage + " (" + list + ") from stdin",
+		merge:     "insert into " + name + " (" + list + ") select " + list + " from " + stage + conflict,
+		unstage:   "truncate " + stage,
+	}
+}
+
+// quoted returns the names of all columns, Spola's two last, quoted.
+func (t *table) quoted() []string {
+	var names []string
+	for _, c := range t.columns {
+		names = append(names, pgx.Identifier{c.name}.Sanitize())
+	}
+	return append(names, "spola_at", "spola_flaw")
+}
+
+func (t *table) keyList() string {
+	var names []string
+	for _, k := range t.key {
+		names = append(names, pgx.Identifier{t.columns[k].name}.Sanitize())
+	}
+	return strings.Join(names, ", ")
+}
+
+func parameters(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	return b.String()
+}

@@ -1,0 +1,268 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spola-cdc/spola/internal/apply"
+)
+
+// How rows go to PostgreSQL depends on how many there are. A COPY costs some round trips, a
+// staged one some more, a statement a row only its own work; measured on one machine they meet
+// about here (BenchmarkWays).
+const (
+	fewNew   = 24  // new rows of a table in a segment
+	fewOther = 120 // rows that may be there
+
+	pipelined = 256 // statements between two synchronizations of a pipeline
+)
+
+// ways says up to how many rows of a table go by statements, and not by COPY.
+type ways struct {
+	fresh, other int
+}
+
+// session is what one connection to PostgreSQL knows. It belongs to the writing goroutine.
+type session struct {
+	shapes       map[string]*table // as the tables are
+	prepared     map[string]string // statement → its name
+	named        int
+	staged       map[string]bool // tables with a staging table
+	sizes        map[string]*size
+	ticks        int64
+	snapshotDone bool
+}
+
+func newSession() session {
+	return session{shapes: map[string]*table{}, prepared: map[string]string{}, staged: map[string]bool{}, sizes: map[string]*size{}}
+}
+
+// forget drops what depends on a table's shape.
+func (s *session) forget(name string) { delete(s.staged, name) }
+
+// Apply writes the part inside tx.
+func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
+	m := p.m
+	c := &Changed{Tables: map[string]bool{}, RunDone: p.runDone}
+	for _, s := range p.segments {
+		if err := p.applySegment(ctx, tx, s, c); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.keepState(ctx, tx); err != nil {
+		return nil, err
+	}
+	for order := range p.orders {
+		c.Orders = append(c.Orders, order)
+	}
+	slices.Sort(c.Orders)
+	c.SnapshotDone = m.db.snapshotDone
+	c.Ticks = m.db.ticks
+	return c, m.analyze(ctx, tx, p.runDone > 0)
+}
+
+func (p *Part) applySegment(ctx context.Context, tx pgx.Tx, s *segment, c *Changed) error {
+	m := p.m
+	for _, t := range s.shapes {
+		if err := m.reshape(ctx, tx, t); err != nil {
+			return err
+		}
+		c.Shapes = append(c.Shapes, t.shape.Name)
+	}
+	pipe := &pipeline{m: m, conn: tx.Conn().PgConn()}
+	slices.Sort(s.names)
+	for _, name := range s.names {
+		if len(s.rows[name].entries) == 0 {
+			continue
+		}
+		c.Tables[name] = true
+		if err := p.writeTable(ctx, tx, pipe, s.rows[name]); err != nil {
+			return err
+		}
+	}
+	if err := pipe.flush(ctx); err != nil {
+		return err
+	}
+	for _, chunk := range s.chunks {
+		orders, swept, err := m.sweep(ctx, tx, chunk)
+		if err != nil {
+			return err
+		}
+		for _, order := range orders {
+			p.orders[order] = struct{}{}
+		}
+		if swept > 0 {
+			c.Tables[chunk.t.shape.Name] = true
+		}
+	}
+	return nil
+}
+
+// writeTable writes a table's rows, or queues their statements in the pipeline.
+func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *folded) error {
+	if f.t.known(p.m) == nil {
+		return fmt.Errorf("mirror of %s: table %s was not made", p.m.source, f.t.shape.Name)
+	}
+	fresh, other := 0, 0
+	careful := p.careful(f.t.shape.Name)
+	for i := range f.entries {
+		e := &f.entries[i]
+		e.fresh = e.fresh && !careful
+		switch {
+		case e.gone:
+			if err := pipe.queue(ctx, f.t.sql.unset, strings.Split(e.key, "\t")); err != nil {
+				return err
+			}
+		case e.fresh:
+			fresh++
+		default:
+			other++
+		}
+	}
+	p.m.db.grew(f.t, fresh+other)
+	if fresh > p.m.ways.fresh || other > p.m.ways.other {
+		// COPY can't go through the pipeline: what is queued goes first.
+		if err := pipe.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if fresh > p.m.ways.fresh {
+		if err := p.copyNew(ctx, tx, f); err != nil {
+			return err
+		}
+		fresh = 0
+	}
+	if other > p.m.ways.other {
+		if err := p.merge(ctx, tx, f); err != nil {
+			return err
+		}
+		other = 0
+	}
+	return pipe.queueRows(ctx, f, fresh > 0, other > 0)
+}
+
+// known returns the table as the database has it, nil if it has none.
+func (t *table) known(m *Mirror) *table { return m.db.shapes[t.shape.Name] }
+
+// careful tells whether rows of the table must not be taken for new, because shortly before, or
+// in this very part when it was tried first, one was there.
+func (p *Part) careful(name string) bool {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	until, ok := p.m.cautious[name]
+	if ok && p.from > until+carefulFor {
+		delete(p.m.cautious, name)
+		return false
+	}
+	return ok
+}
+
+// carefulFor is how many records an unexpected row makes the mirror careful for: such rows (a
+// restored shop, a table that lost deletions) come in company.
+const carefulFor = 10_000
+
+// copyNew copies rows that were inserted in the shop straight into the mirror. If one of them is
+// there after all, the batch is taken again, carefully.
+func (p *Part) copyNew(ctx context.Context, tx pgx.Tx, f *folded) error {
+	err := copyLines(ctx, tx, f, f.t.sql.copy, func(e *entry) bool { return !e.gone && e.fresh })
+	if state, ok := errors.AsType[*pgconn.PgError](err); ok && state.Code == pgerrcode.UniqueViolation {
+		p.m.mu.Lock()
+		p.m.cautious[f.t.shape.Name] = p.at
+		p.m.mu.Unlock()
+		return fmt.Errorf("%w: table %s: %s", apply.ErrAgain, f.t.shape.Name, state.Detail)
+	}
+	if err != nil {
+		return p.m.failed("copy into "+f.t.shape.Name, err)
+	}
+	return nil
+}
+
+// merge copies rows that may be there into a staging table, and puts them in their places.
+func (p *Part) merge(ctx context.Context, tx pgx.Tx, f *folded) error {
+	t := f.t
+	if !p.m.db.staged[t.shape.Name] {
+		// The shape may be another one than that of an earlier staging table.
+		stage := strings.TrimPrefix(t.sql.unstage, "truncate ")
+		if _, err := tx.Exec(ctx, "drop table if exists "+stage); err != nil {
+			return p.m.failed("drop staging of "+t.shape.Name, err)
+		}
+		if _, err := tx.Exec(ctx, t.sql.stage); err != nil {
+			return p.m.failed("make staging of "+t.shape.Name, err)
+		}
+		p.m.db.staged[t.shape.Name] = true
+	}
+	if err := copyLines(ctx, tx, f, t.sql.copyStage, func(e *entry) bool { return !e.gone && !e.fresh }); err != nil {
+		return p.m.failed("copy into staging of "+t.shape.Name, err)
+	}
+	for _, statement := range []string{t.sql.merge, t.sql.unstage} {
+		if _, err := tx.Exec(ctx, statement); err != nil {
+			return p.m.failed("merge into "+t.shape.Name, err)
+		}
+	}
+	return nil
+}
+
+func copyLines(ctx context.Context, tx pgx.Tx, f *folded, statement string, pick func(*entry) bool) error {
+	_, err := tx.Conn().PgConn().CopyFrom(ctx, &lines{f: f, pick: pick}, statement)
+	return err
+}
+
+// lines hands out the lines of entries, for COPY.
+type lines struct {
+	f    *folded
+	pick func(*entry) bool
+	next int
+	rest []byte
+}
+
+func (l *lines) Read(p []byte) (n int, err error) {
+	for n < len(p) && (len(l.rest) > 0 || l.advance()) {
+		copied := copy(p[n:], l.rest)
+		l.rest = l.rest[copied:]
+		n += copied
+	}
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (l *lines) advance() bool {
+	for l.next < len(l.f.entries) {
+		e := &l.f.entries[l.next]
+		l.next++
+		if l.pick(e) {
+			l.rest = l.f.lines[e.start:e.end]
+			return true
+		}
+	}
+	return false
+}
+
+// keepState keeps ticks and the end of a snapshot, in the rare parts that have any.
+func (p *Part) keepState(ctx context.Context, tx pgx.Tx) error {
+	db := &p.m.db
+	if p.runDone > 0 {
+		db.snapshotDone = true
+	}
+	if p.ticked {
+		db.ticks = p.ticks
+	}
+	if !p.ticked && p.runDone == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `update spola.mirror set ticks = $2, snapshot_run = greatest(snapshot_run, $3), snapshot_done = $4
+ where source = $1`, p.m.source, db.ticks, p.runDone, db.snapshotDone)
+	if err != nil {
+		return p.m.failed("keep state", err)
+	}
+	return nil
+}

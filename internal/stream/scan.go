@@ -1,0 +1,109 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// Scan calls each with all records from the oldest on up to the end that the log has now,
+// checked like a Reader's. For verification tools.
+func Scan(ctx context.Context, cfg Config, each func([]change.Record) error) error {
+	s, err := newSession(cfg)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	start, end, err := s.bounds(ctx)
+	if err != nil {
+		return err
+	}
+	check := checker{topic: cfg.Topic, any: true, trimmed: true}
+	return s.scan(ctx, start, end, func(records []change.Record) error {
+		kept, err := check.keep(records)
+		if len(kept) > 0 {
+			err = errors.Join(each(kept), err)
+		}
+		return err
+	})
+}
+
+// Lag is how far a consumer is behind.
+type Lag struct {
+	Events int64         // offsets between the consumer and the end of the log, fences included
+	Age    time.Duration // of the oldest record that the consumer has not read; 0 if there is none
+}
+
+// MeasureLag tells how far a consumer that has read up to and including the offset is behind
+// the end of the log.
+func MeasureLag(ctx context.Context, cfg Config, read int64) (Lag, error) {
+	s, err := newSession(cfg)
+	if err != nil {
+		return Lag{}, err
+	}
+	defer s.close()
+	start, end, err := s.bounds(ctx)
+	if err != nil {
+		return Lag{}, err
+	}
+	lag := Lag{Events: max(0, end-read-1)}
+	oldest, err := s.firstFrom(ctx, max(read+1, start), end)
+	if err != nil || oldest == nil {
+		return lag, err
+	}
+	lag.Age = max(0, time.Since(time.UnixMilli(oldest.Time)))
+	return lag, nil
+}
+
+// CommitOffset publishes that the group has read up to and including the offset. It is for
+// lag tools and a witness after a restore; Spola itself never resumes from it.
+func CommitOffset(ctx context.Context, cfg Config, group string, offset int64) error {
+	s, err := newSession(cfg)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	res, err := s.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+		GroupID: group, GenerationID: -1, // no member of a group
+		Topics: map[string][]kafka.OffsetCommit{cfg.Topic: {{Partition: 0, Offset: offset + 1}}},
+	})
+	if err != nil {
+		return fmt.Errorf("commit offset of %s: %w", group, err)
+	}
+	for _, p := range res.Topics[cfg.Topic] {
+		if p.Error != nil {
+			return fmt.Errorf("commit offset of %s: %w", group, p.Error)
+		}
+	}
+	return nil
+}
+
+// CommittedOffset returns the last offset that CommitOffset published, -1 if none.
+func CommittedOffset(ctx context.Context, cfg Config, group string) (int64, error) {
+	s, err := newSession(cfg)
+	if err != nil {
+		return -1, err
+	}
+	defer s.close()
+	res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{cfg.Topic: {0}}})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		return -1, fmt.Errorf("committed offset of %s: %w", group, err)
+	}
+	for _, p := range res.Topics[cfg.Topic] {
+		if p.Error != nil {
+			return -1, fmt.Errorf("committed offset of %s: %w", group, p.Error)
+		}
+		if p.CommittedOffset > 0 {
+			return p.CommittedOffset - 1, nil
+		}
+	}
+	return -1, nil
+}

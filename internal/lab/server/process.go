@@ -62,9 +62,9 @@ func killAll(pids []int) error {
 	return nil
 }
 
-// environment of what the Lab runs: ours, but a home and a directory for temporary files that
-// the account owns, and messages in English.
-func (l *Lab) environment(more ...string) []string {
+// Environment of what runs as the Lab's account: ours, but with messages in English, and a home
+// and a directory for temporary files that the account owns; with more variables set.
+func (l *Lab) Environment(more ...string) []string {
 	set := []string{"LC_ALL=C.UTF-8", "TZ=UTC", "TMPDIR=" + filepath.Join(l.dir, "tmp")}
 	if l.user.Dropped() {
 		set = append(set, "HOME="+filepath.Join(l.dir, "home"), "USER="+l.user.Name, "LOGNAME="+l.user.Name)
@@ -82,7 +82,7 @@ func (l *Lab) feed(ctx context.Context, input, dir string, env []string, argv ..
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
-	cmd.Env = l.environment(env...)
+	cmd.Env = l.Environment(env...)
 	cmd.Stdin = strings.NewReader(input)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -115,7 +115,7 @@ func (s *Server) Launch() error {
 	}
 	cmd := exec.Command(s.recipe.argv[0], s.recipe.argv[1:]...)
 	cmd.Dir = s.dir
-	cmd.Env = s.lab.environment(s.recipe.env...)
+	cmd.Env = s.lab.Environment(s.recipe.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	s.lab.user.Apply(cmd)
 	if err := s.lab.spawner.start(cmd, s.recipe.death); err != nil {

@@ -22,10 +22,10 @@ type result struct {
 
 // A result line of a test binary in its test2json mode: marked by ^V, so that nothing that a
 // test prints is taken for one.
-var resultLine = regexp.MustCompile("(?m)^\x16?(?:\\s*)--- (PASS|FAIL|SKIP): (\\S+) \\(")
+var resultLine = regexp.MustCompile("\x16 *--- (PASS|FAIL|SKIP): (\\S+) \\(")
 
 // chatter is what a test binary says about tests on their way.
-var chatter = regexp.MustCompile("(?m)^\x16?(?:=== (?:RUN|PAUSE|CONT|NAME) .*|\\s*--- (?:PASS|SKIP): .*|PASS)\n")
+var chatter = regexp.MustCompile("\x16(?:=== (?:RUN|PAUSE|CONT|NAME) .*| *--- (?:PASS|SKIP): .*)\n")
 
 // count reads the output of a test binary. It counts tests, not subtests.
 func count(output string) result {

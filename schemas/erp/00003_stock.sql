@@ -75,7 +75,7 @@ begin
             coalesce(sum(least(d.high, s.high) - greatest(d.low, s.low)) filter (where s.backorder), 0)::bigint as backorder
         from demand d
         join supply s on s.article_id = d.article_id
-        where d.low < s.high and s.low < d.high
+        where least(d.high, s.high) > greatest(d.low, s.low)
         group by d.order_id, d.line, s.warehouse_id, d.article_id
     ), written as (
         insert into erp.commitment as c (order_id, line, warehouse_id, article_id, quantity, backorder)

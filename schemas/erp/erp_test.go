@@ -20,8 +20,15 @@ import (
 // erp is one connection to a fresh database with the reference ERP in it.
 type erp struct {
 	*pgx.Conn
-	t   testing.TB
+	t   reporter
 	url string
+}
+
+// reporter is what a test and a rapid property have in common.
+type reporter interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
 }
 
 // open migrates a fresh database: warehouses 1 and 2 for the web, 3 for the traditional trade,

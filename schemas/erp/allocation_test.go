@@ -1,0 +1,213 @@
+package erp_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Invariant: whole calls of any size commit, release and ship exactly the pieces that going
+// through them piece by piece would, and every total agrees with its parts.
+func TestAllocationAgainstModel(t *testing.T) {
+	e := open(t)
+	rapid.Check(t, func(t *rapid.T) {
+		e := &erp{Conn: e.Conn, t: t, url: e.url}
+		e.exec(`truncate erp.sales_order, erp.order_line, erp.order_charge, erp.order_vat, erp.order_payment, erp.commitment,
+			erp.stock, erp.stock_movement restart identity`)
+		h := &history{erp: e, model: newModel()}
+		t.Repeat(map[string]func(*rapid.T){
+			"import":  h.importOrders,
+			"edit":    h.edit,
+			"cancel":  h.cancel,
+			"ship":    h.ship,
+			"receive": h.receive,
+			"sell":    h.sell,
+			"":        h.check,
+		})
+	})
+}
+
+// history plays the same steps in the ERP and in the model.
+type history struct {
+	erp   *erp
+	model *model
+	last  int64
+}
+
+var someItems = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) item {
+	return item{article: rapid.Int64Range(1, 3).Draw(t, "article"), quantity: rapid.Int64Range(1, 4).Draw(t, "quantity")}
+}), 1, 3)
+
+func (h *history) importOrders(t *rapid.T) {
+	var b batch
+	var takes [][]item
+	for range rapid.IntRange(1, 4).Draw(t, "orders") {
+		items := someItems.Draw(t, "items")
+		takes = append(takes, items)
+		b.add(fmt.Sprint(h.last+int64(len(takes))), items...)
+	}
+	for _, r := range h.erp.importOrders(b) {
+		if !r.OK || fmt.Sprint(*r.ID) != *r.Reference {
+			t.Fatalf("import: %+v", r)
+		}
+	}
+	for _, items := range takes {
+		h.last++
+		h.model.take(h.last, items)
+	}
+}
+
+// some draws orders in the states given, in the order of a call.
+func (h *history) some(t *rapid.T, states ...string) []int64 {
+	var ids []int64
+	for _, id := range h.model.ids() {
+		if slices.Contains(states, h.model.orders[id].state) {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		t.Skip("no such order")
+	}
+	ids = rapid.Permutation(ids).Draw(t, "ids")
+	return ids[:rapid.IntRange(1, min(3, len(ids))).Draw(t, "n")]
+}
+
+func (h *history) edit(t *rapid.T) {
+	ids := h.some(t, "open", "cancelled", "shipped", "part_shipped")
+	var b batch
+	var edited []int64
+	var items [][]item
+	for _, id := range ids {
+		lines := someItems.Draw(t, "items")
+		b.add(fmt.Sprint(id), lines...)
+		if state := h.model.orders[id].state; state == "open" || state == "cancelled" {
+			edited, items = append(edited, id), append(items, lines)
+		}
+	}
+	for i, r := range h.erp.applyEdits(b) {
+		want := ""
+		if strings.Contains(h.model.orders[ids[i]].state, "shipped") {
+			want = "shipped"
+		}
+		if r.reason() != want {
+			t.Fatalf("edit of order %d: %+v, want reason %q", ids[i], r, want)
+		}
+	}
+	h.model.edit(edited, items)
+}
+
+func (h *history) cancel(t *rapid.T) {
+	ids := h.some(t, "open", "cancelled", "shipped")
+	// The oldest order loses its mark first, so the order of the call does not matter.
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	var references []string
+	for _, id := range ids {
+		references = append(references, fmt.Sprint(id))
+	}
+	for i, r := range h.erp.cancelOrders(references...) {
+		if shipped := h.model.orders[ids[i]].state == "shipped"; r.OK == shipped {
+			t.Fatalf("cancel order %d: %+v", ids[i], r)
+		}
+	}
+	for _, id := range ids {
+		h.model.cancel(id)
+	}
+}
+
+func (h *history) ship(t *rapid.T) {
+	id := h.some(t, "open", "part_shipped")[0]
+	_, err := h.erp.Exec(context.Background(), "select erp.ship_order($1)", id)
+	if left := h.model.ship(id); left != (err == nil) {
+		t.Fatalf("ship order %d: %v, the model ships: %v", id, err, left)
+	}
+}
+
+func (h *history) receive(t *rapid.T) {
+	p := place{rapid.Int64Range(1, 3).Draw(t, "article"), rapid.Int64Range(1, 3).Draw(t, "warehouse")}
+	n := rapid.Int64Range(1, 8).Draw(t, "quantity")
+	h.erp.exec("select erp.receive_goods($1::smallint, array[row($2::bigint, $3::bigint)]::erp.goods_in[])", p.warehouse, p.article, n)
+	h.model.onHand[p] += n
+	h.model.settle()
+}
+
+func (h *history) sell(t *rapid.T) {
+	p := place{rapid.Int64Range(1, 3).Draw(t, "article"), rapid.Int64Range(1, 3).Draw(t, "warehouse")}
+	n := rapid.Int64Range(1, 4).Draw(t, "quantity")
+	_, err := h.erp.Exec(context.Background(),
+		"select erp.sell_at_counter($1::smallint, array[row($2::bigint, $3::bigint)]::erp.goods_in[])", p.warehouse, p.article, n)
+	if enough := h.model.free(p) >= n; enough != (err == nil) {
+		t.Fatalf("sell %d of %+v: %v, free in the model: %d", n, p, err, h.model.free(p))
+	} else if enough {
+		h.model.onHand[p] -= n
+	}
+}
+
+func (h *history) check(t *rapid.T) {
+	if broken := h.erp.text(brokenTotals); broken != "" {
+		t.Fatalf("totals:\n%s", broken)
+	}
+	lines := strings.Split(h.erp.text(stateOf), "\n")
+	sort.Strings(lines)
+	if got, want := strings.Join(lines, "\n"), h.model.String(); got != want {
+		t.Fatalf("ERP:\n%s\n\nmodel:\n%s", got, want)
+	}
+}
+
+// Invariant: clerks and importers at the same time lose no piece and never wait in a circle.
+func TestConcurrentClerks(t *testing.T) {
+	e := open(t)
+	e.exec(`select erp.receive_goods(w::smallint, array(select row(a, 500)::erp.goods_in from generate_series(1, 10) a)) from generate_series(1, 2) w`)
+	const rounds = 40
+	done := make(chan error, 4)
+	start := func(work func(e *erp, i int) error) {
+		own := connect(t, e.url)
+		go func() {
+			for i := range rounds {
+				if err := work(own, i); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	start(func(e *erp, i int) error {
+		var b batch
+		for n := range 10 {
+			b.add(fmt.Sprintf("a%d.%d", i, n), item{int64(n + 1), 3}, item{int64(10 - n), 2})
+		}
+		_, err := b.call(e, "import_orders")
+		return err
+	})
+	start(func(e *erp, i int) error {
+		b := order(fmt.Sprintf("b%d", i), item{10, 1}, item{5, 1}, item{1, 1})
+		if _, err := b.call(e, "import_orders"); err != nil {
+			return err
+		}
+		b = order(fmt.Sprintf("b%d", i), item{1, 2}, item{7, 2})
+		_, err := b.call(e, "apply_edits")
+		return err
+	})
+	start(func(e *erp, _ int) error {
+		_, err := e.Exec(context.Background(), "select erp.sell_at_counter(1::smallint, array[row(9, 1), row(1, 1), row(4, 2)]::erp.goods_in[])")
+		return err
+	})
+	start(func(e *erp, _ int) error {
+		_, err := e.Exec(context.Background(), `select erp.ship_order(id) from (
+			select id from erp.sales_order where state = 'open' and reference like 'a%' order by id limit 1) o`)
+		return err
+	})
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if broken := e.text(brokenTotals); broken != "" {
+		t.Errorf("totals:\n%s", broken)
+	}
+}

@@ -1,0 +1,51 @@
+-- What the proof reads of the reference ERP and of the bridge's links: plain rows in the order of
+-- the shop's orders, nothing worked out. $1 is the shop; a line "-- name:" begins a statement.
+
+-- name: cut
+select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop = $1
+
+-- name: links
+select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.erp_order, o.id, o.state, o.total
+from (select distinct on (order_id) * from spola.link where shop = $1 order by order_id, incarnation desc) l
+left join erp.sales_order o on o.id = l.erp_order
+order by l.order_id
+
+-- name: lines
+select l.order_id, a.id, a.sku, x.quantity, x.gross, x.vat_rate
+from spola.link l
+join erp.order_line x on x.order_id = l.erp_order
+join erp.article a on a.id = x.article_id
+where l.shop = $1
+order by l.order_id, x.position, x.line
+
+-- name: charges
+select l.order_id, x.code, x.gross, x.vat_rate
+from spola.link l
+join erp.order_charge x on x.order_id = l.erp_order
+where l.shop = $1
+order by l.order_id, x.line
+
+-- name: vat
+select l.order_id, x.vat_rate, x.gross, x.net, x.vat
+from spola.link l
+join erp.order_vat x on x.order_id = l.erp_order
+where l.shop = $1
+order by l.order_id, x.vat_rate
+
+-- name: credits
+select l.order_id, x.kind, x.amount
+from spola.link l
+join erp.order_payment x on x.order_id = l.erp_order
+where l.shop = $1
+order by l.order_id, x.line
+
+-- name: parked
+select order_id, reason from spola.parked where shop = $1 order by order_id
+
+-- name: articles
+select product, variant, article from spola.article where shop = $1
+
+-- name: unlinked
+select o.id, coalesce(o.shop_number, '') from erp.sales_order o
+where o.shop = $1 and not exists (select from spola.link l where l.shop = $1 and l.erp_order = o.id)
+order by o.id

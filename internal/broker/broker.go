@@ -39,6 +39,10 @@ type Config struct {
 	Listen string // host:port on the loopback; port 0 chooses a free one
 	Log    zerolog.Logger
 
+	// Advertise is the host:port that clients are told to connect to, such as a proxy's.
+	// Empty: where the broker listens.
+	Advertise string
+
 	// Retention is the age at which records are deleted. 0 means 14 days.
 	Retention time.Duration
 }
@@ -84,7 +88,7 @@ func (b *Broker) start(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	b.addr = listener.Addr().String()
+	b.addr = listener.Listener.Addr().String()
 	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1), kfake.DefaultNumPartitions(1),
 		kfake.DataDir(filepath.Join(cfg.Dir, "data")), kfake.SyncWrites(),
@@ -123,7 +127,7 @@ func openDir(dir string) (*flock.Flock, error) {
 	return lock, nil
 }
 
-func listen(ctx context.Context, cfg Config) (net.Listener, error) {
+func listen(ctx context.Context, cfg Config) (*guard, error) {
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: listen on %q: %w", cfg.Listen, err)
@@ -136,10 +140,10 @@ func listen(ctx context.Context, cfg Config) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded broker: %w", err)
 	}
-	return &guard{Listener: l, log: cfg.Log}, nil
+	return &guard{Listener: l, log: cfg.Log, advertise: cfg.Advertise}, nil
 }
 
-// Addr returns the host:port that clients connect to.
+// Addr returns the host:port where the broker listens.
 func (b *Broker) Addr() string { return b.addr }
 
 // Close ends the broker and waits for it.

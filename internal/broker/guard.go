@@ -15,7 +15,22 @@ import (
 // to have, which for an HTTP request is a gigabyte.
 type guard struct {
 	net.Listener
-	log zerolog.Logger
+	log       zerolog.Logger
+	advertise string
+}
+
+// advertised is an address by its name only.
+type advertised string
+
+func (advertised) Network() string  { return "tcp" }
+func (a advertised) String() string { return string(a) }
+
+// Addr is the address that kfake tells its clients.
+func (g *guard) Addr() net.Addr {
+	if g.advertise != "" {
+		return advertised(g.advertise)
+	}
+	return g.Listener.Addr()
 }
 
 // Accept returns the next connection, guarded.

@@ -10,8 +10,10 @@ import (
 	"github.com/spola-cdc/spola/internal/change"
 )
 
-func TestWhatIsAppendedIsRead(t *testing.T) {
-	cfg := freshLog(t, embedded(t))
+func TestWhatIsAppendedIsRead(t *testing.T) { onEachBroker(t, whatIsAppendedIsRead) }
+
+func whatIsAppendedIsRead(t *testing.T, brokers []string) {
+	cfg := freshLog(t, brokers)
 	w, tail := own(t, cfg)
 	if tail.Offset != -1 || tail.Generation != 1 || tail.Predecessor != nil {
 		t.Fatalf("tail of an empty log: %+v", tail)
@@ -27,8 +29,10 @@ func TestWhatIsAppendedIsRead(t *testing.T) {
 	}
 }
 
-func TestNextOwnerGoesOnFromTheTail(t *testing.T) {
-	cfg := freshLog(t, embedded(t))
+func TestNextOwnerGoesOnFromTheTail(t *testing.T) { onEachBroker(t, nextOwnerGoesOnFromTheTail) }
+
+func nextOwnerGoesOnFromTheTail(t *testing.T, brokers []string) {
+	cfg := freshLog(t, brokers)
 	w, _ := own(t, cfg)
 	mustAppend(t, w, rows(0, 300)...)
 	w.Close()

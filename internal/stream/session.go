@@ -79,8 +79,11 @@ func (s *SASL) mechanism() (sasl.Mechanism, error) {
 }
 
 func (s *session) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: 3 * time.Second}
-	conn, err := dialer.DialContext(ctx, network, address)
+	dial := s.cfg.dial
+	if dial == nil {
+		dial = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
+	}
+	conn, err := dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +185,9 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 		return err
 	}
 	notify := func(err error, pause time.Duration) {
+		if errors.Is(err, errNewTopic) {
+			return
+		}
 		cfg.Log.Warn().Err(err).Str("topic", cfg.Topic).Dur("pause", pause).Msg(what + ": trying again")
 	}
 	if err := backoff.RetryNotify(attempt, newBackOff(ctx), notify); err != nil {

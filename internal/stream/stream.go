@@ -11,7 +11,9 @@
 package stream
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -29,6 +31,9 @@ type Config struct {
 	// before compression, by the Reader what one fetch may bring. 0 means DefaultMaxBytes.
 	// It also is the largest size of a record: see Writer.MaxRecord.
 	MaxBytes int
+
+	// dial opens a connection; tests put faults there. nil: TCP.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // SASL is a user name and password for the brokers.

@@ -7,10 +7,18 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/spola-cdc/spola/internal/broker"
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 )
+
+// onEachBroker runs a test on the embedded broker and on Apache Kafka.
+func onEachBroker(t *testing.T, test func(t *testing.T, brokers []string)) {
+	t.Run("embedded", func(t *testing.T) { test(t, embedded(t)) })
+	t.Run("kafka", func(t *testing.T) { test(t, server.Kafka(t)) })
+}
 
 // embedded starts an embedded broker for a test.
 func embedded(t testing.TB) []string {
@@ -37,7 +45,22 @@ func freshLog(t testing.TB, brokers []string) Config {
 	if _, err := EnsureTopic(t.Context(), cfg, TopicSettings{}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { deleteTopic(t, cfg) })
 	return cfg
+}
+
+func deleteTopic(t testing.TB, cfg Config) {
+	t.Helper()
+	s, err := newSession(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := s.client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{cfg.Topic}}); err != nil {
+		t.Errorf("delete topic: %v", err)
+	}
 }
 
 func topicName(name string) string {

@@ -114,8 +114,15 @@ func newApplier(t fataler, conn *pgx.Conn, source string, specs []TableSpec) *ap
 	return a
 }
 
+// start begins as on a new connection.
 func (a *applier) start() {
 	a.t.Helper()
+	if err := a.conn.DeallocateAll(a.t.Context()); err != nil {
+		a.t.Fatal(err)
+	}
+	if _, err := a.conn.Exec(a.t.Context(), "discard temp"); err != nil {
+		a.t.Fatal(err)
+	}
 	if err := postgres.InTransaction(a.t.Context(), a.conn, func(tx pgx.Tx) error { return a.m.Start(a.t.Context(), tx) }); err != nil {
 		a.t.Fatal(err)
 	}

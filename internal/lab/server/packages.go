@@ -29,13 +29,13 @@ const completeFile = ".complete" // written last: what is beside it is whole
 // unpack returns the directory where the set is unpacked, after fetching it if need be.
 func (l *Lab) unpack(ctx context.Context, set packages) (string, error) {
 	root := filepath.Join(l.cache, set.name)
-	err := l.once(ctx, root, func(dir string) error {
+	err := l.once(ctx, root, func(dir string) (err error) {
 		l.progress(fmt.Sprintf("fetching %s (Debian's packages of %s, once)", set.name, set.suite))
 		world := dir + ".apt"
 		if err := os.RemoveAll(world); err != nil {
 			return err
 		}
-		defer os.RemoveAll(world) // lists and packages, used up
+		defer func() { err = errors.Join(err, os.RemoveAll(world)) }() // lists and packages, used up
 		debs, err := l.download(ctx, set, world)
 		if err != nil {
 			return err

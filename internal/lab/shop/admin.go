@@ -2,6 +2,7 @@ package shop
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 )
 
@@ -72,58 +73,67 @@ func (s *Shop) void(ctx context.Context, was stored) error {
 // deleted, then inserted one by one. The codes are those of the setting table: config,
 // payment_cod, shipping_flat …
 func (s *Shop) SaveSettings(ctx context.Context, code string) error {
-	var settings [][]any
-	rows, err := s.query(ctx, "read settings", code)
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	page, err := s.settingsOf(ctx, code)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var key, value string
-		var serialized int
-		if err := rows.Scan(&key, &value, &serialized); err != nil {
-			return fmt.Errorf("settings of %s: %w", code, err)
-		}
-		settings = append(settings, []any{code, key, value, serialized})
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("settings of %s: %w", code, err)
-	}
-	return s.replace(ctx, "setting delete", code, "setting", settings)
+	return s.replace(ctx, page)
 }
 
 // SaveTaxClass saves a tax class unchanged: its rules are deleted, then inserted one by one.
 func (s *Shop) SaveTaxClass(ctx context.Context, class int) error {
-	var rules [][]any
-	rows, err := s.query(ctx, "read tax rules", class)
+	s.saving.Lock()
+	defer s.saving.Unlock()
+	page, err := s.rulesOf(ctx, class)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var rate, priority int
-		var based string
-		if err := rows.Scan(&rate, &based, &priority); err != nil {
-			return fmt.Errorf("rules of tax class %d: %w", class, err)
-		}
-		rules = append(rules, []any{class, rate, based, priority})
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("rules of tax class %d: %w", class, err)
-	}
-	return s.replace(ctx, "tax rules delete", class, "tax rule", rules)
+	return s.replace(ctx, page)
 }
 
-// replace refuses to save nothing: somebody else is between his DELETE and his INSERTs.
-func (s *Shop) replace(ctx context.Context, clear string, key any, insert string, rows [][]any) error {
-	if len(rows) == 0 {
-		return fmt.Errorf("%s %v: nothing to save", clear, key)
+// replacement is a page that is saved by a DELETE and an INSERT a row.
+type replacement struct {
+	clear, insert string
+	key           any
+	rows          [][]any
+}
+
+func (s *Shop) settingsOf(ctx context.Context, code string) (replacement, error) {
+	r := replacement{clear: "setting delete", insert: "setting", key: code}
+	err := s.scan(ctx, "read settings", code, func(rows *sql.Rows) error {
+		var key, value string
+		var serialized int
+		err := rows.Scan(&key, &value, &serialized)
+		r.rows = append(r.rows, []any{code, key, value, serialized})
+		return err
+	})
+	return r, err
+}
+
+func (s *Shop) rulesOf(ctx context.Context, class int) (replacement, error) {
+	r := replacement{clear: "tax rules delete", insert: "tax rule", key: class}
+	err := s.scan(ctx, "read tax rules", class, func(rows *sql.Rows) error {
+		var rate, priority int
+		var based string
+		err := rows.Scan(&rate, &based, &priority)
+		r.rows = append(r.rows, []any{class, rate, based, priority})
+		return err
+	})
+	return r, err
+}
+
+// replace refuses to save nothing: that would lose the page for good.
+func (s *Shop) replace(ctx context.Context, r replacement) error {
+	if len(r.rows) == 0 {
+		return fmt.Errorf("%s %v: nothing to save", r.clear, r.key)
 	}
-	if _, err := s.exec(ctx, 0, clear, key); err != nil {
+	if _, err := s.exec(ctx, 0, r.clear, r.key); err != nil {
 		return err
 	}
-	for _, row := range rows {
-		if _, err := s.exec(ctx, 0, insert, row...); err != nil {
+	for _, row := range r.rows {
+		if _, err := s.exec(ctx, 0, r.insert, row...); err != nil {
 			return err
 		}
 	}

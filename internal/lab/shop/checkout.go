@@ -13,25 +13,27 @@ import (
 // It returns the order's id. An error leaves the order where the failing statement left it;
 // Refused tells whether that statement can have had an effect.
 func (s *Shop) PlaceOrder(ctx context.Context, order Order) (int64, error) {
+	c, err := s.checkout(ctx, order)
+	return c.ID, err
+}
+
+func (s *Shop) checkout(ctx context.Context, order Order) (*Checkout, error) {
 	c, err := s.Begin(ctx, order)
-	if err != nil {
-		return c.ID, err
-	}
-	if c.order.Abandon {
-		return c.ID, nil
+	if err != nil || c.order.Abandon {
+		return c, err
 	}
 	for range c.order.Confirms {
 		if err := c.Confirm(ctx); err != nil {
-			return c.ID, err
+			return c, err
 		}
 	}
-	return c.ID, nil
+	return c, nil
 }
 
 // Checkout is an order between the overview and the button.
 type Checkout struct {
 	ID int64     // of the order; 0 until its row is written
-	At time.Time // when the last statement's commit returned
+	At time.Time // when the commit of the last statement returned that the order needed
 
 	shop     *Shop
 	order    Order
@@ -39,6 +41,8 @@ type Checkout struct {
 	customer int64 // customer_id; 0 for a guest
 	address  int64 // address_id of an account
 	session  string
+
+	confirmed bool // the button was pressed once
 }
 
 // Begin goes through the checkout up to and including the overview, where the order is written
@@ -214,9 +218,14 @@ func (c *Checkout) Confirm(ctx context.Context) error {
 	if c.order.Payment == BankTransfer {
 		comment, notify = "Bonifico a IT60 X054 2811 1010 0000 0123 456", 1
 	}
+	at := c.At
 	if err := c.addHistory(ctx, Pending, notify, comment); err != nil {
 		return err
 	}
+	if c.confirmed {
+		c.At = at // it was complete before
+	}
+	c.confirmed = true
 	return c.clearCart(ctx)
 }
 

@@ -191,9 +191,9 @@ func (s *Shop) read(ctx context.Context, id int64) (stored, error) {
 	})
 }
 
-// scan calls each with every row of a query by order id. No row of "read order" is an error.
-func (s *Shop) scan(ctx context.Context, name string, id int64, each func(*sql.Rows) error) error {
-	rows, err := s.query(ctx, name, id)
+// scan calls each with every row of a query by its key. No row of "read order" is an error.
+func (s *Shop) scan(ctx context.Context, name string, key any, each func(*sql.Rows) error) error {
+	rows, err := s.query(ctx, name, key)
 	if err != nil {
 		return err
 	}
@@ -202,14 +202,14 @@ func (s *Shop) scan(ctx context.Context, name string, id int64, each func(*sql.R
 	for rows.Next() {
 		found = true
 		if err := each(rows); err != nil {
-			return fmt.Errorf("order %d: %s: %w", id, name, err)
+			return fmt.Errorf("%s %v: %w", name, key, err)
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return fmt.Errorf("order %d: %s: %w", id, name, err)
+		return fmt.Errorf("%s %v: %w", name, key, err)
 	}
 	if !found && name == "read order" {
-		return fmt.Errorf("order %d: %w", id, sql.ErrNoRows)
+		return fmt.Errorf("order %v: %w", key, sql.ErrNoRows)
 	}
 	return nil
 }

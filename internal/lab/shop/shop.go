@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -36,6 +37,7 @@ type Shop struct {
 	statements statements
 	catalogue  []Product
 	byID       map[int]Product
+	saving     sync.Mutex   // an administrator's page of settings
 	requests   atomic.Int64 // OPTIMIZE TABLE comes at every so many
 	optimized  atomic.Int64 // unix second of the last one
 }

@@ -1,0 +1,101 @@
+package shop_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/verify"
+)
+
+// What the journal says was placed stands in the shop, and nothing else does.
+func TestJournalIsTheShop(t *testing.T) {
+	dialects(t, shop.Options{}, func(t *testing.T, s *shop.Shop) {
+		path := filepath.Join(t.TempDir(), "journal")
+		run(t, s, shop.Load{Rate: 100, Seed: 7, Shoppers: 120, Planted: 5, Settings: true}, path)
+		journal := readJournal(t, path)
+		orders := numbers(t, s, "SELECT order_id, order_status_id FROM oc_order")
+		placed, planted := 0, 0
+		for _, o := range journal.Orders {
+			if o.Placed != verify.OK || o.Unfinished {
+				t.Errorf("order %d (%s): checkout %s, unfinished %v", o.ID, o.Token, o.Placed, o.Unfinished)
+			}
+			state, there := orders[o.ID]
+			delete(orders, o.ID)
+			switch {
+			case o.Deleted == there:
+				t.Errorf("order %d: deleted %v, in the shop %v", o.ID, o.Deleted, there)
+			case there && o.Intended != (state != shop.Abandoned):
+				t.Errorf("order %d: intended %v, state %d", o.ID, o.Intended, state)
+			}
+			if o.Intended {
+				placed++
+			}
+			if o.Facts.Planted {
+				planted++
+			}
+		}
+		if len(orders) != 0 {
+			t.Errorf("orders that the journal does not know: %v", orders)
+		}
+		if len(journal.Orders) != 120 || placed < 90 || placed == 120 || planted != 5 {
+			t.Errorf("%d orders, %d placed, %d planted", len(journal.Orders), placed, planted)
+		}
+	})
+}
+
+func run(t *testing.T, s *shop.Shop, load shop.Load, path string) {
+	t.Helper()
+	journal, err := shop.OpenJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	load.Journal = journal
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := s.Run(ctx, load); err != nil {
+		t.Fatal(err)
+	}
+	if err := journal.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readJournal(t *testing.T, path string) *verify.Journal {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	journal, err := verify.ReadJournal(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return journal
+}
+
+// numbers reads a query of two numbers, the first of them a key.
+func numbers(t *testing.T, s *shop.Shop, query string) map[int64]int64 {
+	t.Helper()
+	rows, err := s.DB().QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	all := map[int64]int64{}
+	for rows.Next() {
+		var key, value int64
+		if err := rows.Scan(&key, &value); err != nil {
+			t.Fatal(err)
+		}
+		all[key] = value
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

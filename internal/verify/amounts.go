@@ -1,0 +1,113 @@
+package verify
+
+import (
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+)
+
+// amounts reads the order's rows as amounts of money. An error says why nobody could take this
+// order over: it has to be parked.
+func (s *shopSide) amounts(o *shopOrder) (amounts, error) {
+	a := amounts{total: number(o.total), discounts: new(big.Rat)}
+	if len(o.lines) == 0 {
+		return a, fmt.Errorf("no lines")
+	}
+	for _, t := range o.totals {
+		if s.rules.Totals[t.code] == KindTax {
+			rate, ok := s.rates[t.title]
+			if !ok {
+				return a, fmt.Errorf("VAT row %q is no tax rate", t.title)
+			}
+			a.taxes = append(a.taxes, taxRow{rate: rate, value: number(t.value)})
+		}
+	}
+	for _, l := range o.lines {
+		a.parts = append(a.parts, part{kind: KindNothing, net: number(l.net), rate: a.rateOf(l), quantity: l.quantity,
+			article: fmt.Sprintf("%d:%s:%s", l.product, l.variant, l.model)})
+	}
+	if err := s.addTotals(o, &a); err != nil {
+		return a, err
+	}
+	return a, a.closes()
+}
+
+func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
+	var codes []string
+	for _, t := range o.totals {
+		kind, known := s.rules.Totals[t.code]
+		if !known {
+			return fmt.Errorf("total code %q is not known", t.code)
+		}
+		value := number(t.value)
+		switch {
+		case kind == KindPayment:
+			a.payments = append(a.payments, value)
+		case (kind == KindCharge || kind == KindDiscount) && value.Sign() < 0:
+			a.discounts.Add(a.discounts, value)
+			codes = append(codes, t.code)
+		case kind == KindCharge || kind == KindDiscount:
+			a.parts = append(a.parts, part{kind: KindCharge, code: t.code, net: value, rate: s.chargeRate(o, t, a)})
+		}
+	}
+	slices.Sort(codes)
+	a.discount = strings.Join(slices.Compact(codes), "+")
+	return nil
+}
+
+// rateOf is the rate among the order's own at which a piece of the line bears the VAT that it
+// states; the higher of two that fit alike.
+func (a amounts) rateOf(l shopLine) *big.Rat {
+	price, tax := number(l.price), number(l.tax)
+	miss := func(rate *big.Rat) *big.Rat {
+		vat := new(big.Rat).Quo(new(big.Rat).Mul(price, rate), hundred)
+		return vat.Abs(vat.Sub(vat, tax))
+	}
+	best := zeroRate
+	for _, t := range a.taxes {
+		if c := miss(t.rate).Cmp(miss(best)); c < 0 || c == 0 && t.rate.Cmp(best) > 0 {
+			best = t.rate
+		}
+	}
+	return best
+}
+
+// chargeRate is the rate of the charge's tax class where the order goes, if the order has it.
+func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, a *amounts) *big.Rat {
+	class := s.classes[t.code]
+	if t.code == "shipping" {
+		class = memberOf(o.shipping, "tax_class_id")
+	}
+	country := o.shippingCountry
+	if country == 0 {
+		country = o.paymentCountry
+	}
+	best := zeroRate
+	for _, rate := range s.classRates[classKey{class: class, group: o.group, country: country}] {
+		if slices.ContainsFunc(a.taxes, func(t taxRow) bool { return t.rate.Cmp(rate) == 0 }) && rate.Cmp(best) > 0 {
+			best = rate
+		}
+	}
+	return best
+}
+
+// closes holds the order's rows against its total: they are cut to four decimals each.
+func (a amounts) closes() error {
+	sum := new(big.Rat).Set(a.discounts)
+	for _, p := range a.parts {
+		sum.Add(sum, p.net)
+	}
+	for _, p := range a.payments {
+		sum.Add(sum, p)
+	}
+	for _, t := range a.taxes {
+		sum.Add(sum, t.value)
+	}
+	rowsRead := int64(len(a.parts) + len(a.payments) + len(a.taxes) + 2)
+	miss := new(big.Rat).Sub(sum, a.total)
+	if miss.Abs(miss).Cmp(big.NewRat(2*rowsRead, 10000)) > 0 {
+		return fmt.Errorf("the rows add up to %s, the order says %s", sum.FloatString(4), a.total.FloatString(4))
+	}
+	return nil
+}

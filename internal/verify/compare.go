@@ -1,0 +1,260 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// proof walks through both sides at once, in the order of the shop's order numbers.
+type proof struct {
+	shop    *shopSide
+	erp     *erpSide
+	journal map[int64]*Journaled // nil: there is none
+	report  *Report
+	seen    map[int64]int64 // ERP order -> shop order: no two may share one
+	visited map[int64]bool  // orders of the journal that a side knows
+}
+
+func (p *proof) differ(order int64, kind, format string, args ...any) {
+	p.report.Differences++
+	if len(p.report.Details) < detailsShown {
+		p.report.Details = append(p.report.Details, Difference{Order: order, Kind: kind, What: fmt.Sprintf(format, args...)})
+	}
+}
+
+func (p *proof) compareAll() error {
+	p.visited = map[int64]bool{}
+	for {
+		next, ok, err := p.next()
+		if err != nil || !ok {
+			return err
+		}
+		o, err := p.shop.take(next)
+		if err != nil {
+			return err
+		}
+		l, err := p.erp.take(next)
+		if err != nil {
+			return err
+		}
+		parked, err := p.erp.parked.take(next)
+		if err != nil {
+			return err
+		}
+		p.visited[next] = true
+		p.compare(pair{id: next, order: o, link: l, parked: parked, journal: p.journal[next]})
+	}
+}
+
+// next is the lowest order number that either side has left.
+func (p *proof) next() (int64, bool, error) {
+	a, inShop, err := p.shop.orders.peek()
+	if err != nil {
+		return 0, false, err
+	}
+	b, inERP, err := p.erp.links.peek()
+	switch {
+	case err != nil:
+		return 0, false, err
+	case inShop && (!inERP || a <= b):
+		return a, true, nil
+	}
+	return b, inERP, nil
+}
+
+// pair is an order on both sides. order is nil when the shop has it no longer, link when the
+// bridge does not know it, journal when the test shop did not make it.
+type pair struct {
+	id      int64
+	order   *shopOrder
+	link    *link
+	parked  []string
+	journal *Journaled
+}
+
+func (x pair) inERP() bool { return x.link != nil && x.link.erpOrder != nil }
+
+func (p *proof) compare(x pair) {
+	p.count(x)
+	scope := p.inScope(x)
+	if x.inERP() {
+		p.compareLink(x)
+	}
+	switch {
+	case scope && x.inERP():
+		p.report.OrdersInScope++
+		p.report.OrdersInERP++
+	case scope:
+		p.report.OrdersInScope++
+		p.compareParked(x)
+	case x.inERP():
+		p.differ(x.id, "extra", "the ERP has it (order %d), but it never was in a class that is taken over", *x.link.erpOrder)
+	}
+	if x.order != nil && x.inERP() && x.link.id != nil {
+		p.compareOrder(x)
+	}
+}
+
+// count counts the order as placed, and holds the shop against the journal.
+func (p *proof) count(x pair) {
+	begun := x.order != nil && (x.order.state != 0 || len(x.order.histories) > 0)
+	j := x.journal
+	switch {
+	case p.journal == nil:
+		if begun {
+			p.report.OrdersPlaced++
+		}
+		return
+	case j == nil || !j.Intended:
+		return
+	case j.Unfinished:
+		p.report.Unfinished++
+	case j.Placed == OK && x.order == nil && !j.Deleted:
+		p.differ(x.id, "shop", "its checkout was acknowledged, the shop does not have it")
+	case j.Deleted && x.order != nil:
+		p.differ(x.id, "shop", "its deletion was acknowledged, the shop still has it")
+	}
+	if j.Placed == OK || begun {
+		p.report.OrdersPlaced++
+	}
+}
+
+// inScope tells whether the ERP has to have the order, or has to say why not.
+func (p *proof) inScope(x pair) bool {
+	if x.order == nil {
+		return x.journal != nil && x.journal.Taken()
+	}
+	if !p.erp.cut.IsZero() && p.shop.began(x.order).Before(p.erp.cut) && !x.inERP() {
+		return false // closed
+	}
+	return p.shop.everTaken(x.order)
+}
+
+func (p *proof) compareLink(x pair) {
+	order := *x.link.erpOrder
+	if first, twice := p.seen[order]; twice {
+		p.differ(x.id, "extra", "it is linked to ERP order %d, as order %d is", order, first)
+	}
+	p.seen[order] = x.id
+	if x.link.id == nil {
+		p.differ(x.id, "missing", "it is linked to ERP order %d, which the ERP does not have", order)
+	}
+}
+
+// compareParked is for orders in scope that the ERP does not have.
+func (p *proof) compareParked(x pair) {
+	if len(x.parked) == 0 {
+		p.differ(x.id, "missing", "it is neither in the ERP nor parked")
+		return
+	}
+	p.report.OrdersParked++
+	if x.journal != nil && x.journal.Facts.Planted {
+		p.report.ParkedPlanted++
+	}
+}
+
+// compareOrder compares an order that both sides have.
+func (p *proof) compareOrder(x pair) {
+	a, err := p.shop.amounts(x.order)
+	if err != nil {
+		if len(x.parked) == 0 { // an edit may have made it so; then it waits for a person
+			p.differ(x.id, "cents", "the ERP has taken it over, but %v", err)
+		}
+		return
+	}
+	m := a.work()
+	p.report.CentsShop += m.total
+	p.report.CentsERP += *x.link.total
+	if x.journal != nil && x.journal.Unfinished {
+		return
+	}
+	class := p.shop.rules.class(x.order.state, x.order.method())
+	cancelled := *x.link.erpState == "cancelled"
+	switch {
+	case cancelled != (class == Cancelled):
+		p.differ(x.id, "state", "the shop's state %d is of class %s, in the ERP it is %s", x.order.state, class, *x.link.erpState)
+	case x.link.class != string(class):
+		p.differ(x.id, "state", "the shop's state %d is of class %s, the bridge says %s", x.order.state, class, x.link.class)
+	}
+	if m.total != *x.link.total {
+		p.differ(x.id, "cents", "%d by the shop, %d in the ERP", m.total, *x.link.total)
+	}
+	if m.credits != x.link.credits {
+		p.differ(x.id, "cents", "store credit of %d by the shop, %d in the ERP", m.credits, x.link.credits)
+	}
+	p.compareTexts(x.id, "lines", p.shopLines(m, x.link.lines), erpLines(x.link))
+	p.compareTexts(x.id, "vat", shopVAT(m), erpVATs(x.link))
+	p.compareFacts(x, m)
+}
+
+func (p *proof) compareTexts(order int64, kind string, shop, erp []string) {
+	slices.Sort(shop)
+	slices.Sort(erp)
+	if !slices.Equal(shop, erp) {
+		p.differ(order, kind, "%s by the shop, %s in the ERP", strings.Join(shop, "; "), strings.Join(erp, "; "))
+	}
+}
+
+// shopLines describes lines and charges. Of a line the article is the one that its product and
+// option values are mapped to, or else the one whose SKU is its model.
+func (p *proof) shopLines(m money, erp []erpLine) []string {
+	var all []string
+	for _, x := range m.parts {
+		if x.kind != KindNothing {
+			all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.cents, x.rate.RatString()))
+			continue
+		}
+		fields := strings.SplitN(x.article, ":", 3)
+		name := fields[2]
+		if id, ok := p.erp.articles[fields[0]+":"+fields[1]]; ok {
+			at := slices.IndexFunc(erp, func(l erpLine) bool { return l.article == id })
+			if at >= 0 {
+				name = erp[at].sku
+			}
+		}
+		all = append(all, fmt.Sprintf("%d x %s %d at %s %%", x.quantity, name, x.cents, x.rate.RatString()))
+	}
+	return all
+}
+
+func erpLines(l *link) []string {
+	var all []string
+	for _, x := range l.lines {
+		all = append(all, fmt.Sprintf("%d x %s %d at %s %%", x.quantity, x.sku, x.gross, x.rate.RatString()))
+	}
+	for _, x := range l.charges {
+		all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.gross, x.rate.RatString()))
+	}
+	return all
+}
+
+func shopVAT(m money) []string {
+	var all []string
+	for _, v := range m.vat {
+		all = append(all, fmt.Sprintf("%s %%: %d = %d + %d", v.rate.RatString(), v.gross, v.net, v.vat))
+	}
+	return all
+}
+
+func erpVATs(l *link) []string {
+	var all []string
+	for _, v := range l.vat {
+		all = append(all, fmt.Sprintf("%s %%: %d = %d + %d", v.rate.RatString(), v.gross, v.net, v.vat))
+	}
+	return all
+}
+
+// compareUnseen is for orders of the journal that neither side knows.
+func (p *proof) compareUnseen() {
+	for id, j := range p.journal {
+		if !p.visited[id] {
+			x := pair{id: id, journal: j}
+			p.count(x)
+			if p.inScope(x) {
+				p.report.OrdersInScope++
+				p.compareParked(x)
+			}
+		}
+	}
+}

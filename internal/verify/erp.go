@@ -1,0 +1,203 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// erpSide reads the ERP and the bridge's links.
+type erpSide struct {
+	pool       *pgxpool.Pool
+	shop       string
+	statements statements
+	cut        time.Time        // orders that were complete before it are closed, not imported
+	articles   map[string]int64 // "product:variant" of a mapped article
+
+	links   *cursor[link]
+	lines   *cursor[erpLine]
+	charges *cursor[erpCharge]
+	vat     *cursor[erpVAT]
+	credits *cursor[erpCredit]
+	parked  *cursor[string]
+}
+
+// link is an order of the shop that the bridge knows.
+type link struct {
+	status, state, class string
+	deleted              bool
+	erpOrder             *int64 // what the link says
+	id                   *int64 // what the ERP has
+	erpState             *string
+	total                *int64
+
+	lines   []erpLine
+	charges []erpCharge
+	vat     []erpVAT
+	credits int64
+}
+
+type erpLine struct {
+	article         int64
+	sku             string
+	quantity, gross int64
+	rate            *big.Rat
+}
+
+type erpCharge struct {
+	code  string
+	gross int64
+	rate  *big.Rat
+}
+
+type erpVAT struct {
+	rate            *big.Rat
+	gross, net, vat int64
+}
+
+type erpCredit struct {
+	kind   string
+	amount int64
+}
+
+func (e *erpSide) open(ctx context.Context) error {
+	if err := e.openSettings(ctx); err != nil {
+		return err
+	}
+	var err error
+	if e.links, err = erpCursor(ctx, e, "links", func(r rows) (id int64, l link, err error) {
+		err = r.Scan(&id, &l.status, &l.state, &l.class, &l.deleted, &l.erpOrder, &l.id, &l.erpState, &l.total)
+		return id, l, err
+	}); err != nil {
+		return err
+	}
+	if e.lines, err = erpCursor(ctx, e, "lines", func(r rows) (id int64, l erpLine, err error) {
+		var rate string
+		err = r.Scan(&id, &l.article, &l.sku, &l.quantity, &l.gross, &rate)
+		l.rate = number(rate)
+		return id, l, err
+	}); err != nil {
+		return err
+	}
+	if e.charges, err = erpCursor(ctx, e, "charges", func(r rows) (id int64, c erpCharge, err error) {
+		var rate string
+		err = r.Scan(&id, &c.code, &c.gross, &rate)
+		c.rate = number(rate)
+		return id, c, err
+	}); err != nil {
+		return err
+	}
+	if e.vat, err = erpCursor(ctx, e, "vat", func(r rows) (id int64, v erpVAT, err error) {
+		var rate string
+		err = r.Scan(&id, &rate, &v.gross, &v.net, &v.vat)
+		v.rate = number(rate)
+		return id, v, err
+	}); err != nil {
+		return err
+	}
+	if e.credits, err = erpCursor(ctx, e, "credits", func(r rows) (id int64, c erpCredit, err error) {
+		err = r.Scan(&id, &c.kind, &c.amount)
+		return id, c, err
+	}); err != nil {
+		return err
+	}
+	e.parked, err = erpCursor(ctx, e, "parked", func(r rows) (id int64, reason string, err error) {
+		err = r.Scan(&id, &reason)
+		return id, reason, err
+	})
+	return err
+}
+
+func erpCursor[T any](ctx context.Context, e *erpSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
+	r, err := e.pool.Query(ctx, e.statements[name], e.shop)
+	if err != nil {
+		return nil, fmt.Errorf("read the ERP's %s: %w", name, err)
+	}
+	return &cursor[T]{name: "the ERP's " + name, rows: r, close: r.Close, scan: scan}, nil
+}
+
+func (e *erpSide) close() {
+	closeCursor(e.links)
+	closeCursor(e.lines)
+	closeCursor(e.charges)
+	closeCursor(e.vat)
+	closeCursor(e.credits)
+	closeCursor(e.parked)
+}
+
+func (e *erpSide) openSettings(ctx context.Context) error {
+	var seconds int64
+	err := e.pool.QueryRow(ctx, e.statements["cut"], e.shop).Scan(&seconds)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("the ERP knows no shop %q", e.shop)
+	}
+	if err != nil {
+		return fmt.Errorf("read the ERP's shop %s: %w", e.shop, err)
+	}
+	if seconds != 0 {
+		e.cut = time.Unix(seconds, 0)
+	}
+	e.articles = map[string]int64{}
+	r, err := e.pool.Query(ctx, e.statements["articles"], e.shop)
+	if err != nil {
+		return fmt.Errorf("read the ERP's articles of %s: %w", e.shop, err)
+	}
+	defer r.Close()
+	for r.Next() {
+		var product, variant string
+		var article int64
+		if err := r.Scan(&product, &variant, &article); err != nil {
+			return fmt.Errorf("the ERP's articles of %s: %w", e.shop, err)
+		}
+		e.articles[product+":"+variant] = article
+	}
+	return r.Err()
+}
+
+// take returns what the ERP has of an order of the shop; nil if nothing.
+func (e *erpSide) take(order int64) (*link, error) {
+	found, err := e.links.take(order)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	l := found[0]
+	if l.lines, err = e.lines.take(order); err != nil {
+		return nil, err
+	}
+	if l.charges, err = e.charges.take(order); err != nil {
+		return nil, err
+	}
+	if l.vat, err = e.vat.take(order); err != nil {
+		return nil, err
+	}
+	credits, err := e.credits.take(order)
+	for _, c := range credits {
+		if c.kind == "credit" {
+			l.credits += c.amount
+		}
+	}
+	return &l, err
+}
+
+// orphans are orders of the ERP that say they come from this shop and that no link knows.
+func (e *erpSide) orphans(ctx context.Context, each func(id int64, number string)) error {
+	r, err := e.pool.Query(ctx, e.statements["unlinked"], e.shop)
+	if err != nil {
+		return fmt.Errorf("read the ERP's orders without link: %w", err)
+	}
+	defer r.Close()
+	for r.Next() {
+		var id int64
+		var number string
+		if err := r.Scan(&id, &number); err != nil {
+			return fmt.Errorf("the ERP's orders without link: %w", err)
+		}
+		each(id, number)
+	}
+	return r.Err()
+}

@@ -1,0 +1,270 @@
+package verify
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"time"
+)
+
+// shopSide reads the shop.
+type shopSide struct {
+	db         *sql.DB
+	statements statements
+	rules      Rules
+	zone       *time.Location
+	country    int64             // the shop's own
+	classes    map[string]string // tax class of a total code, by its setting
+	rates      map[string]*big.Rat
+	classRates map[classKey][]*big.Rat
+
+	orders    *cursor[shopOrder]
+	lines     *cursor[shopLine]
+	options   *cursor[[2]int64] // order_product_id, product_option_value_id
+	totals    *cursor[shopTotal]
+	histories *cursor[history]
+}
+
+type classKey struct {
+	class   string
+	group   int64
+	country int64
+}
+
+type shopOrder struct {
+	id              int64
+	state           int
+	payment         string // JSON
+	shipping        string // JSON, or empty
+	group           int64
+	shippingCountry int64
+	paymentCountry  int64
+	total           string
+
+	lines     []shopLine
+	totals    []shopTotal
+	histories []history
+}
+
+type shopLine struct {
+	id              int64
+	product         int64
+	model           string
+	quantity        int64
+	price, net, tax string
+	variant         string // option values in order: "51,62"
+}
+
+type shopTotal struct{ code, title, value string }
+
+type history struct {
+	state int
+	added string // the shop's wall time
+}
+
+// open reads the settings and begins to read the orders.
+func (s *shopSide) open(ctx context.Context) error {
+	if err := s.openSettings(ctx); err != nil {
+		return err
+	}
+	var err error
+	if s.orders, err = shopCursor(ctx, s, "orders", func(r rows) (id int64, o shopOrder, err error) {
+		err = r.Scan(&o.id, &o.state, &o.payment, &o.shipping, &o.group, &o.shippingCountry, &o.paymentCountry, &o.total)
+		return o.id, o, err
+	}); err != nil {
+		return err
+	}
+	if s.lines, err = shopCursor(ctx, s, "lines", func(r rows) (id int64, l shopLine, err error) {
+		err = r.Scan(&id, &l.id, &l.product, &l.model, &l.quantity, &l.price, &l.net, &l.tax)
+		return id, l, err
+	}); err != nil {
+		return err
+	}
+	if s.options, err = shopCursor(ctx, s, "options", func(r rows) (id int64, o [2]int64, err error) {
+		err = r.Scan(&id, &o[0], &o[1])
+		return id, o, err
+	}); err != nil {
+		return err
+	}
+	if s.totals, err = shopCursor(ctx, s, "totals", func(r rows) (id int64, t shopTotal, err error) {
+		err = r.Scan(&id, &t.code, &t.title, &t.value)
+		return id, t, err
+	}); err != nil {
+		return err
+	}
+	s.histories, err = shopCursor(ctx, s, "histories", func(r rows) (id int64, h history, err error) {
+		err = r.Scan(&id, &h.state, &h.added)
+		return id, h, err
+	})
+	return err
+}
+
+func shopCursor[T any](ctx context.Context, s *shopSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
+	r, err := s.db.QueryContext(ctx, s.statements[name])
+	if err != nil {
+		return nil, fmt.Errorf("read the shop's %s: %w", name, err)
+	}
+	return &cursor[T]{name: "the shop's " + name, rows: r, close: func() { _ = r.Close() }, scan: scan}, nil
+}
+
+func (s *shopSide) close() {
+	closeCursor(s.orders)
+	closeCursor(s.lines)
+	closeCursor(s.options)
+	closeCursor(s.totals)
+	closeCursor(s.histories)
+}
+
+func closeCursor[T any](c *cursor[T]) {
+	if c != nil {
+		c.close()
+	}
+}
+
+func (s *shopSide) openSettings(ctx context.Context) error {
+	s.zone, s.classes = time.UTC, map[string]string{}
+	s.rates, s.classRates = map[string]*big.Rat{}, map[classKey][]*big.Rat{}
+	err := s.each(ctx, "settings", func(r *sql.Rows) error {
+		var key, value string
+		if err := r.Scan(&key, &value); err != nil {
+			return err
+		}
+		return s.setting(key, value)
+	})
+	if err != nil {
+		return err
+	}
+	err = s.each(ctx, "rates", func(r *sql.Rows) error {
+		var name, rate string
+		if err := r.Scan(&name, &rate); err != nil {
+			return err
+		}
+		s.rates[name] = number(rate)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, "class rates", func(r *sql.Rows) error {
+		var k classKey
+		var rate string
+		err := r.Scan(&k.class, &k.group, &k.country, &rate)
+		s.classRates[k] = append(s.classRates[k], number(rate))
+		return err
+	})
+}
+
+func (s *shopSide) setting(key, value string) (err error) {
+	switch {
+	case key == "config_timezone":
+		s.zone, err = time.LoadLocation(value)
+	case key == "config_country_id":
+		_, err = fmt.Sscan(value, &s.country)
+	default:
+		code := strings.TrimSuffix(strings.TrimPrefix(key, "total_"), "_tax_class_id")
+		s.classes[code] = value
+	}
+	return err
+}
+
+func (s *shopSide) each(ctx context.Context, name string, row func(*sql.Rows) error) error {
+	r, err := s.db.QueryContext(ctx, s.statements[name])
+	if err != nil {
+		return fmt.Errorf("read the shop's %s: %w", name, err)
+	}
+	defer func() { _ = r.Close() }()
+	for r.Next() {
+		if err := row(r); err != nil {
+			return fmt.Errorf("the shop's %s: %w", name, err)
+		}
+	}
+	return r.Err()
+}
+
+// byToken finds an order whose number the journal never learnt; 0 if there is none.
+func (s *shopSide) byToken(ctx context.Context, token string) (id int64, err error) {
+	err = s.db.QueryRowContext(ctx, s.statements["by token"], token).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return id, err
+}
+
+// take returns an order with its rows; nil if the shop has it no longer.
+func (s *shopSide) take(id int64) (*shopOrder, error) {
+	found, err := s.orders.take(id)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	o := found[0]
+	if o.lines, err = s.lines.take(id); err != nil {
+		return nil, err
+	}
+	options, err := s.options.take(id)
+	if err != nil {
+		return nil, err
+	}
+	for i := range o.lines {
+		var values []string
+		for _, option := range options {
+			if option[0] == o.lines[i].id {
+				values = append(values, fmt.Sprint(option[1]))
+			}
+		}
+		o.lines[i].variant = strings.Join(values, ",")
+	}
+	if o.totals, err = s.totals.take(id); err != nil {
+		return nil, err
+	}
+	o.histories, err = s.histories.take(id)
+	return &o, err
+}
+
+// method is the first part of the payment method's code: "cod" of "cod.cod".
+func (o *shopOrder) method() string {
+	first, _, _ := strings.Cut(memberOf(o.payment, "code"), ".")
+	return first
+}
+
+// memberOf is a member of a JSON object as text; empty for what is none.
+func memberOf(text, name string) string {
+	var object map[string]any
+	if json.Unmarshal([]byte(text), &object) != nil || object[name] == nil {
+		return ""
+	}
+	return fmt.Sprint(object[name])
+}
+
+// everTaken tells whether the order is, or was by its history, in a class that the ERP takes over.
+func (s *shopSide) everTaken(o *shopOrder) bool {
+	method := o.method()
+	return s.rules.class(o.state, method).taken() || slices.ContainsFunc(o.histories, func(h history) bool {
+		return s.rules.class(h.state, method).taken()
+	})
+}
+
+// began is when the order was first complete.
+func (s *shopSide) began(o *shopOrder) time.Time {
+	var first time.Time
+	for _, h := range o.histories {
+		at, err := time.ParseInLocation(time.DateTime, h.added, s.zone)
+		if err == nil && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	return first
+}
+
+// number reads a decimal of the database; 0 for what is none.
+func number(text string) *big.Rat {
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return new(big.Rat)
+	}
+	return r
+}

@@ -1,0 +1,105 @@
+package verify
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config says what is compared.
+type Config struct {
+	Shop    *sql.DB
+	ERP     *pgxpool.Pool // with at least 6 connections
+	Name    string        // of the shop, in the ERP
+	Prefix  string        // of the shop's tables; default oc_
+	Rules   Rules         // default OpenCartRules
+	Journal *Journal      // of a test shop; nil where there is none
+}
+
+// Report is what was found. Without a journal orders that the shop has deleted count nowhere, and
+// nothing is known to be planted.
+type Report struct {
+	OrdersPlaced  int64        `json:"orders_placed"`   // checkouts that came to their end, by the journal; else orders with a state
+	OrdersInScope int64        `json:"orders_in_scope"` // ever in a class that the ERP takes over
+	OrdersInERP   int64        `json:"orders_in_erp"`   // of these: linked, cancelled ones included
+	OrdersParked  int64        `json:"orders_parked"`   // of these: parked and not linked
+	ParkedPlanted int64        `json:"parked_planted"`  // of these: made so that nobody could take them over
+	CentsShop     int64        `json:"cents_shop"`      // of linked orders that the shop still has
+	CentsERP      int64        `json:"cents_erp"`
+	Differences   int64        `json:"differences"`
+	Details       []Difference `json:"details,omitempty"`    // the first 100
+	Unfinished    int64        `json:"unfinished,omitempty"` // orders that a killed administrator left halfway: only looked for
+}
+
+// Difference is an order that is not the same on both sides.
+type Difference struct {
+	Order int64  `json:"order"` // the shop's number
+	Kind  string `json:"kind"`  // missing, extra, state, lines, cents, vat; shop, journal: the test shop itself is wrong
+	What  string `json:"what"`
+}
+
+func (d Difference) String() string { return fmt.Sprintf("order %d: %s: %s", d.Order, d.Kind, d.What) }
+
+const detailsShown = 100
+
+// Run compares shop and ERP. An error means that they could not be read.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if c.Prefix == "" {
+		c.Prefix = "oc_"
+	}
+	if c.Rules.Totals == nil {
+		c.Rules = OpenCartRules()
+	}
+	shopSQL, erpSQL, err := loadStatements(c.Prefix)
+	if err != nil {
+		return nil, err
+	}
+	p := &proof{
+		shop:   &shopSide{db: c.Shop, statements: shopSQL, rules: c.Rules},
+		erp:    &erpSide{pool: c.ERP, shop: c.Name, statements: erpSQL},
+		report: &Report{},
+		seen:   map[int64]int64{},
+	}
+	if err := p.readJournal(ctx, c.Journal); err != nil {
+		return nil, err
+	}
+	defer p.shop.close()
+	if err := p.shop.open(ctx); err != nil {
+		return nil, err
+	}
+	defer p.erp.close()
+	if err := p.erp.open(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.compareAll(); err != nil {
+		return nil, err
+	}
+	p.compareUnseen()
+	err = p.erp.orphans(ctx, func(id int64, number string) {
+		p.differ(0, "extra", "ERP order %d, of the shop's order %s, is linked to none", id, number)
+	})
+	return p.report, err
+}
+
+// readJournal finds the orders whose number the journal never learnt.
+func (p *proof) readJournal(ctx context.Context, j *Journal) error {
+	if j == nil {
+		return nil
+	}
+	p.journal = map[int64]*Journaled{}
+	for _, o := range j.Orders {
+		if o.ID == 0 && o.Token != "" && o.Placed != Failed {
+			id, err := p.shop.byToken(ctx, o.Token)
+			if err != nil {
+				return fmt.Errorf("find the order with token %q: %w", o.Token, err)
+			}
+			o.ID = id
+		}
+		if o.ID != 0 {
+			p.journal[o.ID] = o
+		}
+	}
+	return nil
+}

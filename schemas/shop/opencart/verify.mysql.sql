@@ -1,0 +1,38 @@
+-- What the proof reads of an OpenCart 4 shop: plain rows in the order of the orders, nothing
+-- worked out. {prefix} is the shop's table prefix; a line "-- name:" begins a statement.
+
+-- name: settings
+SELECT `key`, COALESCE(`value`, '') FROM `{prefix}setting`
+WHERE `store_id` = 0 AND (`key` IN ('config_timezone', 'config_country_id') OR `key` LIKE 'total\_%\_tax\_class\_id')
+
+-- name: rates
+SELECT `name`, `rate` FROM `{prefix}tax_rate` WHERE `type` = 'P'
+
+-- name: class rates
+SELECT u.`tax_class_id`, g.`customer_group_id`, z.`country_id`, r.`rate`
+FROM `{prefix}tax_rule` u
+JOIN `{prefix}tax_rate` r ON r.`tax_rate_id` = u.`tax_rate_id` AND r.`type` = 'P'
+JOIN `{prefix}tax_rate_to_customer_group` g ON g.`tax_rate_id` = r.`tax_rate_id`
+JOIN `{prefix}zone_to_geo_zone` z ON z.`geo_zone_id` = r.`geo_zone_id`
+
+-- name: orders
+SELECT `order_id`, COALESCE(`order_status_id`, 0), COALESCE(`payment_method`, ''), COALESCE(`shipping_method`, ''), `customer_group_id`,
+    COALESCE(`shipping_country_id`, 0), COALESCE(`payment_country_id`, 0), `total`
+FROM `{prefix}order` ORDER BY `order_id`
+
+-- name: lines
+SELECT `order_id`, `order_product_id`, `product_id`, COALESCE(`model`, ''), `quantity`, `price`, `total`, `tax`
+FROM `{prefix}order_product` ORDER BY `order_id`, `order_product_id`
+
+-- name: options
+SELECT `order_id`, `order_product_id`, `product_option_value_id`
+FROM `{prefix}order_option` WHERE `product_option_value_id` > 0 ORDER BY `order_id`, `order_product_id`, `product_option_value_id`
+
+-- name: totals
+SELECT `order_id`, `code`, `title`, `value` FROM `{prefix}order_total` ORDER BY `order_id`, `order_total_id`
+
+-- name: histories
+SELECT `order_id`, COALESCE(`order_status_id`, 0), CAST(`date_added` AS CHAR) FROM `{prefix}order_history` ORDER BY `order_id`, `order_history_id`
+
+-- name: by token
+SELECT `order_id` FROM `{prefix}order` WHERE `user_agent` = ? ORDER BY `order_id` LIMIT 1

@@ -35,6 +35,31 @@ language sql stable as $$
     ) h on true
 $$;
 
+-- Which article a line is: as fixed when it was first derived; by the table of articles, all option
+-- values first, then those that keep stock; or by equal SKU if none keeps stock.
+create function {{.Schema}}.article_of(of_order bigint, of_product text, of_variant text, of_stock_variant text, of_sku text)
+returns table (article bigint, sku boolean)
+language sql stable as $$
+    select coalesce(known.article, mapped.article, same.article), known.article is null and mapped.article is null
+    from (select 1) as one
+    left join lateral (
+        select c.article from spola.consumption c
+        where c.shop = '{{.Shop}}' and c.order_id = of_order and c.line = of_product || ':' || of_variant and c.article is not null
+        limit 1
+    ) known on true
+    left join lateral (
+        select a.article from spola.article a
+        where known.article is null and a.shop = '{{.Shop}}' and a.product = of_product and a.variant in (of_variant, of_stock_variant)
+        order by a.variant = of_variant desc
+        limit 1
+    ) mapped on true
+    left join lateral (
+        select e.article_id as article from erp.articles e
+        where known.article is null and mapped.article is null and of_stock_variant = '' and e.sku = of_sku
+    ) same on true
+    where coalesce(known.article, mapped.article, same.article) is not null
+$$;
+
 -- The parts of the orders: lines, rows of the totals, and one part 'total' each.
 --
 -- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
@@ -163,31 +188,6 @@ language sql stable as $$
         ) c on true
         where t.order_id = i.id and t.code <> 'total' and k.kind is distinct from 'ignored'
     ) p
-$$;
-
--- Which article a line is: as fixed when it was first derived; by the table of articles, all option
--- values first, then those that keep stock; or by equal SKU if none keeps stock.
-create function {{.Schema}}.article_of(of_order bigint, of_product text, of_variant text, of_stock_variant text, of_sku text)
-returns table (article bigint, sku boolean)
-language sql stable as $$
-    select coalesce(known.article, mapped.article, same.id), known.article is null and mapped.article is null
-    from (select 1) as one
-    left join lateral (
-        select c.article from spola.consumption c
-        where c.shop = '{{.Shop}}' and c.order_id = of_order and c.line = of_product || ':' || of_variant and c.article is not null
-        limit 1
-    ) known on true
-    left join lateral (
-        select a.article from spola.article a
-        where known.article is null and a.shop = '{{.Shop}}' and a.product = of_product and a.variant in (of_variant, of_stock_variant)
-        order by a.variant = of_variant desc
-        limit 1
-    ) mapped on true
-    left join lateral (
-        select e.id from erp.article e
-        where known.article is null and mapped.article is null and of_stock_variant = '' and e.sku = of_sku
-    ) same on true
-    where coalesce(known.article, mapped.article, same.id) is not null
 $$;
 
 -- An order's own words, as the ERP takes them; cents, lines and the customer's id are added by intake.

@@ -1,0 +1,118 @@
+package intake
+
+import (
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/mirror"
+)
+
+// Effect is what an applier makes of a shop's log: the mirror changes, then orders are derived.
+type Effect struct {
+	mirror *mirror.Mirror
+	intake *Intake
+	done   func(Taken)
+
+	split splitter // of the reading goroutine
+
+	// Of the writing goroutine: what the parts of the batch have changed so far.
+	changed *mirror.Changed
+}
+
+var _ apply.Effect[pgx.Tx] = (*Effect)(nil)
+
+// NewEffect makes the effect of a shop. done, if not nil, hears what each batch brought, before
+// it is committed, on the writing goroutine.
+func NewEffect(in *Intake, done func(Taken)) *Effect {
+	var specs []mirror.TableSpec
+	for _, t := range in.profile.Tables {
+		specs = append(specs, mirror.TableSpec{Name: in.file.Prefix + t.Name, Order: t.Order})
+	}
+	if done == nil {
+		done = func(Taken) {}
+	}
+	return &Effect{mirror: mirror.New(in.shop, specs), intake: in, done: done, split: splitter{rules: newRules(in.profile, in.file)}}
+}
+
+// Start reads anew what the database knows.
+func (e *Effect) Start(ctx context.Context, tx pgx.Tx) error {
+	e.changed = nil
+	if err := e.mirror.Start(ctx, tx); err != nil {
+		return err
+	}
+	if err := e.intake.Start(ctx, tx); err != nil {
+		return err
+	}
+	return e.split.start(ctx, tx, e.intake.shop, e.intake.lookupsDue != nil)
+}
+
+// Part begins a part.
+func (e *Effect) Part(applied int64) apply.Part[pgx.Tx] {
+	return &part{effect: e, rows: e.mirror.Part(applied), batch: batchFacts{touched: map[int64]bool{}}}
+}
+
+type part struct {
+	effect *Effect
+	rows   *mirror.Part
+	batch  batchFacts
+}
+
+// Splits asks the splitter. A transaction that can't be read is Add's to refuse.
+func (p *part) Splits(transaction []change.Record) bool {
+	f, err := p.effect.split.read(transaction)
+	return err == nil && p.effect.split.splits(&p.batch, f)
+}
+
+func (p *part) Add(records []change.Record) error {
+	f, err := p.effect.split.read(records)
+	if err != nil {
+		return err
+	}
+	p.effect.split.add(&p.batch, f)
+	return p.rows.Add(records)
+}
+
+func (p *part) Bytes() int { return p.rows.Bytes() }
+
+func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
+	changed, err := p.rows.Apply(ctx, tx)
+	if err != nil {
+		return err
+	}
+	all := merge(p.effect.changed, changed)
+	if !last {
+		p.effect.changed = all
+		return nil
+	}
+	p.effect.changed = nil
+	taken, err := p.effect.intake.Derive(ctx, tx, all)
+	if err != nil {
+		return err
+	}
+	p.effect.done(taken)
+	return nil
+}
+
+// merge puts what two parts of one batch have changed together.
+func merge(a, b *mirror.Changed) *mirror.Changed {
+	if a == nil {
+		return b
+	}
+	all := *b
+	all.Orders = append(slices.Clone(a.Orders), b.Orders...)
+	slices.Sort(all.Orders)
+	all.Orders = slices.Compact(all.Orders)
+	all.Shapes = append(slices.Clone(a.Shapes), b.Shapes...)
+	all.Tables = map[string]bool{}
+	for _, tables := range []map[string]bool{a.Tables, b.Tables} {
+		for name := range tables {
+			all.Tables[name] = true
+		}
+	}
+	all.RunDone = max(a.RunDone, b.RunDone)
+	return &all
+}

@@ -1,0 +1,80 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"strings"
+	"text/template"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+//go:embed derive.postgres.sql
+var deriveSQL string
+
+// Settle is how many ticks of the source's clock a cancellation must stand before it counts.
+const Settle = 3
+
+// Schema is the name of a shop's canonical schema.
+func Schema(shop string) string { return "canonical_" + shop }
+
+// render makes the SQL of a shop's canonical schema: the platform's file and the functions that
+// are the same for all.
+func render(shop, prefix string, dir fs.FS) (string, error) {
+	platform, err := fs.ReadFile(dir, schemas.CanonicalFile)
+	if err != nil {
+		return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+	}
+	tables := template.FuncMap{"table": func(name string) string {
+		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
+	}}
+	var sql strings.Builder
+	for _, text := range []string{string(platform), deriveSQL} {
+		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
+		if err != nil {
+			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+		}
+		data := map[string]any{"Shop": shop, "Schema": Schema(shop), "Settle": Settle}
+		if err := t.Execute(&sql, data); err != nil {
+			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+		}
+		sql.WriteString("\n")
+	}
+	return sql.String(), nil
+}
+
+// install makes the canonical schema anew unless it stands there as this program and the shape
+// of the mirror want it. Nothing of a merchant's own belongs into it: it is dropped whole.
+func (in *Intake) install(ctx context.Context, tx pgx.Tx, force bool) error {
+	sql, err := render(in.shop, in.file.Prefix, in.platform)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte(sql))
+	want := hex.EncodeToString(digest[:])
+	var stands bool
+	err = tx.QueryRow(ctx, `select s.installed = $2 and exists (select from pg_namespace where nspname = $3)
+		from spola.shop s where s.shop = $1 for update`, in.shop, want, Schema(in.shop)).Scan(&stands)
+	if err != nil {
+		return in.failed("look for the canonical schema", err)
+	}
+	if stands && !force {
+		return nil
+	}
+	schema := pgx.Identifier{Schema(in.shop)}.Sanitize()
+	script := "drop schema if exists " + schema + " cascade; create schema " + schema + ";\n" + sql
+	if _, err := tx.Conn().PgConn().Exec(ctx, script).ReadAll(); err != nil {
+		return in.failed("install the canonical schema", err)
+	}
+	if _, err := tx.Exec(ctx, "update spola.shop set installed = $2 where shop = $1", in.shop, want); err != nil {
+		return in.failed("note the canonical schema", err)
+	}
+	return nil
+}

@@ -1,0 +1,198 @@
+// Package intake makes ERP orders of a mirrored shop: mirror → canonical → ERP.
+//
+// In each batch's transaction, after the mirror was changed, the orders whose rows changed are
+// derived again from the mirror as it stands: level-triggered, so a late, repeated or edited row
+// is nothing special. What they mean is SQL: the platform's in schemas/shop/<platform>, what is
+// the same for all in derive.postgres.sql. Go decides where a batch must end (split.go), when
+// settings are used (lookups.go), and offers people their commands (golive.go, articles.go,
+// parked.go).
+//
+//	effect.go    an applier's effect: mirror, then derive
+//	split.go     where a batch must end, so that batches of any size give the same
+//	install.go   the canonical schema       shopfile.go  what the merchant says of his shop
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// batch is how many orders one call of derive takes: enough to be fast, few enough for its memory.
+const batch = 5000
+
+// Intake derives the orders of one shop. Derive is called on the writing goroutine of an applier.
+type Intake struct {
+	shop     string
+	file     *ShopFile
+	profile  *schemas.Profile
+	platform fs.FS // the platform's directory
+	derive   string
+	awake    string
+
+	// What the shop's row said when Start read it, followed since; after a rollback Start reads again.
+	installed  bool
+	lookups    int
+	lookupsDue *int64
+	derived    bool
+	ticks      int64
+}
+
+// Taken is what one batch brought.
+type Taken struct {
+	Orders   int     // new in the ERP
+	Parked   int     // orders that were parked, or stay so
+	Articles []int64 // whose stock or commitments changed, ascending
+}
+
+// New makes the intake of a shop. platform is the directory of its profile.
+func New(shop string, file *ShopFile, profile *schemas.Profile, platform fs.FS) (*Intake, error) {
+	if file.Platform != profile.Platform {
+		return nil, fmt.Errorf("shop %s: the shop file is for %s, the profile for %s", shop, file.Platform, profile.Platform)
+	}
+	schema := pgx.Identifier{Schema(shop)}.Sanitize()
+	return &Intake{
+		shop: shop, file: file, profile: profile, platform: platform,
+		derive: "select more, articles, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
+		awake:  "select " + schema + ".awake($1)",
+	}, nil
+}
+
+// Start reads anew what the database knows of the shop, and stores the shop file.
+func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `insert into spola.shop (shop, platform, prefix) values ($1, $2, $3)
+		on conflict (shop) do update set platform = excluded.platform, prefix = excluded.prefix`,
+		in.shop, in.file.Platform, in.file.Prefix)
+	if err != nil {
+		return in.failed("make the shop's row", err)
+	}
+	if err := in.file.store(ctx, tx, in.shop); err != nil {
+		return postgres.Explain(err)
+	}
+	in.installed = false
+	in.ticks = 0
+	err = tx.QueryRow(ctx, "select lookups, lookups_due, derived from spola.shop where shop = $1", in.shop).
+		Scan(&in.lookups, &in.lookupsDue, &in.derived)
+	if err != nil {
+		return in.failed("read the shop's row", err)
+	}
+	return nil
+}
+
+// Derive derives the orders that changed, in the transaction that changed the mirror. It ends by
+// collecting the articles whose stock or commitments changed: there the stock account is settled.
+func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (Taken, error) {
+	var sum Taken
+	if !changed.SnapshotDone {
+		return sum, nil
+	}
+	ready, err := in.prepare(ctx, tx, changed)
+	if err != nil || !ready {
+		return sum, err
+	}
+	orders := changed.Orders
+	for more := true; more; {
+		now := orders[:min(len(orders), batch)]
+		orders = orders[len(now):]
+		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, &sum)
+		if err != nil {
+			return sum, err
+		}
+		more = again || len(orders) > 0
+	}
+	return sum, nil
+}
+
+// prepare has the canonical schema in place, the settings copied, and what is due noted. It tells
+// whether deriving may begin.
+func (in *Intake) prepare(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (bool, error) {
+	if !in.installed || len(changed.Shapes) > 0 {
+		if err := in.install(ctx, tx, len(changed.Shapes) > 0); err != nil {
+			return false, err
+		}
+		in.installed = true
+	}
+	if err := in.followLookups(ctx, tx, changed); err != nil || in.lookups == 0 {
+		return false, err
+	}
+	if !in.derived {
+		if err := in.everythingDue(ctx, tx); err != nil {
+			return false, err
+		}
+		in.derived = true
+	}
+	if in.changedKind(changed, schemas.KindCustomer) {
+		if err := in.release(ctx, tx, "customer"); err != nil {
+			return false, err
+		}
+	}
+	if changed.Ticks != in.ticks {
+		in.ticks = changed.Ticks
+		if _, err := tx.Exec(ctx, in.awake, changed.Ticks); err != nil {
+			return false, in.failed("look for what parked orders wait for", err)
+		}
+	}
+	return true, nil
+}
+
+func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, sum *Taken) (more bool, err error) {
+	if orders == nil {
+		orders = []int64{}
+	}
+	var taken, parked int
+	var articles []int64
+	var overrun string
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, batch).Scan(&more, &articles, &taken, &parked, &overrun); err != nil {
+		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
+	}
+	if overrun != "" {
+		return false, &postgres.StopError{
+			What: fmt.Sprintf("shop %s: more than %d orders would be parked for %q within a minute; this is no matter of single orders", in.shop, in.file.ParkedPerMinute, overrun),
+			Mend: "see what they have in common with `applier parked`, mend it in the shop file, the shop or the ERP, and start again; or raise parked_per_minute in the shop file",
+		}
+	}
+	sum.Orders += taken
+	sum.Parked += parked
+	sum.Articles = append(sum.Articles, articles...)
+	return more, nil
+}
+
+func firstOf(orders []int64) string {
+	if len(orders) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", the first is %d", orders[0])
+}
+
+// everythingDue has all orders of the mirror derived: once, behind the first snapshot.
+func (in *Intake) everythingDue(ctx context.Context, tx pgx.Tx) error {
+	table := in.mirrorTable(in.profile.State.Table)
+	key := pgx.Identifier{in.profile.Table(in.profile.State.Table).Order}.Sanitize()
+	_, err := tx.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
+		select $1, `+key+`, 0, false from `+table+` on conflict do nothing`, in.shop)
+	if err != nil {
+		return in.failed("note all orders", err)
+	}
+	if _, err := tx.Exec(ctx, "update spola.shop set derived = true where shop = $1", in.shop); err != nil {
+		return in.failed("note that all orders are derived", err)
+	}
+	return nil
+}
+
+func (in *Intake) mirrorTable(name string) string {
+	return pgx.Identifier{mirror.Schema(in.shop), in.file.Prefix + name}.Sanitize()
+}
+
+func (in *Intake) failed(operation string, err error) error {
+	if _, ok := errors.AsType[*postgres.StopError](err); ok {
+		return err
+	}
+	return postgres.Explain(fmt.Errorf("intake of %s: %s: %w", in.shop, operation, err))
+}

@@ -1,0 +1,194 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// bench is an ERP's database with an intake over it.
+type testERP struct {
+	t       testing.TB
+	url     string
+	conn    *pgx.Conn
+	effect  *Effect
+	applied int64
+	done    int // transactions of the log applied
+	sum     Taken
+	started bool
+}
+
+func testProfile(t testing.TB) (*schemas.Profile, fs.FS) {
+	t.Helper()
+	profile, dir, err := schemas.Platform("opencart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return profile, dir
+}
+
+func sub(t testing.TB, fsys fs.FS, dir string) fs.FS {
+	t.Helper()
+	s, err := fs.Sub(fsys, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newTestERP(t testing.TB) *testERP {
+	t.Helper()
+	e := &testERP{t: t, url: server.Postgres(t)}
+	ctx := t.Context()
+	err := postgres.Migrate(ctx, e.url, postgres.Migrations{Name: "spola", Files: sub(t, schemas.Spola, "spola")},
+		postgres.Migrations{Name: "erp", Files: sub(t, schemas.ERP, "erp")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.conn, err = postgres.Connect(ctx, e.url, "test"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = e.conn.Close(context.Background()) })
+	e.exec(`insert into erp.warehouse (id, code, name, web_rank) values (1, 'W', 'Web', 1)`)
+	for _, id := range []int64{31, 41, 42, 43} {
+		e.article(testProducts[id].model)
+	}
+	e.reload(testShopFile)
+	return e
+}
+
+func (e *testERP) article(sku string) {
+	e.t.Helper()
+	e.exec(`with p as (insert into erp.product (code, name) values ($1, $1) returning id)
+		insert into erp.article (product_id, sku, name, vat_rate) select id, $1, $1, 22 from p`, sku)
+	e.exec(`insert into erp.stock (article_id, warehouse_id, on_hand) select id, 1, 1000 from erp.article where sku = $1`, sku)
+}
+
+// reload starts the applier anew, with this shop file.
+func (e *testERP) reload(file string) {
+	e.t.Helper()
+	f, err := ParseShopFile([]byte(file))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	profile, dir := testProfile(e.t)
+	in, err := New(testShop, f, profile, dir)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.effect = NewEffect(in, func(t Taken) { e.sum.Orders += t.Orders; e.sum.Articles = append(e.sum.Articles, t.Articles...) })
+	e.started = false
+}
+
+// catchUp applies what the log has beyond what was applied, in batches of at most n transactions.
+func (e *testERP) catchUp(l *testLog, n int) {
+	e.t.Helper()
+	if err := e.tryCatchUp(l, n); err != nil {
+		e.t.Fatal(err)
+	}
+}
+
+func (e *testERP) tryCatchUp(l *testLog, n int) error {
+	ctx := e.t.Context()
+	if !e.started {
+		if err := e.inTx(func(tx pgx.Tx) error { return e.effect.Start(ctx, tx) }); err != nil {
+			return err
+		}
+		e.started = true
+	}
+	for e.done < len(l.txs) {
+		part := e.effect.Part(e.applied)
+		count, records := 0, 0
+		for e.done+count < len(l.txs) && count < n {
+			tx := l.txs[e.done+count]
+			if count > 0 && part.Splits(tx) {
+				break
+			}
+			if err := part.Add(tx); err != nil {
+				return err
+			}
+			records += len(tx)
+			count++
+		}
+		if err := e.inTx(func(tx pgx.Tx) error { return part.Apply(ctx, tx, true) }); err != nil {
+			e.started = false
+			return err
+		}
+		e.applied += int64(records)
+		e.done += count
+	}
+	return nil
+}
+
+func (e *testERP) inTx(do func(pgx.Tx) error) error {
+	return postgres.InTransaction(e.t.Context(), e.conn, do)
+}
+
+func (e *testERP) exec(sql string, args ...any) {
+	e.t.Helper()
+	if _, err := e.conn.Exec(e.t.Context(), sql, args...); err != nil {
+		e.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// text runs a query for one text.
+func (e *testERP) text(sql string, args ...any) string {
+	e.t.Helper()
+	var text *string
+	err := e.conn.QueryRow(e.t.Context(), "select ("+sql+")::text", args...).Scan(&text)
+	if err != nil {
+		e.t.Fatalf("%s: %v", sql, err)
+	}
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+func (e *testERP) live() {
+	e.t.Helper()
+	e.exec("update spola.shop set mode = 'live', cut = '2026-01-01'")
+}
+
+func (e *testERP) want(what, want, sql string, args ...any) {
+	e.t.Helper()
+	if got := e.text(sql, args...); got != want {
+		e.t.Errorf("%s: %s, want %s%s", what, got, want, e.parkedNote())
+	}
+}
+
+func (e *testERP) parkedNote() string {
+	note := e.text("select string_agg(format('order %s: %s: %s', order_id, reason, what), '; ') from spola.parked")
+	if note == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (parked: %s)", note)
+}
+
+func TestGuestOrder(t *testing.T) {
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	erp.catchUp(shop.testLog, 1000)
+	erp.live()
+	id := shop.place(testOrder{lines: []testLine{{31, 0, 2}, {41, 0, 1}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	// 146.080036: goods and shipping at 22 %: 36.0800, at 10 %: 110.
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+	erp.want("total", "14608", "select total from erp.sales_order where shop_number = $1", fmt.Sprint(id))
+	erp.want("VAT", "10.000/11000/10000/1000 22.000/3608/2957/651",
+		"select string_agg(concat_ws('/', vat_rate, gross, net, vat), ' ' order by vat_rate) from erp.order_vat")
+	erp.want("text", `Schermo 30" & più`, "select min(name) from erp.order_line")
+	erp.want("street", "Via Roma & Co. 1", "select (shipping).street from erp.sales_order")
+	erp.want("placed at", "2026-11-25 07:00:01+00", "select placed_at from erp.sales_order")
+	erp.want("to collect", "to_collect/14608", "select string_agg(concat_ws('/', kind, amount), ' ') from erp.order_payment")
+	erp.want("consumption", "product:31=2 product:41=1", "select string_agg(stock_row || '=' || k, ' ' order by stock_row) from spola.stock_total")
+	erp.want("committed", "3", "select sum(quantity) from erp.commitment")
+	erp.want("parked", "0", "select count(*) from spola.parked")
+}

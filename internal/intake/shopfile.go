@@ -1,0 +1,210 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
+)
+
+// ShopFile is what a merchant says about his shop: how its states, totals, payments and fields
+// are to be read. deploy/shop.opencart.example.yaml explains each key.
+type ShopFile struct {
+	Platform       string            `yaml:"platform" json:"platform"`
+	Prefix         string            `yaml:"prefix" json:"prefix"` // of the shop's tables
+	States         []StateClass      `yaml:"states" json:"states"`
+	Totals         []TotalCode       `yaml:"totals" json:"totals"`
+	Payments       map[string]string `yaml:"payments" json:"payments"`               // method → paid or to_collect
+	CustomFields   map[string]string `yaml:"custom_fields" json:"custom_fields"`     // number of the field → its meaning
+	CustomerGroups map[string]string `yaml:"customer_groups" json:"customer_groups"` // number of the group → kind of customer
+	Natures        []Nature          `yaml:"natures" json:"natures"`
+
+	// ParkedPerMinute is how many orders may be parked for one reason within a minute of the
+	// source's clock; one more stops the stream. 0: the default, 20.
+	ParkedPerMinute int `yaml:"parked_per_minute" json:"parked_per_minute"`
+}
+
+// StateClass says what an order state means, for one payment method or for all.
+type StateClass struct {
+	State  string `yaml:"state" json:"state"`
+	Method string `yaml:"method" json:"method"` // empty: any; "cod" also means "cod.cod"
+	Class  string `yaml:"class" json:"class"`   // ignored, placed, taken, cancelled, final
+}
+
+// TotalCode says what a row of an order's totals is.
+type TotalCode struct {
+	Code     string           `yaml:"code" json:"code"`
+	Kind     string           `yaml:"kind" json:"kind"`           // charge, discount, payment, ignored
+	Rate     *decimal.Decimal `yaml:"rate" json:"rate"`           // a charge's VAT in percent; nil: by tax class
+	TaxClass *int64           `yaml:"tax_class" json:"tax_class"` // a charge's tax class in the shop
+}
+
+// Nature says why a customer is not charged VAT.
+type Nature struct {
+	Country string `yaml:"country" json:"country"` // two letters, EU (but for the shop's own), or * for any
+	Kind    string `yaml:"kind" json:"kind"`       // private, company, public; empty: any
+	Nature  string `yaml:"nature" json:"nature"`   // N3.2 …
+}
+
+// LoadShopFile reads a shop file. Unknown keys are refused with their line.
+func LoadShopFile(path string) (*ShopFile, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read shop file: %w", err)
+	}
+	f, err := ParseShopFile(text)
+	if err != nil {
+		return nil, fmt.Errorf("shop file %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// ParseShopFile reads a shop file's text.
+func ParseShopFile(text []byte) (*ShopFile, error) {
+	var f ShopFile
+	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+		return nil, err
+	}
+	if f.ParkedPerMinute == 0 {
+		f.ParkedPerMinute = 20
+	}
+	return &f, f.check()
+}
+
+var (
+	prefixForm = regexp.MustCompile(`^[A-Za-z0-9_]*$`)
+	classes    = []string{"ignored", "placed", "taken", "cancelled", "final"}
+	kinds      = []string{"private", "company", "public"}
+	totalKinds = []string{"charge", "discount", "payment", "ignored"}
+	meanings   = []string{"tax_code", "vat_number", "pec", "sdi", "invoice_wanted"}
+)
+
+func (f *ShopFile) check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	oneOf := func(what, value string, allowed []string) {
+		for _, a := range allowed {
+			if a == value {
+				return
+			}
+		}
+		bad("%s: %q is none of %s", what, value, strings.Join(allowed, ", "))
+	}
+	if f.Platform == "" {
+		bad("platform is missing")
+	}
+	if !prefixForm.MatchString(f.Prefix) {
+		bad("prefix %q: letters, digits and _ only", f.Prefix)
+	}
+	if len(f.States) == 0 {
+		bad("states is empty: no order would ever be taken")
+	}
+	seen := map[[2]string]bool{}
+	for _, s := range f.States {
+		oneOf("state "+s.State, s.Class, classes)
+		key := [2]string{s.State, s.Method}
+		if s.State == "" || seen[key] {
+			bad("state %q with method %q stands there twice or without a state", s.State, s.Method)
+		}
+		seen[key] = true
+	}
+	for _, t := range f.Totals {
+		oneOf("total "+t.Code, t.Kind, totalKinds)
+		if t.Rate != nil && (t.Rate.IsNegative() || t.Rate.GreaterThan(decimal.NewFromInt(100))) {
+			bad("total %s: rate %s is no percentage", t.Code, t.Rate)
+		}
+	}
+	for method, kind := range f.Payments {
+		oneOf("payment "+method, kind, []string{"paid", "to_collect"})
+	}
+	for field, meaning := range f.CustomFields {
+		oneOf("custom field "+field, meaning, meanings)
+	}
+	for group, kind := range f.CustomerGroups {
+		oneOf("customer group "+group, kind, kinds)
+	}
+	for _, n := range f.Natures {
+		if n.Kind != "" {
+			oneOf("nature of "+n.Country, n.Kind, kinds)
+		}
+		if n.Country == "" || n.Nature == "" {
+			bad("a nature needs a country and the nature itself")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// platformTotals are the codes that every OpenCart shop has; a shop file may say otherwise.
+var platformTotals = []TotalCode{
+	{Code: "sub_total", Kind: "ignored"}, {Code: "tax", Kind: "tax"}, {Code: "shipping", Kind: "charge"},
+	{Code: "coupon", Kind: "discount"}, {Code: "reward", Kind: "discount"}, {Code: "credit", Kind: "payment"},
+	{Code: "voucher", Kind: "payment"},
+}
+
+// euMembers is what EU stands for in a shop file.
+var euMembers = strings.Fields("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK")
+
+// store writes the file into schema spola, for the SQL, in place of the one before. What waits
+// for a class, a total code or a nature is found by the next tick.
+func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string) error {
+	batch := &pgx.Batch{}
+	for _, table := range []string{"state_class", "total_code", "payment_method", "nature", "custom_field", "customer_kind"} {
+		batch.Queue("delete from spola."+table+" where shop = $1", shop)
+	}
+	for _, s := range f.States {
+		batch.Queue("insert into spola.state_class values ($1, $2, $3, $4)", shop, s.State, orAny(s.Method), s.Class)
+	}
+	for _, t := range append(append([]TotalCode{}, platformTotals...), f.Totals...) {
+		batch.Queue(`insert into spola.total_code values ($1, $2, $3, $4, $5)
+			on conflict (shop, code) do update set kind = excluded.kind, rate = excluded.rate, tax_class = excluded.tax_class`,
+			shop, t.Code, t.Kind, rateText(t.Rate), t.TaxClass)
+	}
+	for method, kind := range f.Payments {
+		batch.Queue("insert into spola.payment_method values ($1, $2, $3)", shop, orAny(method), kind)
+	}
+	for _, n := range f.Natures {
+		countries := []string{n.Country}
+		if n.Country == "EU" {
+			countries = euMembers
+		}
+		batch.Queue(`insert into spola.nature select $1, c, $3, $4 from unnest($2::text[]) as c on conflict do nothing`,
+			shop, countries, orAny(n.Kind), n.Nature)
+	}
+	for field, meaning := range f.CustomFields {
+		batch.Queue("insert into spola.custom_field values ($1, $2, $3)", shop, field, meaning)
+	}
+	for group, kind := range f.CustomerGroups {
+		batch.Queue("insert into spola.customer_kind values ($1, $2, $3)", shop, group, kind)
+	}
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("shop file of %s: %w", shop, err)
+	}
+	batch.Queue("update spola.shop set file = $2, systemic = $3 where shop = $1", shop, string(text), f.ParkedPerMinute)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("store shop file of %s: %w", shop, err)
+	}
+	return nil
+}
+
+func orAny(text string) string {
+	if text == "" {
+		return "*"
+	}
+	return text
+}
+
+func rateText(rate *decimal.Decimal) *string {
+	if rate == nil {
+		return nil
+	}
+	text := rate.String()
+	return &text
+}

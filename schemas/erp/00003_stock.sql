@@ -4,10 +4,13 @@
 --   a warehouse other than the first of its order's list never has more committed than on hand;
 --   the pieces marked backorder are exactly those committed beyond what is on hand.
 --
--- All functions of this schema fix the same settings. With sequential scans, nested loops and merge joins
--- off, a statement reaches a table by `key = any(array)` on an index and joins sets by hashing, whatever
--- the statistics say: a table that grew from nothing, or that nobody analyzed, gets the same plan. Generic
--- plans keep a call with one order from planning anew.
+-- All functions of the contract have one plan, whatever the statistics say, also on a table that grew from
+-- nothing or that nobody analyzed: a table is reached by `key = any(array)` on an index, and sets are joined
+-- by hashing. Three things see to it, and a test looks at the plans:
+--   sequential scans, nested loops and merge joins are off;
+--   a table is read in a materialized CTE that has no other condition, grouping or order, and joined in an
+--   UPDATE or DELETE by `key + 0`: else the planner walks a whole index for the sake of its order;
+--   plans are generic, so that a call with one order does not plan anew.
 
 -- +goose Up
 
@@ -33,7 +36,7 @@ begin
     insert into erp.stock (article_id, warehouse_id)
     select distinct a, warehouse from unnest(articles) a where warehouse is not null order by a
     on conflict do nothing;
-    perform from erp.stock s where s.article_id = any(articles) order by s.article_id, s.warehouse_id for update;
+    perform from erp.stock s where s.article_id = any(articles) order by s.article_id + 0, s.warehouse_id for update;
 end $$;
 -- +goose StatementEnd
 
@@ -86,7 +89,7 @@ begin
         update erp.stock s
         set committed = s.committed + t.pieces
         from (select t.article_id, t.warehouse_id, sum(t.pieces)::bigint as pieces from taken t group by 1, 2) t
-        where s.article_id = any(articles) and s.article_id = t.article_id and s.warehouse_id = t.warehouse_id
+        where s.article_id = any(articles) and s.article_id + 0 = t.article_id and s.warehouse_id = t.warehouse_id
     )
     select array_agg(distinct t.order_id) filter (where t.backorder > 0) into short from taken t;
     if short is not null then
@@ -106,24 +109,29 @@ as $$
 declare
     changed bigint[];
 begin
-    with marked as materialized (
-        select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder,
-            (sum(c.backorder) over w - c.backorder)::bigint as younger
+    with short as materialized (
+        select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder
         from erp.commitment c
         where c.article_id = any(articles) and c.backorder > 0
+    ), stock as materialized (
+        select s.article_id, s.warehouse_id, greatest(s.committed - s.on_hand, 0) as pieces
+        from erp.stock s
+        where s.article_id = any(articles)
+    ), marked as (
+        select c.*, (sum(c.backorder) over w - c.backorder)::bigint as younger
+        from short c
         window w as (partition by c.article_id, c.warehouse_id order by c.order_id desc, c.line desc rows unbounded preceding)
     ), left_over as (
         select m.order_id, m.line, m.warehouse_id, m.backorder as was,
-            greatest(0, least(m.backorder, greatest(s.committed - s.on_hand, 0) - m.younger)) as backorder
+            greatest(0, least(m.backorder, s.pieces - m.younger)) as backorder
         from marked m
-        join erp.stock s on s.article_id = m.article_id and s.warehouse_id = m.warehouse_id
-        where s.article_id = any(articles)
+        join stock s on s.article_id = m.article_id and s.warehouse_id = m.warehouse_id
     ), written as (
         update erp.commitment c
         set backorder = l.backorder
         from left_over l
         where c.order_id = any(array(select order_id from left_over where was <> backorder))
-            and c.order_id = l.order_id and c.line = l.line and c.warehouse_id = l.warehouse_id
+            and c.order_id + 0 = l.order_id and c.line = l.line and c.warehouse_id = l.warehouse_id
             and l.was <> l.backorder
         returning c.order_id
     )
@@ -142,8 +150,12 @@ set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop 
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    short bigint[] := array(select distinct c.order_id from erp.commitment c where c.order_id = any(orders) and c.backorder > 0);
+    short bigint[];
 begin
+    with held as materialized (
+        select c.order_id, c.backorder from erp.commitment c where c.order_id = any(orders)
+    )
+    select coalesce(array_agg(distinct h.order_id), '{}') into short from held h where h.backorder > 0;
     update erp.sales_order o set backorder = o.id = any(short)
     where o.id = any(orders) and o.backorder <> (o.id = any(short));
 end $$;
@@ -162,19 +174,23 @@ declare
     articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
     orders   bigint[] := array(select distinct d.order_id from unnest(demands) d);
 begin
-    with held as (
+    with held as materialized (
+        select c.order_id, c.line, c.warehouse_id, c.article_id, c.quantity, c.backorder
+        from erp.commitment c
+        where c.order_id = any(orders)
+    ), part as (
         select c.order_id, c.line, c.warehouse_id, c.article_id, c.quantity - c.backorder as pieces, false as backorder,
             coalesce(w.web_rank, 0) as rank
-        from erp.commitment c
+        from held c
         join erp.warehouse w on w.id = c.warehouse_id
-        where c.order_id = any(orders) and c.quantity > c.backorder
+        where c.quantity > c.backorder
         union all
         select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder, true, 32767
-        from erp.commitment c
-        where c.order_id = any(orders) and c.backorder > 0
+        from held c
+        where c.backorder > 0
     ), stretch as (
         select h.*, (sum(h.pieces) over w - h.pieces)::bigint as low
-        from held h
+        from part h
         window w as (partition by h.order_id, h.line order by h.rank desc, h.warehouse_id desc rows unbounded preceding)
     ), given as materialized (
         select s.order_id, s.line, s.warehouse_id, s.article_id,
@@ -187,19 +203,19 @@ begin
     ), gone as (
         delete from erp.commitment c
         using given g
-        where c.order_id = any(orders) and c.order_id = g.order_id and c.line = g.line
+        where c.order_id = any(orders) and c.order_id + 0 = g.order_id and c.line = g.line
             and c.warehouse_id = g.warehouse_id and c.quantity = g.pieces
     ), less as (
         update erp.commitment c
         set quantity = c.quantity - g.pieces, backorder = c.backorder - g.backorder
         from given g
-        where c.order_id = any(orders) and c.order_id = g.order_id and c.line = g.line
+        where c.order_id = any(orders) and c.order_id + 0 = g.order_id and c.line = g.line
             and c.warehouse_id = g.warehouse_id and c.quantity > g.pieces
     )
     update erp.stock s
     set committed = s.committed - g.pieces
     from (select g.article_id, g.warehouse_id, sum(g.pieces)::bigint as pieces from given g group by 1, 2) g
-    where s.article_id = any(articles) and s.article_id = g.article_id and s.warehouse_id = g.warehouse_id;
+    where s.article_id = any(articles) and s.article_id + 0 = g.article_id and s.warehouse_id = g.warehouse_id;
     perform erp.settle_backorder(articles);
     perform erp.mark_backorder(orders);
 end $$;

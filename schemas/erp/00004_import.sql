@@ -14,7 +14,7 @@ declare
     refs  text[] := array(select n.reference from unnest(customers) n
         where n.reference <> '' and n.kind in ('private', 'company', 'public')
         group by n.reference having count(*) = 1);
-    known text[] := array(select c.reference from erp.customer c where c.reference = any(refs) order by c.id for update);
+    known text[] := array(select c.reference from erp.customer c where c.reference = any(refs) order by c.id + 0 for update);
 begin
     update erp.customer c set
         kind       = case when c.kind = (c.imported).kind then n.kind else c.kind end,
@@ -31,7 +31,7 @@ begin
         address    = case when c.address is not distinct from (c.imported).address then n.address else c.address end,
         imported   = n
     from unnest(customers) n
-    where c.reference = any(known) and c.reference = n.reference and c.imported is distinct from n;
+    where c.reference = any(known) and c.reference || '' = n.reference and c.imported is distinct from n;
 
     insert into erp.customer (reference, kind, first_name, last_name, company, email, phone, language,
         tax_code, vat_number, pec, sdi, address, imported)
@@ -44,6 +44,9 @@ begin
     where k is null;
 
     return query
+    with made as materialized (
+        select c.id, c.reference from erp.customer c where c.reference = any(refs)
+    )
     select n.reference, c.id, c.id is not null, k is not null,
         case when c.id is not null then null
             when coalesce(n.reference, '') = '' then 'reference'
@@ -55,7 +58,7 @@ begin
                 then format('kind is %L: private, company or public is expected', n.kind)
             else 'the same reference stands twice in one call' end
     from unnest(customers) n
-    left join (select c.id, c.reference from erp.customer c where c.reference = any(refs)) c on c.reference = n.reference
+    left join made c on c.reference = n.reference
     left join unnest(known) k on k = n.reference;
 end $$;
 -- +goose StatementEnd
@@ -89,11 +92,11 @@ begin
         from unnest(orders) with ordinality o(reference, shop, shop_number, placed_at, customer, kind, email, phone, language,
             note, tax_code, vat_number, pec, sdi, invoice_wanted, billing, shipping, shipping_code, shipping_method,
             currency, total, customer_currency, customer_factor, customer_total, rank)
-    ), known as (
+    ), known as materialized (
         select s.reference, s.id from erp.sales_order s where s.reference = any(array(select o.reference from o))
-    ), customer as (
+    ), customer as materialized (
         select c.id from erp.customer c where c.id = any(array(select o.customer from o))
-    ), article as (
+    ), article as materialized (
         select a.id from erp.article a where a.id = any(array(select l.article from unnest(lines) l))
     ), line as (
         select l.reference, sum(l.gross) as gross,
@@ -299,11 +302,14 @@ begin
         from unnest(lines) l join unnest(made) m on m.reference = l.reference;
         perform erp.write_parts(made, charges, vat, payments);
         demands := array(
+            with article as materialized (
+                select a.id, a.stocked from erp.article a where a.id = any(array(select l.article from unnest(lines) l))
+            )
             select row(row_number() over (order by m.rank, l.line), m.id, l.line, l.article, l.quantity)::erp.demand
             from unnest(lines) l
             join unnest(made) m on m.reference = l.reference
-            join (select a.id from erp.article a
-                where a.id = any(array(select l.article from unnest(lines) l)) and a.stocked) a on a.id = l.article);
+            join article a on a.id = l.article
+            where a.stocked);
         if cardinality(demands) > 0 then
             perform erp.lock_stock(array(select distinct d.article_id from unnest(demands) d), web[1]);
             perform erp.commit_lines(demands, web);

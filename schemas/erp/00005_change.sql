@@ -27,7 +27,11 @@ declare
     refs   text[] := array(select c.reference from unnest(checked) c);
     result erp.order_check[];
 begin
-    perform from erp.sales_order o where o.reference = any(refs) order by o.id for update;
+    perform from erp.sales_order o where o.reference = any(refs) order by o.id + 0 for update;
+    with known as materialized (
+        select o.id, o.reference, o.state, o.cancelled_by, o.cancel_reason, o.number, o.year
+        from erp.sales_order o where o.reference = any(refs)
+    )
     select array_agg(row(c.rank, c.reference, o.id, c.year,
         case
             when c.reason in ('reference', 'repeated') then c.reason
@@ -46,7 +50,7 @@ begin
         end)::erp.order_check order by c.rank)
     into result
     from unnest(checked) c
-    left join (select o.* from erp.sales_order o where o.reference = any(refs)) o on o.reference = c.reference;
+    left join known o on o.reference = c.reference;
     return result;
 end $$;
 -- +goose StatementEnd
@@ -69,29 +73,35 @@ declare
     more    erp.demand[];
     less    erp.demand[];
 begin
-    with old as (
-        select l.order_id, l.line, l.article_id, row_number() over (partition by l.order_id, l.article_id order by l.position, l.line) as nth
-        from erp.order_line l where l.order_id = any(ids)
+    with written as materialized (
+        select l.order_id, l.line, l.position, l.article_id from erp.order_line l where l.order_id = any(ids)
+    ), commitment as materialized (
+        select c.order_id, c.line, c.quantity from erp.commitment c where c.order_id = any(ids)
+    ), old as (
+        select w.order_id, w.line, w.article_id, row_number() over (partition by w.order_id, w.article_id order by w.position, w.line) as nth
+        from written w
     ), new as (
         select g.id as order_id, g.rank, l.line, l.article, l.quantity,
             row_number() over (partition by g.id, l.article order by l.line) as nth
         from unnest(lines) l join unnest(good) g on g.reference = l.reference
     ), held as (
         select c.order_id, c.line, sum(c.quantity)::bigint as pieces
-        from erp.commitment c where c.order_id = any(ids) group by c.order_id, c.line
+        from commitment c group by c.order_id, c.line
     ), highest as (
         select o.order_id, max(o.line) as line from old o group by o.order_id
     ), pair as (
         select coalesce(o.order_id, n.order_id) as order_id, n.rank, o.line as old_line, n.line as new_line,
             coalesce(o.article_id, n.article) as article_id, coalesce(n.quantity, 0) as quantity
         from old o full join new n on n.order_id = o.order_id and n.article = o.article_id and n.nth = o.nth
+    ), article as materialized (
+        select a.id, a.stocked from erp.article a where a.id = any(array(select p.article_id from pair p))
     )
     select array_agg(e) into edits from (select row(b.order_id, b.rank,
         coalesce(b.old_line, coalesce(x.line, 0) + (row_number() over (partition by b.order_id, b.old_line is null order by b.new_line))::integer),
         b.new_line, b.old_line is null, b.article_id, case when a.stocked then b.quantity else 0 end,
         coalesce(h.pieces, 0))::erp.line_edit as e
     from pair b
-    join (select a.id, a.stocked from erp.article a where a.id = any(array(select b.article_id from pair b))) a on a.id = b.article_id
+    join article a on a.id = b.article_id
     left join highest x on x.order_id = b.order_id
     left join held h on h.order_id = b.order_id and h.line = b.old_line) e;
 
@@ -132,7 +142,7 @@ declare
 begin
     delete from erp.order_line l
     using unnest(edits) e
-    where l.order_id = any(ids) and l.order_id = e.order_id and l.line = e.line and e.input is null;
+    where l.order_id = any(ids) and l.order_id + 0 = e.order_id and l.line = e.line and e.input is null;
 
     update erp.order_line l
     set position = n.line, name = coalesce(n.name, ''), options = coalesce(n.options, ''), quantity = n.quantity,
@@ -141,7 +151,7 @@ begin
     from unnest(edits) e
     join unnest(good) g on g.id = e.order_id
     join unnest(lines) n on n.reference = g.reference and n.line = e.input
-    where l.order_id = any(ids) and l.order_id = e.order_id and l.line = e.line and not e.is_new;
+    where l.order_id = any(ids) and l.order_id + 0 = e.order_id and l.line = e.line and not e.is_new;
 
     insert into erp.order_line (order_id, line, position, article_id, name, options, quantity, unit_gross, gross,
         vat_rate, vat_country, vat_nature)
@@ -162,7 +172,7 @@ begin
         customer_currency = o.customer_currency, customer_factor = o.customer_factor, customer_total = o.customer_total
     from unnest(good) g
     join unnest(orders) o on o.reference = g.reference
-    where s.id = any(ids) and s.id = g.id;
+    where s.id = any(ids) and s.id + 0 = g.id;
 end $$;
 -- +goose StatementEnd
 
@@ -174,9 +184,12 @@ set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop 
 set plan_cache_mode = force_generic_plan
 as $$
 declare
-    held     erp.demand[] := array(
+    held erp.demand[] := array(
+        with commitment as materialized (
+            select c.order_id, c.line, c.article_id, c.quantity from erp.commitment c where c.order_id = any(orders)
+        )
         select row(0, c.order_id, c.line, c.article_id, sum(c.quantity))::erp.demand
-        from erp.commitment c where c.order_id = any(orders) group by c.order_id, c.line, c.article_id);
+        from commitment c group by c.order_id, c.line, c.article_id);
 begin
     if cardinality(held) > 0 then
         perform erp.lock_stock(array(select distinct h.article_id from unnest(held) h), null);
@@ -211,7 +224,7 @@ begin
     update erp.sales_order s
     set state = 'cancelled', cancelled_by = 'shop', cancel_reason = coalesce(o.why, '')
     from unnest(orders) o
-    where s.id = any(ids) and s.reference = o.reference and s.state = 'open';
+    where s.id = any(ids) and s.reference || '' = o.reference and s.state = 'open';
 
     return query
     select c.reference, c.id, c.reason is null, c.id is not null, c.reason, c.detail from unnest(checked) c order by c.rank;

@@ -191,7 +191,7 @@ func TestConnectionsBreakAtRandom(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		held := 0
 		faults.set(func(kind protocol.ApiKey) fate {
-			if kind == protocol.ApiVersions || random.IntN(6) > 0 {
+			if kind == protocol.ApiVersions || random.IntN(16) > 0 {
 				return passes
 			}
 			what := fate(1 + random.IntN(4))

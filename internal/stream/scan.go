@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -61,49 +60,52 @@ func MeasureLag(ctx context.Context, cfg Config, read int64) (Lag, error) {
 }
 
 // CommitOffset publishes that the group has read up to and including the offset. It is for
-// lag tools and a witness after a restore; Spola itself never resumes from it.
+// lag tools and a witness after a restore; Spola itself never resumes from it. It connects
+// anew, so that once in some seconds is often enough, and tries until the context ends.
 func CommitOffset(ctx context.Context, cfg Config, group string, offset int64) error {
-	s, err := newSession(cfg)
+	s, err := withSession(ctx, cfg, "commit offset of "+group+" in", func(s *session) error {
+		res, err := s.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
+			GroupID: group, GenerationID: -1, // no member of a group
+			Topics: map[string][]kafka.OffsetCommit{cfg.Topic: {{Partition: 0, Offset: offset + 1}}},
+		})
+		if err != nil {
+			return err
+		}
+		for _, p := range res.Topics[cfg.Topic] {
+			err = errors.Join(err, p.Error)
+		}
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	res, err := s.client.OffsetCommit(ctx, &kafka.OffsetCommitRequest{
-		GroupID: group, GenerationID: -1, // no member of a group
-		Topics: map[string][]kafka.OffsetCommit{cfg.Topic: {{Partition: 0, Offset: offset + 1}}},
-	})
-	if err != nil {
-		return fmt.Errorf("commit offset of %s: %w", group, err)
-	}
-	for _, p := range res.Topics[cfg.Topic] {
-		if p.Error != nil {
-			return fmt.Errorf("commit offset of %s: %w", group, p.Error)
-		}
-	}
+	s.close()
 	return nil
 }
 
 // CommittedOffset returns the last offset that CommitOffset published, -1 if none.
 func CommittedOffset(ctx context.Context, cfg Config, group string) (int64, error) {
-	s, err := newSession(cfg)
+	offset := int64(-1)
+	s, err := withSession(ctx, cfg, "committed offset of "+group+" in", func(s *session) error {
+		res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{cfg.Topic: {0}}})
+		if err == nil {
+			err = res.Error
+		}
+		if errors.Is(err, kafka.GroupIdNotFound) {
+			return nil // the embedded broker's way to say that there is none
+		}
+		if err != nil {
+			return err
+		}
+		for _, p := range res.Topics[cfg.Topic] {
+			err = errors.Join(err, p.Error)
+			offset = max(-1, p.CommittedOffset-1)
+		}
+		return err
+	})
 	if err != nil {
 		return -1, err
 	}
-	defer s.close()
-	res, err := s.client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{cfg.Topic: {0}}})
-	if err == nil {
-		err = res.Error
-	}
-	if err != nil {
-		return -1, fmt.Errorf("committed offset of %s: %w", group, err)
-	}
-	for _, p := range res.Topics[cfg.Topic] {
-		if p.Error != nil {
-			return -1, fmt.Errorf("committed offset of %s: %w", group, p.Error)
-		}
-		if p.CommittedOffset > 0 {
-			return p.CommittedOffset - 1, nil
-		}
-	}
-	return -1, nil
+	s.close()
+	return offset, nil
 }

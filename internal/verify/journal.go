@@ -22,6 +22,7 @@ type Entry struct {
 	Token   string    `json:"token,omitempty"`   // of a checkout: in the order's user_agent
 	Status  int       `json:"status,omitempty"`  // of a change of state: the new one
 	Error   string    `json:"error,omitempty"`
+	Taken   bool      `json:"taken,omitempty"` // outcome: the state reached is one that the ERP takes over
 	Facts   *Facts    `json:"facts,omitempty"` // intent of a checkout or edit: what the order shall be
 }
 

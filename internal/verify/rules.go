@@ -63,6 +63,9 @@ func OpenCartRules() Rules {
 	return r
 }
 
+// Takes tells whether the ERP takes over an order in this state.
+func (r Rules) Takes(state int, method string) bool { return r.class(state, method).taken() }
+
 func (r Rules) class(state int, method string) Class {
 	for _, rule := range r.Classes {
 		if rule.State == state && (rule.Method == "*" || rule.Method == method) {

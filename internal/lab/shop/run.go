@@ -130,6 +130,7 @@ func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
 	entry.Facts = nil
 	c, err := g.shop.checkout(ctx, in.order)
 	entry.Order, entry.At = c.ID, c.At
+	entry.Taken = !in.order.Abandon && !facts.Planted && verify.OpenCartRules().Takes(facts.State, facts.Method)
 	return c.ID, g.conclude(entry, err) && err == nil
 }
 
@@ -152,6 +153,7 @@ func (g *generator) administer(ctx context.Context, in intent, step int, id int6
 	entry.Facts = nil
 	err := g.untilDone(ctx, g.operation(ctx, id, f))
 	entry.At = time.Now()
+	entry.Taken = entry.Action == verify.State && in.order.Plant == "" && verify.OpenCartRules().Takes(f.status, in.order.Payment)
 	return g.conclude(entry, err) && err == nil
 }
 

@@ -1,0 +1,83 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Parked is an order that is not in the ERP as the shop has it, with what to do about it.
+type Parked struct {
+	Shop     string    `json:"shop"`
+	Order    int64     `json:"order"`
+	Reason   string    `json:"reason"` // a code
+	What     string    `json:"what"`   // the figures and names of this order
+	Why      string    `json:"why"`
+	Mend     string    `json:"mend"`
+	WaitsFor string    `json:"waits_for,omitempty"` // what lets it go on by itself: article, state, total, nature, setting, customer
+	Key      string    `json:"waits_key,omitempty"`
+	Attempts int       `json:"attempts"`
+	First    time.Time `json:"first"`
+	Last     time.Time `json:"last"`
+}
+
+// ErrNotParked says that an order is not parked.
+var ErrNotParked = errors.New("not parked")
+
+const parkedColumns = `p.shop, p.order_id, p.reason, p.what,
+	coalesce(r.why, 'The ERP refused it.'), coalesce(r.mend, 'Correct the order in the shop or what the ERP says is wrong, then "applier parked retry".'),
+	coalesce(p.waits_for, ''), coalesce(p.waits_key, ''), p.attempts, p.first_at, p.last_at
+	from spola.parked p left join spola.reason r on r.code = p.reason`
+
+// ListParked lists the parked orders of a shop, of all shops if shop is empty, oldest first.
+func ListParked(ctx context.Context, conn *pgx.Conn, shop string) ([]Parked, error) {
+	rows, err := conn.Query(ctx, "select "+parkedColumns+" where $1 in ('', p.shop) order by p.first_at, p.shop, p.order_id", shop)
+	if err != nil {
+		return nil, fmt.Errorf("list parked orders: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Parked])
+	if err != nil {
+		return nil, fmt.Errorf("list parked orders: %w", err)
+	}
+	return list, nil
+}
+
+// ShowParked returns a parked order and, as JSON, what was derived of it.
+func ShowParked(ctx context.Context, conn *pgx.Conn, shop string, order int64) (Parked, []byte, error) {
+	rows, err := conn.Query(ctx, "select "+parkedColumns+" where p.shop = $1 and p.order_id = $2", shop, order)
+	if err != nil {
+		return Parked{}, nil, fmt.Errorf("show parked order %d of %s: %w", order, shop, err)
+	}
+	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Parked])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return p, nil, fmt.Errorf("order %d of %s is %w", order, shop, ErrNotParked)
+	}
+	if err != nil {
+		return p, nil, fmt.Errorf("show parked order %d of %s: %w", order, shop, err)
+	}
+	var payload []byte
+	err = conn.QueryRow(ctx, "select jsonb_pretty(payload) from spola.parked where shop = $1 and order_id = $2", shop, order).Scan(&payload)
+	if err != nil {
+		return p, nil, fmt.Errorf("show parked order %d of %s: %w", order, shop, err)
+	}
+	return p, payload, nil
+}
+
+// RetryParked has parked orders derived again with the applier's next batch: those named, or all
+// of the shop. It returns how many.
+func RetryParked(ctx context.Context, conn *pgx.Conn, shop string, orders ...int64) (int, error) {
+	tag, err := conn.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
+		select p.shop, p.order_id, 0, false from spola.parked p
+		where p.shop = $1 and (cardinality($2::bigint[]) = 0 or p.order_id = any ($2::bigint[])) on conflict do nothing`,
+		shop, append([]int64{}, orders...))
+	if err != nil {
+		return 0, fmt.Errorf("retry parked orders of %s: %w", shop, err)
+	}
+	if tag.RowsAffected() == 0 && len(orders) > 0 {
+		return 0, fmt.Errorf("orders %v of %s are %w, or are to be retried already", orders, shop, ErrNotParked)
+	}
+	return int(tag.RowsAffected()), nil
+}

@@ -1,0 +1,248 @@
+package verify_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/internal/verify"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// sides is a shop and an ERP that hold the same few orders. What stands in the ERP was worked out
+// by hand and written by hand.
+type sides struct {
+	t       *testing.T
+	shop    *shop.Shop
+	erp     *pgxpool.Pool
+	journal *verify.Journal
+}
+
+const (
+	goods     = iota + 1 // two pieces of product 1 at 12.20, shipping 6.10: 30.50
+	mixed                // products 1 (22 %), 3 (10 %) and a shirt in L, a tenth off
+	credit               // product 1 at 12.20, shipping 6.10, less 10.00 of store credit
+	waiting              // bank transfer, not paid
+	cancelled            // goods once more, cancelled
+	strange              // planted
+	left                 // the overview only
+	orders    = left
+)
+
+func newSides(t *testing.T) *sides {
+	s := &sides{t: t, journal: &verify.Journal{}}
+	var err error
+	if s.shop, err = shop.Open(t.Context(), server.MySQL(t), shop.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.shop.Close() })
+	if err := s.shop.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	url := server.Postgres(t)
+	s.migrate(url, "erp", schemas.ERP)
+	s.migrate(url, "spola", schemas.Spola) // uses the ERP's types
+	if s.erp, err = pgxpool.New(t.Context(), url+"?pool_max_conns=8"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.erp.Close)
+	s.place()
+	s.fillERP()
+	return s
+}
+
+func (s *sides) migrate(url, name string, files fs.FS) {
+	s.t.Helper()
+	sub, err := fs.Sub(files, name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := postgres.Migrate(s.t.Context(), url, postgres.Migrations{Name: name, Files: sub}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *sides) place() {
+	one := []shop.Line{{Product: 1, Quantity: 1}}
+	for i, o := range []shop.Order{
+		{Lines: []shop.Line{{Product: 1, Quantity: 2}}},
+		{Lines: []shop.Line{{Product: 1, Quantity: 1}, {Product: 3, Quantity: 2}, {Product: shop.Sized, Value: 53, Quantity: 1}}, Coupon: "ESTATE10"},
+		{Lines: one, Customer: shop.Customer{Register: true, Credit: "10.00"}},
+		{Lines: one, Payment: shop.BankTransfer},
+		{Lines: []shop.Line{{Product: 1, Quantity: 2}}},
+		{Lines: one, Plant: shop.PlantTotal},
+		{Lines: one, Abandon: true},
+	} {
+		id, err := s.shop.PlaceOrder(s.t.Context(), o)
+		if err != nil || id != int64(i+1) {
+			s.t.Fatalf("order %d: %v", id, err)
+		}
+		facts, err := s.shop.Facts(o)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.journal.Orders = append(s.journal.Orders, &verify.Journaled{ID: id, Intended: !o.Abandon, Placed: verify.OK, Facts: facts})
+	}
+	if err := s.shop.Cancel(s.t.Context(), cancelled); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *sides) exec(format string, args ...any) {
+	s.t.Helper()
+	if _, err := s.erp.Exec(s.t.Context(), fmt.Sprintf(format, args...)); err != nil {
+		s.t.Fatalf("%s: %v", fmt.Sprintf(format, args...), err)
+	}
+}
+
+// fillERP: SP-0001 is 10.00 net, SP-0003 24.5455 net at 10 %, SP-0005-L 34.1803 + 1.6394 net.
+func (s *sides) fillERP() {
+	s.exec(`insert into spola.shop (shop, platform, prefix) values ('shop', 'opencart', 'oc_')`)
+	s.exec(`insert into erp.product (code, name) values ('P', 'P')`)
+	for _, sku := range []string{"SP-0001", "SP-0003", "SP-0005-L"} {
+		s.exec(`insert into erp.article (product_id, sku, name, vat_rate) values (1, '%s', '%s', 22)`, sku, sku)
+	}
+	s.exec(`insert into spola.article (shop, product, variant, article, by) values ('shop', '5', '53', 3, 'import')`)
+	s.order(goods, "1", "taken", "open", 3050)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country) values (%d, 1, 1, 1, '', 2, 1220, 2440, 22, 'IT')`, goods)
+	s.exec(`insert into erp.order_charge values (%d, 1, 'charge', 'shipping', '', 610, 22, 'IT')`, goods)
+	s.exec(`insert into erp.order_vat values (%d, 22, 'IT', '', 3050, 2500, 550)`, goods)
+	// Net 10.00 + 49.0910 + 35.8197 + 5.00 shipping; a tenth off the goods: 9.49107.
+	// 22 %: (45.8197 - 4.58197 + 5) × 1.22 = 56.41; 10 %: (49.0910 - 4.9091) × 1.1 = 48.60.
+	s.order(mixed, "1", "taken", "open", 10501)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country)
+		values (%[1]d, 1, 1, 1, '', 1, 1220, 1220, 22, 'IT'), (%[1]d, 2, 2, 2, '', 2, 2700, 5400, 10, 'IT'), (%[1]d, 3, 3, 3, '', 1, 4370, 4370, 22, 'IT')`, mixed)
+	s.exec(`insert into erp.order_charge values (%[1]d, 1, 'charge', 'shipping', '', 610, 22, 'IT'), (%[1]d, 2, 'discount', 'coupon', '', -540, 10, 'IT'), (%[1]d, 3, 'discount', 'coupon', '', -559, 22, 'IT')`, mixed)
+	s.exec(`insert into erp.order_vat values (%[1]d, 22, 'IT', '', 5641, 4624, 1017), (%[1]d, 10, 'IT', '', 4860, 4418, 442)`, mixed)
+	s.order(credit, "1", "taken", "open", 1830)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country) values (%d, 1, 1, 1, '', 1, 1220, 1220, 22, 'IT')`, credit)
+	s.exec(`insert into erp.order_charge values (%d, 1, 'charge', 'shipping', '', 610, 22, 'IT')`, credit)
+	s.exec(`insert into erp.order_vat values (%d, 22, 'IT', '', 1830, 1500, 330)`, credit)
+	s.exec(`insert into erp.order_payment values (%[1]d, 1, 'credit', 'credit', '', 1000), (%[1]d, 2, 'to_collect', 'cod', '', 830)`, credit)
+	s.exec(`insert into spola.link (shop, order_id, incarnation, reference, fingerprint, status, state, method, class, revision, content, consuming)
+		values ('shop', %d, 1, 'w', '', 'seen', '1', 'bank_transfer', 'placed', 1, '', true)`, waiting)
+	s.order(cancelled, "7", "cancelled", "cancelled", 3050)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country) values (%d, 1, 1, 1, '', 2, 1220, 2440, 22, 'IT')`, cancelled)
+	s.exec(`insert into erp.order_charge values (%d, 1, 'charge', 'shipping', '', 610, 22, 'IT')`, cancelled)
+	s.exec(`insert into erp.order_vat values (%d, 22, 'IT', '', 3050, 2500, 550)`, cancelled)
+	s.exec(`insert into spola.parked (shop, order_id, reason, what, tick) values ('shop', %d, 'sum_open', '', 1)`, strange)
+}
+
+func (s *sides) order(id int, state, class, erpState string, total int) {
+	by := "null"
+	if erpState == "cancelled" {
+		by = "'shop'"
+	}
+	s.exec(`insert into erp.sales_order (id, reference, series, year, number, channel, state, cancelled_by, shop, shop_number, placed_at, customer_id, kind, billing, shipping, currency, total, customer_currency, customer_factor, customer_total)
+		overriding system value values (%[1]d, 'shop:%[1]d', 'W', 2026, %[1]d, 'web', '%[2]s', %[4]s, 'shop', '%[1]d', now(), 1, 'private', row(null,null,null,null,null,null,null,null,null), row(null,null,null,null,null,null,null,null,null), 'EUR', %[3]d, 'EUR', 1, 0)`,
+		id, erpState, total, by)
+	s.exec(`insert into spola.link (shop, order_id, incarnation, reference, fingerprint, status, erp_order, state, method, class, revision, content, consuming)
+		values ('shop', %[1]d, 1, 'shop:%[1]d', '', '%[2]s', %[1]d, '%[3]s', 'cod.cod', '%[4]s', 1, '', true)`,
+		id, map[bool]string{true: "cancelled", false: "imported"}[class == "cancelled"], state, class)
+}
+
+func (s *sides) prove() *verify.Report {
+	s.t.Helper()
+	report, err := verify.Run(context.Background(), verify.Config{Shop: s.shop.DB(), ERP: s.erp, Name: "shop", Journal: s.journal})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return report
+}
+
+// kinds lists what was found: "2 cents".
+func kinds(r *verify.Report) string {
+	var all []string
+	for _, d := range r.Details {
+		all = append(all, fmt.Sprintf("%d %s", d.Order, d.Kind))
+	}
+	return strings.Join(all, ", ")
+}
+
+func TestEqualSidesAreEqual(t *testing.T) {
+	s := newSides(t)
+	got := *s.prove()
+	for _, d := range got.Details {
+		t.Error(d)
+	}
+	got.Details = nil
+	want := verify.Report{OrdersPlaced: 6, OrdersInScope: 5, OrdersInERP: 4, OrdersParked: 1, ParkedPlanted: 1, CentsShop: 18431, CentsERP: 18431}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	s.journal = nil
+	if got := s.prove(); got.Differences != 0 || got.OrdersPlaced != 6 || got.OrdersInScope != 5 || got.ParkedPlanted != 0 {
+		t.Errorf("without a journal: %+v", got)
+	}
+}
+
+// Every planted difference is found, by name, and nothing else is.
+func TestDifferencesAreFound(t *testing.T) {
+	s := newSides(t)
+	for _, c := range []struct{ name, spoil, mend, want string }{
+		{"a cent more", `update erp.sales_order set total = total + 1 where id = 1`, `update erp.sales_order set total = total - 1 where id = 1`, "1 cents"},
+		{"a cent between lines", `update erp.order_line set gross = gross + case line when 1 then 1 when 3 then -1 else 0 end where order_id = 2`,
+			`update erp.order_line set gross = gross - case line when 1 then 1 when 3 then -1 else 0 end where order_id = 2`, "2 lines"},
+		{"a cent of VAT", `update erp.order_vat set net = net - 1, vat = vat + 1 where order_id = 2 and vat_rate = 10`,
+			`update erp.order_vat set net = net + 1, vat = vat - 1 where order_id = 2 and vat_rate = 10`, "2 vat"},
+		{"another article", `update erp.order_line set article_id = 2 where order_id = 1`, `update erp.order_line set article_id = 1 where order_id = 1`, "1 lines, 1 journal"},
+		{"another quantity", `update erp.order_line set quantity = 3 where order_id = 1`, `update erp.order_line set quantity = 2 where order_id = 1`, "1 lines, 1 journal"},
+		{"not cancelled", `update erp.sales_order set state = 'open' where id = 5`, `update erp.sales_order set state = 'cancelled' where id = 5`, "5 state"},
+		{"cancelled", `update erp.sales_order set state = 'cancelled' where id = 1`, `update erp.sales_order set state = 'open' where id = 1`, "1 state"},
+		{"class", `update spola.link set class = 'final' where order_id = 1`, `update spola.link set class = 'taken' where order_id = 1`, "1 state"},
+		{"missing", `update spola.link set erp_order = null where order_id = 3`, `update spola.link set erp_order = 3 where order_id = 3`, "3 missing, 0 extra"},
+		{"gone", `update spola.link set erp_order = 99 where order_id = 3`, `update spola.link set erp_order = 3 where order_id = 3`, "3 missing, 0 extra"},
+		{"twice", `update spola.link set erp_order = 1 where order_id = 5`, `update spola.link set erp_order = 5 where order_id = 5`, ""},
+		{"not parked", `update spola.parked set order_id = 99`, `update spola.parked set order_id = 6`, "6 missing"},
+		{"extra", `update spola.link set erp_order = 77 where order_id = 4`, `update spola.link set erp_order = null where order_id = 4`, "4 missing, 4 extra"},
+		{"store credit", `update erp.order_payment set amount = 999 where kind = 'credit'`, `update erp.order_payment set amount = 1000 where kind = 'credit'`, "3 cents"},
+	} {
+		s.exec("%s", c.spoil)
+		got := s.prove()
+		switch {
+		case got.Differences == 0:
+			t.Errorf("%s: nothing was found", c.name)
+		case c.want != "" && kinds(got) != c.want:
+			t.Errorf("%s: found %q, want %q: %v", c.name, kinds(got), c.want, got.Details)
+		}
+		s.exec("%s", c.mend)
+	}
+	if got := s.prove(); got.Differences != 0 {
+		t.Fatalf("mended, and yet: %v", got.Details)
+	}
+	s.spoilShop()
+}
+
+// spoilShop tries what only the journal can tell.
+func (s *sides) spoilShop() {
+	s.t.Helper()
+	lost := &verify.Journaled{ID: 4711, Intended: true, Placed: verify.OK, PlacedAt: time.Now(), Facts: verify.Facts{State: 1, Method: "cod"}}
+	s.journal.Orders = append(s.journal.Orders, lost)
+	if got := s.prove(); kinds(got) != "4711 shop, 4711 missing" {
+		s.t.Errorf("an order that was acknowledged and is nowhere: %v", got.Details)
+	}
+	s.journal.Orders = s.journal.Orders[:orders]
+	s.journal.Orders[0].Facts.Cents++
+	if got := s.prove(); kinds(got) != "1 journal" {
+		s.t.Errorf("an order that was meant to cost a cent more: %v", got.Details)
+	}
+	s.journal.Orders[0].Facts.Cents--
+	if err := s.shop.Delete(s.t.Context(), goods); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.prove(); kinds(got) != "1 shop" {
+		s.t.Errorf("an order that nobody deleted is gone from the shop: %v", got.Details)
+	}
+	s.journal.Orders[0].Deleted = true
+	if got := s.prove(); got.Differences != 0 || got.OrdersInERP != 4 || got.CentsShop != 18431-3050 || got.CentsERP != got.CentsShop {
+		s.t.Errorf("an order that was deleted in the shop: %+v", got)
+	}
+}

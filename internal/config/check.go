@@ -1,0 +1,170 @@
+package config
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spola-cdc/spola/schemas"
+)
+
+var (
+	sourceName  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`) // "mirror_" and the name are a schema's name
+	tablePrefix = regexp.MustCompile(`^[A-Za-z0-9_]*$`)
+	topicPrefix = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+)
+
+func (l *loader) check(c *Config) {
+	l.checkShop(&c.Shop)
+	l.checkDatabase("erp", c.ERP.Database, []string{"postgres", "postgresql"}, "postgres://spola@host:5432/erp")
+	l.checkKafka(&c.Kafka)
+	l.checkAddress("broker.listen", c.Broker.Listen, "127.0.0.1:9392")
+}
+
+func (l *loader) checkShop(s *Shop) {
+	if !sourceName.MatchString(s.Name) {
+		l.mistake("shop.name", fmt.Sprintf("%q can't name a source", s.Name),
+			"write a small letter, then up to 39 small letters, digits or _: shop1")
+	}
+	if _, _, err := schemas.Platform(s.Platform); err != nil {
+		l.mistake("shop.platform", err.Error(), "write opencart")
+	}
+	if !tablePrefix.MatchString(s.Prefix) {
+		l.mistake("shop.prefix", fmt.Sprintf("%q can't begin the name of a table", s.Prefix), "write it as in the shop's own configuration: oc_")
+	}
+	l.checkDatabase("shop", s.Database, []string{"mysql"}, "mysql://spola@host:3306/shop")
+}
+
+// checkDatabase never shows the URL: it may hold a password.
+func (l *loader) checkDatabase(section, database string, schemes []string, example string) {
+	key := section + ".database"
+	u, err := url.Parse(database)
+	if database == "" || err != nil {
+		l.mistake(key, "no URL of a database", "write "+example)
+		return
+	}
+	if _, set := u.User.Password(); set || u.Query().Has("password") {
+		l.mistake(key, "a password stands in the URL", fmt.Sprintf("take it out and set SPOLA_%s_PASSWORD, or name a file with %s.password_file",
+			strings.ToUpper(section), section))
+		return
+	}
+	if !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || u.User.Username() == "" || strings.Trim(u.Path, "/") == "" {
+		l.mistake(key, "scheme, user, host or name of the database is missing or wrong", "write "+example)
+	}
+}
+
+func (l *loader) checkKafka(k *Kafka) {
+	for i, broker := range k.Brokers {
+		l.checkAddress(fmt.Sprintf("kafka.brokers[%d]", i), broker, "host:9092")
+	}
+	if !topicPrefix.MatchString(k.Prefix) {
+		l.mistake("kafka.prefix", fmt.Sprintf("%q can't begin the name of a topic", k.Prefix), "write letters, digits, dots, _ or -: spola")
+	}
+	if k.Replication < 0 || len(k.Brokers) == 0 && k.Replication > 1 {
+		l.mistake("kafka.replication", fmt.Sprintf("%d replicas can't be had", k.Replication), "write 3 for a cluster of three brokers or more, 1 for one")
+	}
+	if k.MinInsyncReplicas < 0 || k.Replication > 0 && k.MinInsyncReplicas > k.Replication {
+		l.mistake("kafka.min_insync_replicas", fmt.Sprintf("%d of %d replicas can't be in sync", k.MinInsyncReplicas, k.Replication),
+			"write 2 with three replicas, 1 with one")
+	}
+	if k.Retention < time.Hour {
+		l.mistake("kafka.retention", fmt.Sprintf("%s is less than an hour: an applier that stands still for longer could not go on", k.Retention), "write 336h")
+	}
+	l.checkLogin(k)
+}
+
+func (l *loader) checkLogin(k *Kafka) {
+	if k.Mechanism != "" && !slices.Contains([]string{"plain", "scram-sha-256", "scram-sha-512"}, k.Mechanism) {
+		l.mistake("kafka.mechanism", fmt.Sprintf("%q is unknown", k.Mechanism), "write plain, scram-sha-256 or scram-sha-512")
+	}
+	if (k.Mechanism == "") != (k.User == "") {
+		l.mistake("kafka.user", "user and mechanism belong together", "write both, or none of them")
+	}
+	if k.CAFile == "" {
+		return
+	}
+	ca, err := os.ReadFile(k.CAFile)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		err = errors.New("no certificate in " + k.CAFile)
+	}
+	if err == nil && !k.TLS {
+		err = errors.New("certificates without tls")
+	}
+	if err != nil {
+		l.mistake("kafka.ca_file", err.Error(), "name a PEM file, with tls: true")
+	}
+	k.ca = ca
+}
+
+func (l *loader) checkAddress(key, address, example string) {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" {
+		l.mistake(key, fmt.Sprintf("%q is not host:port", address), "write "+example)
+	}
+}
+
+// suggest says which key was meant, if one is near.
+func suggest(key string) string {
+	if slices.Contains([]string{"password", "passwd", "secret"}, key) {
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
+	}
+	best, least := "", 3 // two slips at most
+	for _, known := range keysOf(reflect.TypeFor[Config](), "") {
+		name := known[strings.LastIndex(known, ".")+1:]
+		if d := distance(key, name); d < least {
+			best, least = known, d
+		}
+	}
+	if best == "" {
+		return "deploy/spola.example.yaml has all keys"
+	}
+	return "did you mean " + best + "?"
+}
+
+func keysOf(t reflect.Type, section string) (keys []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := f.Tag.Get("yaml")
+		if name == "" || name == "-" {
+			continue
+		}
+		keys = append(keys, section+name)
+		if f.Type.Kind() == reflect.Struct {
+			keys = append(keys, keysOf(f.Type, section+name+".")...)
+		}
+	}
+	return keys
+}
+
+// distance counts the letters to insert, delete or change between two words.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,142 @@
+// Package config reads spola.yaml, the one file of cdc, applier and spola: where the shop's and
+// the ERP's databases are, and where the log stands. What a shop's states and totals mean is
+// not in it; that is the merchant's shop file.
+//
+// The file holds no secrets. They come from the environment (SPOLA_SHOP_PASSWORD,
+// SPOLA_ERP_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by password_file; the
+// environment wins. deploy/spola.example.yaml explains each key.
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/broker"
+	"github.com/spola-cdc/spola/internal/stream"
+)
+
+// Config is the content of a configuration file, with its defaults filled in.
+type Config struct {
+	Shop   Shop   `yaml:"shop"`
+	ERP    ERP    `yaml:"erp"`
+	Kafka  Kafka  `yaml:"kafka"`
+	Broker Broker `yaml:"broker"`
+}
+
+// Shop is the web shop that is read and, later, written.
+type Shop struct {
+	Name         string `yaml:"name"`     // of the source: names topics and schemas, [a-z][a-z0-9_]*
+	Platform     string `yaml:"platform"` // opencart
+	Prefix       string `yaml:"prefix"`   // of its tables
+	Database     string `yaml:"database"` // mysql://user@host:3306/shop, without password
+	PasswordFile string `yaml:"password_file"`
+	File         string `yaml:"file"`      // the shop file; default shop.yaml beside this file
+	ServerID     uint32 `yaml:"server_id"` // of the reader among the server's replicas; 0: from the name
+	Password     Secret `yaml:"-"`
+}
+
+// URL is the shop's database with its password.
+func (s Shop) URL() string { return withPassword(s.Database, s.Password) }
+
+// ERP is the database that takes the orders.
+type ERP struct {
+	Database     string `yaml:"database"` // postgres://user@host:5432/erp, without password
+	PasswordFile string `yaml:"password_file"`
+	Password     Secret `yaml:"-"`
+}
+
+// URL is the ERP's database with its password.
+func (e ERP) URL() string { return withPassword(e.Database, e.Password) }
+
+// Kafka is where the log stands. Without brokers that is the embedded broker.
+type Kafka struct {
+	Brokers           []string      `yaml:"brokers"` // host:port of one or more, to begin with
+	Prefix            string        `yaml:"prefix"`  // of topics; default spola
+	Replication       int           `yaml:"replication"`
+	MinInsyncReplicas int           `yaml:"min_insync_replicas"`
+	Retention         time.Duration `yaml:"retention"`
+	TLS               bool          `yaml:"tls"`
+	CAFile            string        `yaml:"ca_file"`   // of the brokers' certificates; default the system's
+	Mechanism         string        `yaml:"mechanism"` // plain, scram-sha-256, scram-sha-512; empty: no login
+	User              string        `yaml:"user"`
+	PasswordFile      string        `yaml:"password_file"`
+	Password          Secret        `yaml:"-"`
+
+	ca []byte
+}
+
+// Broker is the embedded broker, for trying Spola out.
+type Broker struct {
+	Dir    string `yaml:"dir"`    // default broker beside the configuration file
+	Listen string `yaml:"listen"` // default 127.0.0.1:9392
+}
+
+// Secret is a password. It prints as stars.
+type Secret string
+
+func (s Secret) String() string {
+	if s == "" {
+		return "none"
+	}
+	return "***"
+}
+
+// GoString keeps a secret out of %#v.
+func (s Secret) GoString() string { return s.String() }
+
+// Embedded says whether the log stands on the embedded broker.
+func (c Config) Embedded() bool { return len(c.Kafka.Brokers) == 0 }
+
+// Topic is the topic of the shop's log.
+func (c Config) Topic() string { return c.Kafka.Prefix + "." + c.Shop.Name }
+
+// Stream is the shop's log on its brokers, or on the embedded broker where it listens.
+func (c Config) Stream(log zerolog.Logger) stream.Config {
+	s := stream.Config{Brokers: c.Kafka.Brokers, Topic: c.Topic(), TLS: c.Kafka.tls(), Log: log}
+	if c.Embedded() {
+		s.Brokers = []string{c.Broker.Listen}
+	}
+	if c.Kafka.Mechanism != "" {
+		s.SASL = &stream.SASL{Mechanism: c.Kafka.Mechanism, User: c.Kafka.User, Password: string(c.Kafka.Password)}
+	}
+	return s
+}
+
+// TopicSettings are those that the log's topic is made and checked with.
+func (c Config) TopicSettings() stream.TopicSettings {
+	return stream.TopicSettings{
+		Replication: c.Kafka.Replication,
+		MinInSync:   c.Kafka.MinInsyncReplicas,
+		Retention:   c.Kafka.Retention,
+	}
+}
+
+// EmbeddedBroker is the embedded broker's own configuration.
+func (c Config) EmbeddedBroker(log zerolog.Logger) broker.Config {
+	return broker.Config{Dir: c.Broker.Dir, Listen: c.Broker.Listen, Retention: c.Kafka.Retention, Log: log}
+}
+
+// String is the effective configuration as a file, with the secrets struck.
+func (c Config) String() string {
+	text, err := yaml.Marshal(plain(c))
+	if err != nil {
+		return fmt.Sprintf("configuration can't be shown: %v", err)
+	}
+	return fmt.Sprintf("%s# passwords: shop %s, erp %s, kafka %s\n", text, c.Shop.Password, c.ERP.Password, c.Kafka.Password)
+}
+
+// plain has no String method that would call itself.
+type plain Config
+
+func withPassword(database string, password Secret) string {
+	u, err := url.Parse(database)
+	if err != nil || password == "" {
+		return database
+	}
+	u.User = url.UserPassword(u.User.Username(), string(password))
+	return u.String()
+}

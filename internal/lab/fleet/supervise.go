@@ -42,16 +42,16 @@ func (f *Fleet) revive(ctx context.Context, p *part) error {
 // restart starts a part again if it has ended by itself; it tells whether it has. A status
 // that wants a person is an error.
 func (f *Fleet) restart(ctx context.Context, p *part) (bool, error) {
-	status, err := p.ExitStatus()
-	if err != nil {
-		return false, nil // it runs, or somebody stopped it
+	status, ended := p.EndedWith()
+	if !ended {
+		return false, nil
 	}
 	if slices.Contains(wantsPerson, status) {
 		return false, fmt.Errorf("%s ended with status %d, which wants a person:\n%s", p.Name(), status, p.LogTail())
 	}
 	f.say("%s ended by itself with status %d: started again", p.Name(), status)
 	f.count(func(r *Report) { r.Restarts[p.Name()]++ })
-	if err := pause(ctx, restartAfter); err != nil {
+	if pause(ctx, restartAfter) != nil {
 		return false, nil // the run is over
 	}
 	return true, p.Launch()

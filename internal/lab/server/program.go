@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"syscall"
 )
@@ -50,22 +49,20 @@ func (s *Server) Ended() <-chan struct{} {
 	return s.process.gone
 }
 
-// ErrRuns means that a process has not ended.
-var ErrRuns = errors.New("it still runs")
-
-// ExitStatus is how the last run ended by itself; -1 if by a signal.
-func (s *Server) ExitStatus() (int, error) {
+// EndedWith is the exit status of a run that has ended by itself, -1 if by a signal. It is not
+// ended while it runs, or when we stopped or killed it.
+func (s *Server) EndedWith() (status int, ended bool) {
 	s.mu.Lock()
 	p := s.process
 	s.mu.Unlock()
 	if p == nil {
-		return 0, fmt.Errorf("%s was stopped, or never started", s.name)
+		return 0, false
 	}
 	select {
 	case <-p.gone:
-		return p.cmd.ProcessState.ExitCode(), nil
+		return p.cmd.ProcessState.ExitCode(), true
 	default:
-		return 0, ErrRuns
+		return 0, false
 	}
 }
 

@@ -8,7 +8,6 @@ package change
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc64"
 	"strconv"
 )
 
@@ -50,22 +49,22 @@ type Record struct {
 	Offset int64 // Kafka offset; set by the log's reader, not part of the record
 }
 
-var sumTable = crc64.MakeTable(crc64.ECMA)
-
 // NextSum returns the running checksum after r, given the one before it: CRC-64/ECMA over
 // the previous sum (8 bytes, big endian) and then seq, gen and record time (decimal), key,
 // value and origin, each led by its length as a big-endian uint32.
 func (r *Record) NextSum(previous uint64) uint64 {
-	var buf [96]byte
+	// What is short is put together first: a checksum of few bytes costs as much as one of many.
+	var buf [256]byte
 	b := binary.BigEndian.AppendUint64(buf[:0], previous)
 	b = appendNumber(b, r.Seq)
 	b = appendNumber(b, r.Gen)
 	b = appendNumber(b, r.Time)
-	sum := crc64.Update(0, sumTable, b)
-	sum = updateField(sum, r.Key)
-	sum = updateField(sum, r.Value)
-	var origin [256]byte
-	return updateField(sum, append(origin[:0], r.Origin...))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Key)))
+	b = append(b, r.Key...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(r.Value)))
+	sum := updateSum(updateSum(0, b), r.Value)
+	b = binary.BigEndian.AppendUint32(buf[:0], uint32(len(r.Origin)))
+	return updateSum(sum, append(b, r.Origin...))
 }
 
 func appendNumber(b []byte, n int64) []byte {
@@ -74,12 +73,6 @@ func appendNumber(b []byte, n int64) []byte {
 	b = strconv.AppendInt(b, n, 10)
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	return b
-}
-
-func updateField(sum uint64, field []byte) uint64 {
-	var size [4]byte
-	binary.BigEndian.PutUint32(size[:], uint32(len(field)))
-	return crc64.Update(crc64.Update(sum, sumTable, size[:]), sumTable, field)
 }
 
 // FormatSum writes a sum as the log's headers show it: 16 hexadecimal digits.

@@ -45,7 +45,7 @@ create type {{.Schema}}.draft as (
     problem  spola.problem
 );
 
-create type {{.Schema}}.use as (order_id bigint, incarnation bigint, line text, stock_row text, article bigint, pieces bigint);
+create type {{.Schema}}.use as (order_id bigint, incarnation bigint, line text, stock_row text, article bigint, pieces bigint, quantity bigint);
 
 -- What is to be done with the orders that are in the mirror.
 --   skip     a cart, or cancelled before it was anything to us
@@ -248,7 +248,7 @@ begin
     return array(
         select row(t.order_id, t.incarnation, p.product || ':' || p.variant, r.stock_row,
             max(case when r.n = case when p.rows[cardinality(p.rows)] like 'option:%' then cardinality(p.rows) else 1 end then p.article end),
-            sum(case when r.stock_row = '' then 0 else p.quantity end))::{{.Schema}}.use
+            sum(case when r.stock_row = '' then 0 else p.quantity end), sum(p.quantity))::{{.Schema}}.use
         from unnest(tasks) as t
         join unnest(parts) as p on p.order_id = t.order_id
         cross join lateral unnest(case when cardinality(p.rows) = 0 then array[''] else p.rows end) with ordinality as r(stock_row, n)
@@ -271,7 +271,7 @@ begin
     after := fresh;
 
     if cardinality(changed_orders) > 0 then
-        before := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces)::{{.Schema}}.use
+        before := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
             from unnest(changed_orders) as i(id) join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
 
         -- Lines that are there no more, and all lines of orders that gave their pieces back, keep their rows with no pieces.
@@ -280,9 +280,14 @@ begin
         where c.shop = '{{.Shop}}' and c.order_id = i.id and c.pieces <> 0;
 
         update spola.consumption c
-        set pieces = case when c.stock_row = '' then 0 else u.pieces end, article = coalesce(c.article, u.article)
-        from (select order_id, incarnation, line, max(pieces) as pieces, max(article) as article from unnest(changed) group by order_id, incarnation, line) u
-        where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line;
+        set pieces = u.quantity
+        from (select order_id, incarnation, line, max(quantity) as quantity from unnest(changed) group by order_id, incarnation, line) u
+        where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row <> '';
+
+        update spola.consumption c set article = u.article
+        from unnest(changed) as u
+        where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row = u.stock_row
+            and c.article is null and u.article is not null;
 
         insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
         select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, u.article, u.pieces
@@ -290,7 +295,7 @@ begin
         where not exists (select from spola.consumption c
             where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line);
 
-        after := after || array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces)::{{.Schema}}.use
+        after := after || array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
             from unnest(changed_orders) as i(id) join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
     end if;
 

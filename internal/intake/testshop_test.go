@@ -122,7 +122,7 @@ func (s *testOpenCart) settings() {
 
 func (s *testOpenCart) now() string {
 	s.clock++
-	return fmt.Sprintf("2026-11-25T%02d:%02d:%02d", 8+s.clock/3600, s.clock/60%60, s.clock%60)
+	return fmt.Sprintf("2026-11-24T%02d:%02d:%02d", 8+s.clock/3600, s.clock/60%60, s.clock%60)
 }
 
 // rateOf is the rate of a tax class at the order's address, with its title.

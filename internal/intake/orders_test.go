@@ -1,0 +1,331 @@
+package intake
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// shopTime reads a wall time of the shop, which is in Rome in winter.
+func shopTime(text string) time.Time {
+	t, err := time.Parse("2006-01-02T15:04:05", text)
+	if err != nil {
+		panic(err) // a test's own literal
+	}
+	return t.Add(-time.Hour)
+}
+
+// bothLive is a shop with its snapshot done and an ERP that is live.
+func bothLive(t *testing.T) (*testOpenCart, *testERP) {
+	t.Helper()
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	erp.catchUp(shop.testLog, 1000)
+	erp.live()
+	return shop, erp
+}
+
+var twoLines = []testLine{{31, 0, 2}, {41, 0, 1}}
+
+const vatOf = "select string_agg(concat_ws('/', vat_rate, vat_country, nullif(vat_nature, ''), gross, net, vat), ' ' order by vat_rate) from erp.order_vat"
+
+func TestMoneyOfOneOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		order testOrder
+		total string
+		vat   string
+		rest  string // charges and payments
+	}{
+		"goods of three rates": {testOrder{lines: []testLine{{31, 0, 1}, {41, 0, 1}, {43, 0, 3}}},
+			"13119", "4.000/IT/10/10/0 10.000/IT/11000/10000/1000 22.000/IT/2109/1729/380", "charge:shipping:610 to_collect:cod.cod:13119"},
+		"coupon": {testOrder{lines: []testLine{{31, 0, 3}, {41, 0, 1}}, coupon: d("0.1")},
+			"14557", "10.000/IT/9900/9000/900 22.000/IT/4657/3817/840", "discount:coupon:-1100@10 discount:coupon:-450@22"},
+		"store credit": {testOrder{lines: twoLines, credit: d("10")},
+			"14608", "10.000/IT/11000/10000/1000 22.000/IT/3608/2957/651", "to_collect:cod.cod:13608 credit:credit:1000"},
+		"fee of a plug-in": {testOrder{lines: []testLine{{41, 0, 1}}, fee: d("2.05")},
+			"11860", "10.000/IT/11000/10000/1000 22.000/IT/860/705/155", "charge:payment_fee:250"},
+		"Germany": {testOrder{lines: []testLine{{31, 0, 1}}, country: 81},
+			"2057", "19.000/DE/2057/1729/328", ""},
+		"reverse charge": {testOrder{lines: []testLine{{31, 0, 1}}, country: 81, group: 2, custom: `{"1":"DE123456789"}`},
+			"1729", "0.000/DE/N3.2/1729/1729/0", ""},
+		"pounds": {testOrder{lines: []testLine{{31, 0, 1}}, currency: "GBP", factor: "0.87310000"},
+			"2109", "22.000/IT/2109/1729/380", ""},
+		"nothing to ship": {testOrder{lines: []testLine{{31, 0, 1}}, noShip: true},
+			"1499", "22.000/IT/1499/1229/270", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shop, erp := bothLive(t)
+			shop.place(c.order, 1)
+			erp.catchUp(shop.testLog, 1)
+			erp.want("total", c.total, "select total from erp.sales_order")
+			erp.want("VAT", c.vat, vatOf)
+			rest := erp.text(`select string_agg(x, ' ') from (
+				select concat_ws(':', kind, code, gross) || case when kind = 'discount' then '@' || vat_rate::int else '' end as x from erp.order_charge
+				union all select concat_ws(':', kind, code, amount) from erp.order_payment) t`)
+			for _, part := range strings.Fields(c.rest) {
+				if !strings.Contains(rest, part) {
+					t.Errorf("charges and payments are %s, want %s", rest, part)
+				}
+			}
+		})
+	}
+}
+
+func TestOrderKeepsWhatAClerkNeeds(t *testing.T) {
+	shop, erp := bothLive(t)
+	shop.insert("customer", row{"customer_id": 7, "firstname": "Anna", "lastname": "Rossi", "email": "anna@example.com", "customer_group_id": 1})
+	shop.place(testOrder{lines: twoLines, customer: 7, custom: `{"1":"","2":"RSSNNA80A41H501K","3":"a@pec.it","4":"ABC1234"}`, noPay: true, first: "O&#039;Neil &lt;b&gt; &amp;amp;"}, 1)
+	shop.place(testOrder{lines: twoLines, customer: 7, currency: "GBP", factor: "0.87310000"}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("customers", "shop:account:7", "select string_agg(reference, ' ') from erp.customer")
+	erp.want("tax data", "RSSNNA80A41H501K||a@pec.it|ABC1234|private", "select concat_ws('|', tax_code, vat_number, pec, sdi, kind) from erp.sales_order where shop_number = '1'")
+	erp.want("name, decoded once", "O'Neil <b> &amp;", "select (shipping).first_name from erp.sales_order where shop_number = '1'")
+	erp.want("billing of an order without", "true", "select billing = shipping from erp.sales_order where shop_number = '1'")
+	erp.want("billing of an order with", "Via Milano 2", "select (billing).street from erp.sales_order where shop_number = '2'")
+	erp.want("customer's money", "GBP 0.87310000 127.54", "select concat_ws(' ', customer_currency, customer_factor, customer_total) from erp.sales_order where shop_number = '2'")
+	erp.want("province", "RM", "select (shipping).province from erp.sales_order where shop_number = '2'")
+}
+
+func TestStatesDecide(t *testing.T) {
+	shop, erp := bothLive(t)
+	shop.begin(testOrder{lines: twoLines})                                                    // 1: abandoned
+	waits := shop.place(testOrder{lines: twoLines, method: "bank_transfer.bank_transfer"}, 1) // 2: placed
+	shop.place(testOrder{lines: twoLines}, 8)                                                 // 3: denied at once
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "0", "select count(*) from erp.sales_order")
+	erp.want("consumption", "product:31=2 product:41=1", totals)
+	shop.setState(waits, 2)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "2", "select string_agg(shop_number, ' ') from erp.sales_order")
+	shop.setState(waits, 5)
+	shop.tick(5)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("final changes nothing", "open", "select state from erp.sales_order")
+	erp.want("consumption", "product:31=2 product:41=1", totals)
+}
+
+const totals = "select string_agg(stock_row || '=' || k, ' ' order by stock_row) from spola.stock_total where k <> 0"
+
+func TestHalfWrittenIsNobodysOrder(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.begin(testOrder{lines: twoLines})
+	shop.stock(twoLines, -1)
+	shop.update("order", id, row{"order_status_id": 1})
+	shop.tick(10)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "0", "select count(*) from erp.sales_order")
+	shop.insert("order_history", row{"order_id": id, "order_status_id": 1, "date_added": shop.now()})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+}
+
+func TestEditIsNoCancellation(t *testing.T) {
+	for _, size := range []int{1, 7, 1000} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			shop, erp := bothLive(t)
+			id := shop.place(testOrder{lines: twoLines}, 1)
+			erp.catchUp(shop.testLog, size)
+			first := erp.text("select id from erp.sales_order")
+			shop.edit(id, testOrder{lines: []testLine{{31, 0, 5}}})
+			shop.tick(5)
+			erp.catchUp(shop.testLog, size)
+			erp.want("same order, open", first+" open", "select string_agg(id || ' ' || state, ',') from erp.sales_order")
+			erp.want("lines", "5", "select string_agg(quantity::text, ' ') from erp.order_line")
+			erp.want("committed", "5", "select sum(quantity) from erp.commitment")
+			erp.want("consumption", "product:31=5", totals)
+		})
+	}
+}
+
+func TestCancellationSettles(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	shop.setState(id, 7)
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("after two ticks", "open", "select state from erp.sales_order")
+	erp.want("consumption, unsettled", "product:31=2 product:41=1", totals)
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("after three", "cancelled", "select state from erp.sales_order")
+	erp.want("consumption", "", totals)
+	erp.want("commitments", "0", "select count(*) from erp.commitment")
+	shop.setState(id, 2)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("taken up again", "open", "select state from erp.sales_order")
+	erp.want("consumption", "product:31=2 product:41=1", totals)
+	erp.want("commitments", "3", "select sum(quantity) from erp.commitment")
+}
+
+func TestCancelledAfterShipmentIsParked(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("select erp.ship_order(id) from erp.sales_order")
+	shop.setState(id, 7)
+	shop.tick(3)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "shipped", "select reason from spola.parked")
+	erp.want("consumption: the shop gave it back", "", totals)
+	shop.setState(id, 2)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked no more", "0", "select count(*) from spola.parked")
+}
+
+func TestEditAfterShipmentIsParked(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("select erp.ship_order(id) from erp.sales_order")
+	shop.edit(id, testOrder{lines: []testLine{{31, 0, 5}}})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "shipped", "select reason from spola.parked")
+	erp.want("lines as shipped", "2 1", "select string_agg(quantity::text, ' ' order by line) from erp.order_line")
+	shop.edit(id, testOrder{lines: twoLines})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("edited back", "0", "select count(*) from spola.parked")
+}
+
+func TestDeletedInTheShop(t *testing.T) {
+	shop, erp := bothLive(t)
+	taken := shop.place(testOrder{lines: twoLines}, 1)
+	waits := shop.place(testOrder{lines: []testLine{{42, 0, 1}}, method: "bank_transfer"}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("consumption", "product:31=2 product:41=1 product:42=1", totals)
+	shop.remove(taken)
+	shop.remove(waits)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("the ERP's order stays", "open", "select state from erp.sales_order")
+	erp.want("consumption of what is imported", "product:31=2 product:41=1", totals)
+	erp.want("link", "true", "select deleted from spola.link where order_id = $1", taken)
+}
+
+func TestIdUsedAgainIsParked(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1)
+	shop.remove(id)
+	shop.ids["order"] = id - 1 // the shop was restored
+	if again := shop.place(testOrder{lines: []testLine{{41, 0, 1}}, email: "other@example.com"}, 1); again != id {
+		t.Fatalf("order %d, want %d", again, id)
+	}
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "id_used_again", "select reason from spola.parked")
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+	// Said to be another life of the shop, it is another order.
+	erp.exec("update spola.shop set incarnation = 2")
+	if _, err := RetryParked(t.Context(), erp.conn, testShop, id); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "shop:1 shop:2:1", "select string_agg(reference, ' ' order by reference) from erp.sales_order")
+}
+
+func TestVariantsHaveArticlesByMapping(t *testing.T) {
+	shop, erp := bothLive(t)
+	shop.place(testOrder{lines: []testLine{{50, 17, 2}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "unknown_article/article", "select concat_ws('/', reason, waits_for) from spola.parked")
+	erp.want("consumption of a parked order", "option:17=2 product:50=2", totals)
+	erp.article("SP-50-L")
+	n, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product;variant;sku\n50;17;SP-50-L\n"))
+	if n != 1 || err != nil {
+		t.Fatalf("imported %d, %v", n, err)
+	}
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+	erp.want("parked", "0", "select count(*) from spola.parked")
+	erp.want("article of the option's row", "SP-50-L -",
+		"select string_agg(coalesce(a.sku, '-'), ' ' order by stock_row) from spola.consumption c left join erp.article a on a.id = c.article")
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,NOBODY\n")); err == nil {
+		t.Error("an SKU that the ERP has not was imported")
+	}
+}
+
+func TestMeaningIsFixedWhenFirstDerived(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.article("OTHER")
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,OTHER\n")); err != nil {
+		t.Fatal(err)
+	}
+	shop.update("product", 31, row{"subtract": 0})
+	shop.edit(id, testOrder{lines: []testLine{{31, 0, 3}, {41, 0, 1}}})
+	shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("articles", "SP-31=3 SP-41=1 OTHER=1", "select string_agg(a.sku || '=' || l.quantity, ' ' order by l.order_id, l.line) from erp.order_line l join erp.article a on a.id = l.article_id")
+	erp.want("the known line goes on consuming, the new one does not", "product:31=3 product:41=1", totals)
+}
+
+func TestGoingLive(t *testing.T) {
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	ctx := t.Context()
+	from := shopTime("2026-11-24T08:00:30")
+	if _, err := GoLive(ctx, erp.conn, testShop, from); err == nil {
+		t.Error("a shop without an applier went live")
+	}
+	shop.place(testOrder{lines: twoLines}, 1) // before the cut
+	late := shop.begin(testOrder{lines: []testLine{{42, 0, 1}}})
+	shop.clock = 100
+	shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("observed", "0", "select count(*) from erp.sales_order")
+	erp.want("consumption", "product:31=2 product:41=2", totals)
+	r, err := CheckLive(ctx, erp.conn, testShop, from)
+	if err != nil || r.Orders != 2 || r.Closed != 1 || len(r.Unclassified) != 0 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for range 2 {
+		if _, err := GoLive(ctx, erp.conn, testShop, from); err != nil {
+			t.Fatal(err)
+		}
+		shop.tick(1)
+		erp.catchUp(shop.testLog, 1)
+		erp.want("orders", "3", "select string_agg(shop_number, ' ') from erp.sales_order")
+		erp.want("closed", "1", "select string_agg(order_id::text, ' ') from spola.link where status = 'closed'")
+	}
+	shop.setState(late, 1) // begun before the cut, complete behind it
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "2 3", "select string_agg(shop_number, ' ' order by shop_number) from erp.sales_order")
+}
+
+func TestUnclassifiedStateRefusesGoingLive(t *testing.T) {
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	shop.insert("order_status", row{"order_status_id": 17, "language_id": 1, "name": "Backorder"})
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	if _, err := GoLive(t.Context(), erp.conn, testShop, shopTime("2026-01-01T00:00:00")); err == nil || !strings.Contains(err.Error(), "17 (Backorder)") {
+		t.Errorf("going live: %v", err)
+	}
+}
+
+func TestSettingsSavedByDeleteAndInsert(t *testing.T) {
+	shop, erp := bothLive(t)
+	for id, r := range shop.rows["setting"] {
+		if r["key"] != "config_timezone" {
+			shop.delete("setting", id)
+		}
+	}
+	shop.tick(5)
+	shop.place(testOrder{lines: twoLines}, 1) // with the copy before
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+	erp.want("copies", "1", "select lookups from spola.shop")
+	shop.insert("setting", row{"store_id": 0, "key": "config_currency", "value": "EUR"})
+	shop.insert("setting", row{"store_id": 0, "key": "config_country_id", "value": "105"})
+	shop.insert("setting", row{"store_id": 0, "key": "config_processing_status", "value": `["2"]`})
+	shop.insert("setting", row{"store_id": 0, "key": "config_complete_status", "value": `["5","3"]`})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("copies, unsettled", "1", "select lookups from spola.shop")
+	shop.tick(3)
+	shop.place(testOrder{lines: twoLines}, 1) // state 1 consumes no more
+	erp.catchUp(shop.testLog, 1)
+	erp.want("copies", "2", "select lookups from spola.shop")
+	erp.want("the past is not rewritten", "product:31=2 product:41=1", totals)
+}

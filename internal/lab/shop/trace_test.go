@@ -1,0 +1,191 @@
+package shop_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// traced is a shop that writes down the statements of its orders.
+type traced struct {
+	*shop.Shop
+	t     *testing.T
+	names []string
+}
+
+func newTraced(t *testing.T) *traced {
+	s := &traced{t: t}
+	s.Shop = open(t, server.MySQL(t), shop.Options{Before: func(_ context.Context, name string, _ int64) error {
+		s.names = append(s.names, name)
+		return nil
+	}})
+	if err := s.Install(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// wrote holds the statements since the last call against what a genuine shop was seen to write.
+func (s *traced) wrote(what, want string) {
+	s.t.Helper()
+	got := strings.Join(s.names, " · ")
+	s.names = nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		s.t.Errorf("%s (-genuine +test shop):\n%s", what, diff)
+	}
+}
+
+func (s *traced) place(o shop.Order) int64 {
+	s.t.Helper()
+	id, err := s.PlaceOrder(s.t.Context(), o)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return id
+}
+
+func (s *traced) do(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+var twoProducts = []shop.Line{{Product: 1, Quantity: 2}, {Product: 3, Quantity: 1}}
+
+const confirmTwo = "statistics · statistics · product subtract · product subtract · status · history"
+
+func TestCheckoutsWriteWhatAGenuineShopWrites(t *testing.T) {
+	s := newTraced(t)
+	s.place(shop.Order{Lines: twoProducts, Comment: "x", LateComment: true})
+	s.wrote("guest, two products", "login forget · order · order product · order product · order total · order total · "+
+		"order total · order total · order total · order comment · "+confirmTwo)
+
+	s.place(shop.Order{Lines: []shop.Line{{Product: 1}}, Customer: shop.Customer{Register: true, Credit: "5.00"}})
+	s.wrote("account opened in the checkout, store credit", "customer · address · address others · customer credit · customer seen · order · order product · "+
+		"order total · order total · order total · order total · order total · "+
+		"statistics · statistics · customer credit · product subtract · status · history")
+
+	sized := []shop.Line{{Product: shop.Sized, Value: 51, Quantity: 2}, {Product: shop.Sized, Value: 52}}
+	s.place(shop.Order{Lines: sized, Coupon: "ESTATE10", Customer: shop.Customer{Account: 2}})
+	s.wrote("account, options, coupon", "customer seen · customer ip · order · order product · order option · order product · order option · "+
+		"order total · order total · order total · order total · order total · "+
+		"statistics · statistics · coupon history · product subtract · option subtract · product subtract · option subtract · status · history")
+
+	s.place(shop.Order{Lines: []shop.Line{{Product: 1}}, Reviews: 1, Abandon: true})
+	s.wrote("overview reached twice, abandoned", "login forget · order · order product · order total · order total · order total · order total · "+
+		"order again · products delete · options delete · subscriptions delete · order product · "+
+		"totals delete · order total · order total · order total · order total")
+
+	s.place(shop.Order{Lines: []shop.Line{{Product: shop.Virtual}}, Confirms: 2})
+	s.wrote("virtual goods, confirmed twice", "login forget · order · order product · order total · order total · order total · "+
+		"statistics · statistics · product subtract · status · history · status · history")
+}
+
+func TestTheAdministratorWritesWhatAGenuineOneWrites(t *testing.T) {
+	s := newTraced(t)
+	order := shop.Order{Lines: twoProducts, Coupon: "MENO5"}
+	id := s.place(order)
+	s.names = nil
+	s.do(s.SetStatus(t.Context(), id, shop.Processing))
+	s.wrote("1 to 2", "status · history")
+
+	edited := order
+	edited.Lines = twoProducts[:1]
+	s.do(s.Edit(t.Context(), id, edited))
+	s.wrote("edit", "product restock · product restock · coupon history delete · status · history · order again · "+
+		"products delete · options delete · subscriptions delete · order product · "+
+		"totals delete · order total · order total · order total · order total · order total · "+
+		"statistics · statistics · coupon history · product subtract · status · history")
+
+	s.do(s.Cancel(t.Context(), id))
+	s.wrote("cancel", "statistics · statistics · product restock · coupon history delete · status · history")
+
+	s.do(s.Delete(t.Context(), id))
+	s.wrote("delete", "products delete · options delete · subscriptions delete · totals delete · histories delete · order delete")
+
+	s.do(s.SaveTaxClass(t.Context(), shop.Standard))
+	s.wrote("tax class", "tax rules delete · tax rule · tax rule")
+}
+
+// Stock is what the statements make of it: taken once, given back by a cancellation, not by a
+// deletion.
+func TestStockFollowsTheOrders(t *testing.T) {
+	s := newTraced(t)
+	left := func() int64 { return numbers(t, s.Shop, "SELECT product_id, quantity FROM oc_product")[1] - 1_000_000 }
+	order := shop.Order{Lines: []shop.Line{{Product: 1, Quantity: 3}}, Confirms: 2}
+	id := s.place(order)
+	if got := left(); got != -3 {
+		t.Errorf("after the checkout: %d", got)
+	}
+	order.Lines[0].Quantity = 2
+	s.do(s.Edit(t.Context(), id, order))
+	if got := left(); got != -2 {
+		t.Errorf("after the edit: %d", got)
+	}
+	s.do(s.Cancel(t.Context(), id))
+	if got := left(); got != 0 {
+		t.Errorf("after the cancellation: %d", got)
+	}
+	s.do(s.Delete(t.Context(), s.place(order)))
+	if got := left(); got != -2 {
+		t.Errorf("after the deletion: %d", got)
+	}
+}
+
+// The coupon is used up between the overview and the button: denied, and the pieces are gone.
+func TestCouponUsedUpMeanwhile(t *testing.T) {
+	s := newTraced(t)
+	var both []*shop.Checkout
+	for range 2 {
+		c, err := s.Begin(t.Context(), shop.Order{Lines: []shop.Line{{Product: 1}}, Coupon: "ULTIMO"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, c)
+	}
+	for _, c := range both {
+		s.do(c.Confirm(t.Context()))
+	}
+	states := numbers(t, s.Shop, "SELECT order_id, order_status_id FROM oc_order")
+	if states[1] != shop.Pending || states[2] != shop.Denied {
+		t.Errorf("states %v, want 1 pending, 2 denied", states)
+	}
+	if used := numbers(t, s.Shop, "SELECT order_id, 1 FROM oc_coupon_history"); len(used) != 1 {
+		t.Errorf("coupon used by %v", used)
+	}
+	if quantity := numbers(t, s.Shop, "SELECT product_id, quantity FROM oc_product")[1]; quantity != 1_000_000-2 {
+		t.Errorf("stock %d", quantity)
+	}
+}
+
+// What a genuine shop stores of what was typed.
+func TestTextsAndAddresses(t *testing.T) {
+	s := newTraced(t)
+	s.place(shop.Order{Lines: []shop.Line{{Product: 2}}, Comment: `"a" & <b> l'c 🙏`, NoPaymentAddress: true,
+		Customer: shop.Customer{First: "Ännchen", VATNumber: "01234567897"}, Pounds: true})
+	var name, comment, payment, method, fields, shipping, code string
+	var country, hours int
+	err := s.DB().QueryRowContext(t.Context(), `SELECT (SELECT p.name FROM oc_order_product p WHERE p.order_id = o.order_id), comment,
+		CONCAT(payment_firstname, payment_city), payment_method, custom_field, shipping_method, currency_code, payment_country_id,
+		TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(), DATE_ADD(date_added, INTERVAL 1 MINUTE)) FROM oc_order o`).
+		Scan(&name, &comment, &payment, &method, &fields, &shipping, &code, &country, &hours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{name, comment, payment, method, fields, shipping, code}
+	want := []string{"Monitor 27&quot; 2", "&quot;a&quot; &amp; &lt;b&gt; l'c 🙏", "", `{"code":"cod.cod","name":"Pagamento alla consegna"}`,
+		`{"1":"01234567897","2":"","3":"","4":""}`,
+		`{"code":"flat.flat","name":"Spedizione standard","cost":"5.00","tax_class_id":"9","text":"\u00a35.33"}`, "GBP"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if country != 0 || hours < 1 || hours > 2 {
+		t.Errorf("payment country %d, date_added %d hours ahead of UTC", country, hours)
+	}
+}

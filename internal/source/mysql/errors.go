@@ -1,0 +1,53 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrStopped is what every StopError is: the stream can't be gone on with until a person
+// acts. The process exits with status 3.
+var ErrStopped = errors.New("stream stopped")
+
+// The kinds of a StopError, for errors.Is.
+var (
+	ErrAnchor    = errors.New("the server's binary log is not the one that was read")
+	ErrPurged    = errors.New("the position is no longer in the server's binary logs")
+	ErrFormat    = errors.New("the binary log does not carry whole rows")
+	ErrShape     = errors.New("a captured table has a shape that can't be read")
+	ErrStatement = errors.New("a statement took rows away that the binary log does not name")
+	ErrEvent     = errors.New("an event of the binary log is not known")
+	ErrCollision = errors.New("another replica has the same server id")
+	ErrPreflight = errors.New("the server is not set up for reading")
+	ErrMarker    = errors.New("the marker table can't be written")
+)
+
+// StopError says where the stream can't be gone on with, and what a person can do.
+type StopError struct {
+	Kind  error  // one of the kinds above
+	Table string // the table concerned, empty if none
+	At    string // place in the source: GTID, or file and position
+	What  string // what was found
+	Mend  string // what to do
+}
+
+func (e *StopError) Error() string {
+	text := "shop"
+	if e.Table != "" {
+		text += ", table " + e.Table
+	}
+	if e.At != "" {
+		text += ", at " + e.At
+	}
+	text += fmt.Sprintf(": %v: %s", e.Kind, e.What)
+	if e.Mend != "" {
+		text += "; " + e.Mend
+	}
+	return text
+}
+
+// Is makes errors.Is find ErrStopped and the kind.
+func (e *StopError) Is(target error) bool { return target == ErrStopped || target == e.Kind }
+
+// beginAnew is how a position is given up.
+const beginAnew = "if this is the shop's database as it should be, begin anew with `cdc run --new-incarnation`: it takes a full snapshot, and orders already in the ERP are found again"

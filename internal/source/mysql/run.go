@@ -1,0 +1,435 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/change"
+)
+
+// Tail is the end of the log as its new owner found it.
+type Tail struct {
+	Empty       bool                // no record stands in the log
+	Generation  int64               // of the claim that Run writes
+	Predecessor *change.Predecessor // what the claim names if it begins a generation
+
+	// Each calls fold with the records from the last claim or heartbeat on, in order. It is not
+	// called if the log is empty.
+	Each func(ctx context.Context, fold func([]change.Record) error) error
+}
+
+// Run reads the shop into the log until the context ends or a person must act. It goes on from
+// the state that the tail of the log tells; on an empty log it begins with a full snapshot.
+//
+// Errors are a StopError (a person must act), those of the log, or the context's. What the
+// network and the server do is retried within.
+func Run(ctx context.Context, cfg Config, tail *Tail, log Log) error {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	db, err := cfg.open()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	state, err := ReadState(ctx, tail)
+	if err != nil {
+		return err
+	}
+	r := newReader(&cfg, log)
+	if err := r.retry(ctx, "begin", func() error { return r.prepareServer(ctx, db) }); err != nil {
+		return err
+	}
+	if err := r.retry(ctx, "begin", func() error { return r.begin(ctx, db, state, tail) }); err != nil {
+		return err
+	}
+	if err := r.claim(ctx, tail); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return runTicks(ctx, db, r.activity) })
+	group.Go(func() error {
+		c := &chunker{db: db, rows: cfg.chunkRows(), bound: max(maxChunkRows, cfg.chunkRows())}
+		if cfg.ChunkRows > 0 {
+			c.bound = cfg.ChunkRows
+		}
+		return c.run(ctx, r.snapshots.tasks)
+	})
+	group.Go(func() error {
+		return r.retry(ctx, "read the binary log", func() error { return r.session(ctx, db) })
+	})
+	return group.Wait()
+}
+
+func (c *Config) chunkRows() int {
+	if c.ChunkRows > 0 {
+		return c.ChunkRows
+	}
+	return defaultChunkRows
+}
+
+func newReader(cfg *Config, log Log) *reader {
+	r := &reader{
+		cfg: cfg, log: cfg.Log, tables: map[string]*table{}, known: map[string]*layout{},
+		snapshots: newSnapshots(), activity: &activity{}, stateAt: time.Now(),
+	}
+	r.out.log = log
+	for _, c := range cfg.captures() {
+		t := &table{capture: c}
+		if c.Only != nil {
+			t.allowed = map[string]bool{}
+			for _, value := range c.Only.Values {
+				t.allowed[string(appendQuoted(nil, []byte(value)))] = true
+				t.allowed[value] = true // of a number
+			}
+		}
+		r.tables[c.Name] = t
+	}
+	return r
+}
+
+// ReadState tells how far the source was read, as the tail of its log says it; nil if the log is
+// empty.
+func ReadState(ctx context.Context, tail *Tail) (*State, error) {
+	if tail.Empty {
+		return nil, nil
+	}
+	state := &State{}
+	err := tail.Each(ctx, func(records []change.Record) error {
+		for i := range records {
+			if err := state.fold(&records[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the tail of the log: %w", err)
+	}
+	return state, nil
+}
+
+// retry repeats what the network or the server may have spoilt. It begins with short pauses
+// again whenever a try has gone on for a while.
+func (r *reader) retry(ctx context.Context, what string, do func() error) error {
+	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second))
+	try := func() error {
+		begun := time.Now()
+		err := do()
+		if err == nil {
+			return nil
+		}
+		var stop *StopError
+		var logged *logError
+		if ctx.Err() != nil || errors.As(err, &stop) || errors.As(err, &logged) {
+			return backoff.Permanent(err)
+		}
+		if isRefused(err) || mysqlCode(err) == 1045 {
+			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
+		}
+		if time.Since(begun) > 30*time.Second {
+			pause.Reset()
+		}
+		return err
+	}
+	note := func(err error, wait time.Duration) {
+		r.log.Warn().Err(err).Dur("wait", wait).Msg("shop: " + what + ": trying again")
+	}
+	return backoff.RetryNotify(try, backoff.WithContext(pause, ctx), note)
+}
+
+// mysqlCode is the server's error number in an error of the replication client, 0 if none.
+func mysqlCode(err error) uint16 {
+	var e *mysql.MyError
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}
+
+// prepareServer learns what server this is, refuses one that can't be read, and makes the marker.
+func (r *reader) prepareServer(ctx context.Context, db *sql.DB) error {
+	f, err := readFacts(ctx, db)
+	if err != nil {
+		return err
+	}
+	r.flavor = f.flavor
+	s, err := r.cfg.server()
+	if err != nil {
+		return err
+	}
+	r.database = s.database
+	if r.charsets, err = readCharsets(ctx, db, f.flavor); err != nil {
+		return err
+	}
+	if err := ensureMarker(ctx, db); err != nil {
+		return err
+	}
+	findings, err := Preflight(ctx, *r.cfg)
+	if err != nil {
+		return err
+	}
+	for _, found := range findings {
+		if found.Severity == Blocking {
+			return &StopError{Kind: ErrPreflight, Table: found.Table, What: found.What, Mend: found.Mend}
+		}
+		r.log.Warn().Str("table", found.Table).Str("mend", found.Mend).Msg("preflight: " + found.What)
+	}
+	return nil
+}
+
+// begin decides where to go on: where the log ends, or at the server's present with a snapshot.
+func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail) error {
+	f, err := readFacts(ctx, db)
+	if err != nil {
+		return err
+	}
+	now, err := parseExecuted(f.flavor, f.executed)
+	if err != nil {
+		return err
+	}
+	r.state = &State{Tables: map[string]TableState{}}
+	if state != nil {
+		copied := *state
+		copied.Tables = map[string]TableState{}
+		for name, t := range state.Tables {
+			copied.Tables[name] = t
+		}
+		r.state = &copied
+	}
+	if state == nil || r.cfg.NewIncarnation {
+		r.state.Snapshot.Queue, r.state.Requests = nil, 0
+		r.state.at = change.Position{Incarnation: r.state.at.Incarnation + 1, Before: now.String()}
+		if state == nil && tail.Predecessor != nil {
+			r.adopt(tail.Predecessor)
+		}
+		r.state.Time, r.state.Anchor = 0, ""
+	}
+	if state == nil || r.cfg.NewIncarnation || tail.Predecessor != nil {
+		// A new generation must be readable from its first record on.
+		r.state.Tables = map[string]TableState{}
+		r.state.Snapshot.Queue = nil
+	}
+	r.state.drop(func(name string) bool { return r.tables[name] != nil })
+	return r.enqueueMissing(ctx, db)
+}
+
+// adopt takes the incarnation of a log that was lost or moved from what its last origin says.
+func (r *reader) adopt(p *change.Predecessor) {
+	origin, err := change.ParseOrigin(p.Origin)
+	if err != nil || origin.Tx.IsZero() {
+		return
+	}
+	r.state.at.Incarnation = origin.Tx.Incarnation
+	// Versions of a lost log are not known: these are above any that it can have reached.
+	r.state.Version = int(p.Gen) * 1_000_000
+}
+
+// enqueueMissing asks for a snapshot of the tables that have none, or whose shape is another
+// one than was announced: the configuration or the shop has changed.
+func (r *reader) enqueueMissing(ctx context.Context, db *sql.DB) error {
+	for i := range r.cfg.Tables {
+		c := &r.cfg.Tables[i]
+		shape, err := readShape(ctx, db, c)
+		if err != nil {
+			return err
+		}
+		if r.state.Tables[c.Name].Hash != hashShape(shape) {
+			r.state.enqueue(KeyRange{Table: c.Name}, "not read yet in this shape")
+			continue
+		}
+		shape.Version = r.state.Tables[c.Name].Version
+		r.tables[c.Name].shape = shape
+	}
+	return nil
+}
+
+// claim writes the claim, the first record of an owner.
+func (r *reader) claim(ctx context.Context, tail *Tail) error {
+	state, err := r.state.encode()
+	if err != nil {
+		return fmt.Errorf("claim: %w", err)
+	}
+	at := r.state.at
+	message := change.ClaimMessage{
+		Kind: change.Claim, Generation: tail.Generation, Incarnation: at.Incarnation,
+		Owner: r.cfg.Owner, Predecessor: tail.Predecessor, State: state,
+	}
+	// Within a transaction that goes on behind it, the claim is no border.
+	last := at.GTID == "" || at.End
+	record := change.Record{Op: change.Claim, Time: time.Now().UnixMilli(), Last: last}
+	if err := r.own(record, at, r.state.Anchor, message); err != nil {
+		return err
+	}
+	r.sinceState, r.stateAt = 0, time.Now()
+	return r.out.flush(ctx)
+}
+
+// session reads the binary log over one connection, from where the log ends.
+func (r *reader) session(ctx context.Context, db *sql.DB) error {
+	if err := r.connected(); err != nil {
+		return err
+	}
+	if err := r.checkServer(ctx, db); err != nil {
+		return err
+	}
+	events := newQueue()
+	syncer, err := r.syncer(events)
+	if err != nil {
+		return err
+	}
+	defer syncer.Close()
+	defer events.close()
+	streamer, err := r.startSync(syncer)
+	if err != nil {
+		return r.explain(err)
+	}
+	failed := make(chan error, 1)
+	watch, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	defer func() { <-done }()
+	defer cancel()
+	go func() {
+		defer close(done)
+		_, err := streamer.GetEvent(watch)
+		failed <- err
+	}()
+	r.log.Info().Str("server", string(r.flavor)).Str("position", r.state.at.String()).Msg("reading the shop's binary log")
+	return r.explain(r.consume(ctx, events, failed))
+}
+
+// consume decodes events as they come and hands records to the log whenever nothing waits.
+func (r *reader) consume(ctx context.Context, events *queue, failed <-chan error) error {
+	alarm := time.NewTicker(time.Minute)
+	defer alarm.Stop()
+	var taken []*replication.BinlogEvent
+	for {
+		r.snapshots.next(r.state, r.tables)
+		var err error
+		taken, err = events.take(ctx, failed, alarm.C, taken)
+		if err != nil {
+			return err
+		}
+		for i, e := range taken {
+			taken[i] = nil
+			if err := r.handle(ctx, e); err != nil {
+				// What was read before it is sound, and stands in the log before the error is told.
+				if flushed := r.out.flush(ctx); flushed != nil {
+					return flushed
+				}
+				return err
+			}
+			if err := r.flushFull(ctx); err != nil {
+				return err
+			}
+		}
+		if !r.tx.open {
+			if err := r.beat(false); err != nil {
+				return err
+			}
+		}
+		if err := r.out.flush(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// syncer is the replication client. It parses nothing but the headers of events: rows are
+// decoded from the bytes, and compressed transactions are not unpacked in one piece.
+func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
+	s, err := r.cfg.server()
+	if err != nil {
+		return nil, err
+	}
+	return replication.NewBinlogSyncer(replication.BinlogSyncerConfig{
+		ServerID: r.cfg.serverID(), Flavor: string(r.flavor),
+		Host: s.host, Port: s.port, User: s.user, Password: s.password, TLSConfig: s.tls,
+		RawModeEnabled: true, VerifyChecksum: true, DisableRetrySync: true, DiscardGTIDSet: true,
+		HeartbeatPeriod: 3 * time.Second, ReadTimeout: 15 * time.Second,
+		Logger:                  slog.New(slog.DiscardHandler), // its errors come back, with more
+		SynchronousEventHandler: events,
+	}), nil
+}
+
+func (r *reader) startSync(syncer *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {
+	set, err := mysql.ParseGTIDSet(string(r.flavor), r.state.at.Before)
+	if err != nil {
+		return nil, fmt.Errorf("position %q: %w", r.state.at.Before, err)
+	}
+	return syncer.StartSyncGTID(set)
+}
+
+// checkServer finds a server that does not have the last transaction of the log, or no longer
+// has its binary log, before the stream waits for something that never comes.
+func (r *reader) checkServer(ctx context.Context, db *sql.DB) error {
+	f, err := readFacts(ctx, db)
+	if err != nil {
+		return err
+	}
+	if f.flavor != r.flavor {
+		return r.stop(ErrAnchor, "", fmt.Sprintf("the log was read from %s, the server is %s", r.flavor, f.version), beginAnew)
+	}
+	at := r.state.at
+	if at.GTID == "" {
+		return nil
+	}
+	now, err := parseExecuted(f.flavor, f.executed)
+	if err != nil {
+		return err
+	}
+	if !now.has(at.GTID) {
+		return r.stop(ErrAnchor, "", fmt.Sprintf("the log ends with transaction %s, which the server does not have; it has %s", at.GTID, now), beginAnew)
+	}
+	purged, err := parseExecuted(f.flavor, f.purged)
+	if err != nil {
+		return err
+	}
+	if f.flavor == mysqlFlavor && purged.has(at.GTID) {
+		return r.stop(ErrPurged, "", fmt.Sprintf("the log ends with transaction %s, the server has purged %s", at.GTID, purged), keepLonger)
+	}
+	return nil
+}
+
+const keepLonger = "keep binary logs longer (binlog_expire_logs_seconds) than cdc may be down; " + beginAnew
+
+// explain turns the server's answer to a replica into what a person can act on.
+func (r *reader) explain(err error) error {
+	if mysqlCode(err) != 1236 {
+		return err
+	}
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "same server_uuid/server_id"):
+		return r.collided(text)
+	case strings.Contains(text, "purged"), strings.Contains(text, "could not find next log"), strings.Contains(text, "Could not open log file"):
+		return r.stop(ErrPurged, "", text, keepLonger)
+	case strings.Contains(text, "GTID"):
+		return r.stop(ErrAnchor, "", text, beginAnew)
+	}
+	return r.stop(ErrEvent, "", text, "the server can't read its own binary log there; "+beginAnew)
+}
+
+// collisionLimit is how often in a row another replica may take this one's server id.
+const collisionLimit = 3
+
+func (r *reader) collided(text string) error {
+	if time.Since(r.collidedAt) > time.Minute {
+		r.collisions = 0
+	}
+	r.collisions, r.collidedAt = r.collisions+1, time.Now()
+	if r.collisions < collisionLimit {
+		return errors.New(text)
+	}
+	return r.stop(ErrCollision, "", text, "give this source another server_id in the configuration (it has "+strconv.FormatUint(uint64(r.cfg.serverID()), 10)+")")
+}

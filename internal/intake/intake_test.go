@@ -52,16 +52,27 @@ func newTestERP(t testing.TB) *testERP {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.conn, err = postgres.Connect(ctx, e.url, "test"); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = e.conn.Close(context.Background()) })
+	e.connect()
 	e.exec(`insert into erp.warehouse (id, code, name, web_rank) values (1, 'W', 'Web', 1)`)
 	for _, id := range []int64{31, 41, 42, 43} {
 		e.article(testProducts[id].model)
 	}
 	e.reload(testShopFile)
 	return e
+}
+
+// connect opens a new connection, as an applier does whenever it starts.
+func (e *testERP) connect() {
+	e.t.Helper()
+	if e.conn != nil {
+		_ = e.conn.Close(context.Background())
+	}
+	conn, err := postgres.Connect(e.t.Context(), e.url, "test")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.conn = conn
+	e.t.Cleanup(func() { _ = conn.Close(context.Background()) })
 }
 
 func (e *testERP) article(sku string) {
@@ -98,6 +109,7 @@ func (e *testERP) catchUp(l *testLog, n int) {
 func (e *testERP) tryCatchUp(l *testLog, n int) error {
 	ctx := e.t.Context()
 	if !e.started {
+		e.connect()
 		if err := e.inTx(func(tx pgx.Tx) error { return e.effect.Start(ctx, tx) }); err != nil {
 			return err
 		}

@@ -30,6 +30,7 @@ type testLog struct {
 	inside  []change.Record // of an open transaction
 	open    bool
 	ticks   int
+	pause   func() // called behind each statement
 }
 
 func newTestLog(profile *schemas.Profile) *testLog {
@@ -84,7 +85,14 @@ func (l *testLog) record(r change.Record) {
 		return
 	}
 	r.Last = true
-	l.txs = append(l.txs, []change.Record{r})
+	l.commit([]change.Record{r})
+}
+
+func (l *testLog) commit(tx []change.Record) {
+	l.txs = append(l.txs, tx)
+	if l.pause != nil {
+		l.pause()
+	}
 }
 
 // together writes several statements as one transaction.
@@ -94,7 +102,7 @@ func (l *testLog) together(statements func()) {
 	l.open = false
 	if n := len(l.inside); n > 0 {
 		l.inside[n-1].Last = true
-		l.txs = append(l.txs, l.inside)
+		l.commit(l.inside)
 	}
 }
 

@@ -318,6 +318,7 @@ with ordered as (
         sum(spola.cents(-p.net)) filter (where p.kind = 'payment') over o as credit_cents,
         min(p.net) filter (where p.kind = 'total') over o as total,
         count(*) filter (where p.kind = 'line') over o as lines,
+        bool_or((p.problem).reason is not null) over o as spoiled,
         0.0002 * (2 + count(*) over o) as slack
     from unnest(parts) as p
     window o as (partition by p.order_id)
@@ -326,7 +327,7 @@ by_rate as (
     select order_id, rate,
         coalesce(min(discounts), 0) as discounts, min(total) as total, coalesce(min(owed), 0) as owed,
         coalesce(min(credit), 0) as credit, coalesce(min(credit_cents), 0)::bigint as credit_cents,
-        min(lines) as lines, min(slack) as slack,
+        min(lines) as lines, min(slack) as slack, bool_or(spoiled) as spoiled,
         coalesce(min(country) filter (where kind = 'tax'), min(country)) as country,
         coalesce(sum(net) filter (where kind in ('line', 'charge')), 0) as base,
         coalesce(sum(net) filter (where kind = 'tax'), 0) as stated,
@@ -364,7 +365,7 @@ checked as (
     select *,
         (base - reduced) * (1 + coalesce(rate, 0) / 100) as gross,
         case
-            when problem is not null then problem
+            when spoiled then problem
             when total is null or lines = 0 then row('no_lines', 'It has no lines.', null, null)::spola.problem
             when abs(total) >= 100000000 then row('overflow', format('Its total is %s.', total), null, null)::spola.problem
             when abs(owed + credit - total) > slack then
@@ -429,9 +430,9 @@ select order_id, min(cents)::bigint,
     array_agg(row(rate, country, rate_cents, round(rate_cents / (1 + rate / 100)), rate_cents - round(rate_cents / (1 + rate / 100)))::spola.vat order by rate)
         filter (where first = 1 and goods is not null),
     (array_agg(credits) filter (where first = 1 and credits is not null)),
-    coalesce((array_agg(wrong) filter (where wrong is not null))[1],
+    coalesce((array_agg(wrong) filter (where (wrong).reason is not null))[1],
         case when count(vat_wrong) > 0 then row('vat_open', initcap(left(min(vat_wrong), 1)) || substr(min(vat_wrong), 2) || '.', null, null)::spola.problem end),
-    count(wrong) = 0 and count(vat_wrong) > 0
+    count((wrong).reason) = 0 and count(vat_wrong) > 0
 from shares
 group by order_id;
 end $$;

@@ -70,6 +70,9 @@ type Options struct {
 	Records int // a part of a batch ends when it holds so many records …
 	Bytes   int // … or so many bytes; default 40,000 and 12 MiB
 
+	// MaxWait is the longest pause between two tries; default 2 s.
+	MaxWait time.Duration
+
 	OnCommit func(Progress) // called on the writing goroutine: must not block
 	Log      zerolog.Logger
 }
@@ -83,7 +86,10 @@ func Run[Tx any](ctx context.Context, target Target[Tx], effect Effect[Tx], open
 	if o.Bytes == 0 {
 		o.Bytes = 12 << 20
 	}
-	r := &runner[Tx]{target: target, effect: effect, open: open, o: o, wait: patience()}
+	if o.MaxWait == 0 {
+		o.MaxWait = 2 * time.Second
+	}
+	r := &runner[Tx]{target: target, effect: effect, open: open, o: o, wait: patience(o.MaxWait)}
 	defer target.Close()
 	for {
 		err := r.session(ctx)
@@ -101,11 +107,11 @@ func Run[Tx any](ctx context.Context, target Target[Tx], effect Effect[Tx], open
 
 // patience is how retries are spaced: quick at first, because most conflicts are over at once;
 // without an end, because a database that is down for the night comes back.
-func patience() *backoff.ExponentialBackOff {
+func patience(longest time.Duration) *backoff.ExponentialBackOff {
 	return backoff.NewExponentialBackOff(
-		backoff.WithInitialInterval(20*time.Millisecond),
+		backoff.WithInitialInterval(min(20*time.Millisecond, longest)),
 		backoff.WithMultiplier(2),
-		backoff.WithMaxInterval(2*time.Second),
+		backoff.WithMaxInterval(longest),
 		backoff.WithMaxElapsedTime(0))
 }
 

@@ -15,6 +15,7 @@ import (
 
 // A shop that breaks at any statement leaves what it wrote, and says whether it was refused.
 func TestBrokenOff(t *testing.T) {
+	t.Parallel()
 	stop := errors.New("pulled the plug")
 	at := ""
 	s := open(t, server.MySQL(t), shop.Options{Before: func(_ context.Context, name string, _ int64) error {
@@ -47,6 +48,7 @@ func TestBrokenOff(t *testing.T) {
 // Connections that break under the generator cost no order: each is acknowledged and there,
 // refused, or unknown and found or not found by its token; and administrators get their way.
 func TestConnectionsBreak(t *testing.T) {
+	t.Parallel()
 	s := open(t, server.MySQL(t), shop.Options{})
 	if err := s.Install(t.Context()); err != nil {
 		t.Fatal(err)

@@ -114,6 +114,7 @@ func parseURL(text string) (*mysql.Config, error) {
 	c.Collation = "utf8mb4_unicode_ci"
 	c.Timeout = 5 * time.Second
 	c.ReadTimeout = time.Minute
+	c.Logger = &mysql.NopLogger{} // what it would print comes back as an error as well
 	c.Params = map[string]string{
 		"sql_mode":           "'NO_ZERO_IN_DATE,NO_ENGINE_SUBSTITUTION'",
 		"foreign_key_checks": "0",

@@ -12,6 +12,7 @@ import (
 func dialects(t *testing.T, options shop.Options, test func(t *testing.T, s *shop.Shop)) {
 	for name, url := range map[string]func(testing.TB) string{"mysql": server.MySQL, "mariadb": server.MariaDB} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := open(t, url(t), options)
 			if err := s.Install(t.Context()); err != nil {
 				t.Fatal(err)
@@ -29,20 +30,4 @@ func open(t *testing.T, url string, options shop.Options) *shop.Shop {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
-}
-
-func TestGuestOrder(t *testing.T) {
-	dialects(t, shop.Options{Noise: true}, func(t *testing.T, s *shop.Shop) {
-		id, err := s.PlaceOrder(t.Context(), shop.Order{
-			Lines:   []shop.Line{{Product: 1, Quantity: 2}, {Product: shop.Sized, Value: 52, Quantity: 1}, {Product: 3}},
-			Coupon:  "ESTATE10",
-			Comment: "dal <cortile> & su",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if id != 1 {
-			t.Errorf("order id %d, want 1", id)
-		}
-	})
 }

@@ -18,6 +18,27 @@ type traced struct {
 	names []string
 }
 
+// TestTrace runs on one shop, one after the other.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	s := newTraced(t)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, *traced)
+	}{
+		{"checkouts", checkoutsWriteWhatAGenuineShopWrites},
+		{"administrator", theAdministratorWritesWhatAGenuineOneWrites},
+		{"stock", stockFollowsTheOrders},
+		{"coupon", couponUsedUpMeanwhile},
+		{"texts", textsAndAddresses},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s.t, s.names = t, nil
+			test.run(t, s)
+		})
+	}
+}
+
 func newTraced(t *testing.T) *traced {
 	s := &traced{t: t}
 	s.Shop = open(t, server.MySQL(t), shop.Options{Before: func(_ context.Context, name string, _ int64) error {
@@ -60,8 +81,7 @@ var twoProducts = []shop.Line{{Product: 1, Quantity: 2}, {Product: 3, Quantity: 
 
 const confirmTwo = "statistics · statistics · product subtract · product subtract · status · history"
 
-func TestCheckoutsWriteWhatAGenuineShopWrites(t *testing.T) {
-	s := newTraced(t)
+func checkoutsWriteWhatAGenuineShopWrites(t *testing.T, s *traced) {
 	s.place(shop.Order{Lines: twoProducts, Comment: "x", LateComment: true})
 	s.wrote("guest, two products", "login forget · order · order product · order product · order total · order total · "+
 		"order total · order total · order total · order comment · "+confirmTwo)
@@ -87,8 +107,7 @@ func TestCheckoutsWriteWhatAGenuineShopWrites(t *testing.T) {
 		"statistics · statistics · product subtract · status · history · status · history")
 }
 
-func TestTheAdministratorWritesWhatAGenuineOneWrites(t *testing.T) {
-	s := newTraced(t)
+func theAdministratorWritesWhatAGenuineOneWrites(t *testing.T, s *traced) {
 	order := shop.Order{Lines: twoProducts, Coupon: "MENO5"}
 	id := s.place(order)
 	s.names = nil
@@ -115,9 +134,8 @@ func TestTheAdministratorWritesWhatAGenuineOneWrites(t *testing.T) {
 
 // Stock is what the statements make of it: taken once, given back by a cancellation, not by a
 // deletion.
-func TestStockFollowsTheOrders(t *testing.T) {
-	s := newTraced(t)
-	left := func() int64 { return numbers(t, s.Shop, "SELECT product_id, quantity FROM oc_product")[1] - 1_000_000 }
+func stockFollowsTheOrders(t *testing.T, s *traced) {
+	left := s.taken()
 	order := shop.Order{Lines: []shop.Line{{Product: 1, Quantity: 3}}, Confirms: 2}
 	id := s.place(order)
 	if got := left(); got != -3 {
@@ -138,9 +156,16 @@ func TestStockFollowsTheOrders(t *testing.T) {
 	}
 }
 
+// taken returns what tells how the stock of product 1 has changed since.
+func (s *traced) taken() func() int64 {
+	quantity := func() int64 { return numbers(s.t, s.Shop, "SELECT product_id, quantity FROM oc_product")[1] }
+	before := quantity()
+	return func() int64 { return quantity() - before }
+}
+
 // The coupon is used up between the overview and the button: denied, and the pieces are gone.
-func TestCouponUsedUpMeanwhile(t *testing.T) {
-	s := newTraced(t)
+func couponUsedUpMeanwhile(t *testing.T, s *traced) {
+	left := s.taken()
 	var both []*shop.Checkout
 	for range 2 {
 		c, err := s.Begin(t.Context(), shop.Order{Lines: []shop.Line{{Product: 1}}, Coupon: "ULTIMO"})
@@ -153,27 +178,26 @@ func TestCouponUsedUpMeanwhile(t *testing.T) {
 		s.do(c.Confirm(t.Context()))
 	}
 	states := numbers(t, s.Shop, "SELECT order_id, order_status_id FROM oc_order")
-	if states[1] != shop.Pending || states[2] != shop.Denied {
-		t.Errorf("states %v, want 1 pending, 2 denied", states)
+	if states[both[0].ID] != shop.Pending || states[both[1].ID] != shop.Denied {
+		t.Errorf("states %v, want %d pending, %d denied", states, both[0].ID, both[1].ID)
 	}
-	if used := numbers(t, s.Shop, "SELECT order_id, 1 FROM oc_coupon_history"); len(used) != 1 {
+	if used := numbers(t, s.Shop, "SELECT order_id, 1 FROM oc_coupon_history WHERE coupon_id = 3"); len(used) != 1 {
 		t.Errorf("coupon used by %v", used)
 	}
-	if quantity := numbers(t, s.Shop, "SELECT product_id, quantity FROM oc_product")[1]; quantity != 1_000_000-2 {
-		t.Errorf("stock %d", quantity)
+	if got := left(); got != -2 {
+		t.Errorf("stock changed by %d", got)
 	}
 }
 
 // What a genuine shop stores of what was typed.
-func TestTextsAndAddresses(t *testing.T) {
-	s := newTraced(t)
-	s.place(shop.Order{Lines: []shop.Line{{Product: 2}}, Comment: `"a" & <b> l'c 🙏`, NoPaymentAddress: true,
+func textsAndAddresses(t *testing.T, s *traced) {
+	id := s.place(shop.Order{Lines: []shop.Line{{Product: 2}}, Comment: `"a" & <b> l'c 🙏`, NoPaymentAddress: true,
 		Customer: shop.Customer{First: "Ännchen", VATNumber: "01234567897"}, Pounds: true})
 	var name, comment, payment, method, fields, shipping, code string
 	var country, hours int
 	err := s.DB().QueryRowContext(t.Context(), `SELECT (SELECT p.name FROM oc_order_product p WHERE p.order_id = o.order_id), comment,
 		CONCAT(payment_firstname, payment_city), payment_method, custom_field, shipping_method, currency_code, payment_country_id,
-		TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(), DATE_ADD(date_added, INTERVAL 1 MINUTE)) FROM oc_order o`).
+		TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(), DATE_ADD(date_added, INTERVAL 1 MINUTE)) FROM oc_order o WHERE order_id = ?`, id).
 		Scan(&name, &comment, &payment, &method, &fields, &shipping, &code, &country, &hours)
 	if err != nil {
 		t.Fatal(err)

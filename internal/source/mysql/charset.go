@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -45,28 +46,30 @@ func charsetNamed(name string) (charset, error) {
 	}
 	maps := map[string]*charmap.Charmap{
 		"latin2": charmap.ISO8859_2, "latin5": charmap.ISO8859_9, "latin7": charmap.ISO8859_13,
-		"cp1250": charmap.Windows1250, "cp1251": charmap.Windows1251, "cp1256": charmap.Windows1256, "cp1257": charmap.Windows1257,
-		"greek": charmap.ISO8859_7, "hebrew": charmap.ISO8859_8, "koi8r": charmap.KOI8R, "koi8u": charmap.KOI8U,
-		"cp850": charmap.CodePage850, "cp852": charmap.CodePage852, "cp866": charmap.CodePage866,
+		"cp1250": charmap.Windows1250, "cp1251": charmap.Windows1251, "cp1257": charmap.Windows1257,
+		"koi8r": charmap.KOI8R, "cp850": charmap.CodePage850, "cp852": charmap.CodePage852,
 	}
 	m, ok := maps[name]
 	if !ok {
 		return charset{}, fmt.Errorf("character set %s can't be read; ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4", name)
 	}
-	return charset{table: singleByte(m)}, nil
+	return charset{table: singleByte(m, strings.HasPrefix(name, "latin"))}, nil
 }
 
-func singleByte(m *charmap.Charmap) *[256]rune {
+func singleByte(m *charmap.Charmap, iso bool) *[256]rune {
 	var t [256]rune
 	for i := range t {
 		t[i] = m.DecodeByte(byte(i))
+		if t[i] == utf8.RuneError && i >= 0x80 && i < 0xa0 && iso {
+			t[i] = rune(i) // the servers leave the control characters of ISO sets as they are
+		}
 	}
 	return &t
 }
 
 // latin1 is MySQL's: Windows-1252, with the five bytes that it leaves open as themselves.
 func latin1() *[256]rune {
-	t := singleByte(charmap.Windows1252)
+	t := singleByte(charmap.Windows1252, false)
 	for _, open := range []byte{0x81, 0x8d, 0x8f, 0x90, 0x9d} {
 		t[open] = rune(open)
 	}

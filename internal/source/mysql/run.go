@@ -135,7 +135,7 @@ func (r *reader) retry(ctx context.Context, what string, do func() error) error 
 		if ctx.Err() != nil || errors.As(err, &stop) || errors.As(err, &logged) {
 			return backoff.Permanent(err)
 		}
-		if isRefused(err) || mysqlCode(err) == 1045 {
+		if isRefused(err) || mysqlCode(err) == 1045 || mysqlCode(err) == 1227 {
 			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
 		}
 		if time.Since(begun) > 30*time.Second {
@@ -209,12 +209,16 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 		r.state = &copied
 	}
 	if state == nil || r.cfg.NewIncarnation {
-		r.state.Snapshot.Queue, r.state.Requests = nil, 0
+		r.state.Requests = 0
 		r.state.at = change.Position{Incarnation: r.state.at.Incarnation + 1, Before: now.String()}
-		if state == nil && tail.Predecessor != nil {
+		r.state.Time, r.state.Anchor = 0, ""
+	}
+	if state == nil && tail.Generation > 1 {
+		if tail.Predecessor != nil {
 			r.adopt(tail.Predecessor)
 		}
-		r.state.Time, r.state.Anchor = 0, ""
+		// The versions of a log that is gone are not known: these are above any that it can have reached.
+		r.state.Version = int(tail.Generation) * 1_000_000
 	}
 	if state == nil || r.cfg.NewIncarnation || tail.Predecessor != nil {
 		// A new generation must be readable from its first record on.
@@ -225,15 +229,12 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 	return r.enqueueMissing(ctx, db)
 }
 
-// adopt takes the incarnation of a log that was lost or moved from what its last origin says.
+// adopt goes on where a log ends that was moved or lost.
 func (r *reader) adopt(p *change.Predecessor) {
 	origin, err := change.ParseOrigin(p.Origin)
-	if err != nil || origin.Tx.IsZero() {
-		return
+	if err == nil && !origin.Tx.IsZero() {
+		r.state.at = origin.Tx
 	}
-	r.state.at.Incarnation = origin.Tx.Incarnation
-	// Versions of a lost log are not known: these are above any that it can have reached.
-	r.state.Version = int(p.Gen) * 1_000_000
 }
 
 // enqueueMissing asks for a snapshot of the tables that have none, or whose shape is another

@@ -154,7 +154,8 @@ func (r *reader) resumeAt(t *transaction) error {
 	if want == nil {
 		return nil
 	}
-	if t.gtid != want.at.GTID || t.micros/1000 != want.time {
+	// An origin taken from a log that was moved here has no time.
+	if t.gtid != want.at.GTID || want.time != 0 && t.micros/1000 != want.time {
 		return r.stop(ErrAnchor, "", fmt.Sprintf("the log ends with transaction %s of %d ms, the server has %s of %d ms there",
 			want.at.GTID, want.time, t.gtid, t.micros/1000), beginAnew)
 	}

@@ -51,8 +51,6 @@ func (f *Fleet) restart(ctx context.Context, p *part) (bool, error) {
 	}
 	f.say("%s ended by itself with status %d: started again", p.Name(), status)
 	f.count(func(r *Report) { r.Restarts[p.Name()]++ })
-	if pause(ctx, restartAfter) != nil {
-		return false, nil // the run is over
-	}
+	_ = pause(ctx, restartAfter) // at the end of the run it is started without a pause
 	return true, p.Launch()
 }

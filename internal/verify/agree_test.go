@@ -1,0 +1,171 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// drawn is an order as a shop would store it: four decimals a row, nothing rounded to cents.
+type drawn struct {
+	amounts
+	rows []string // the same as parts of intake
+}
+
+// drawOrder makes order number id: lines at up to four rates, shipping, a coupon over the lines,
+// store credit.
+func drawOrder(r *rand.Rand, id int) *drawn {
+	d := &drawn{amounts: amounts{total: new(big.Rat), discounts: new(big.Rat)}}
+	rates := [][]string{{"22", "10", "4"}, {"22"}, {"19", "7"}, {"0"}, {"22", "0"}}[r.IntN(5)]
+	vat, exact := map[string]*big.Rat{}, new(big.Rat)
+	tax := func(rate string, net *big.Rat) {
+		if vat[rate] == nil {
+			vat[rate] = new(big.Rat)
+		}
+		vat[rate].Add(vat[rate], new(big.Rat).Mul(net, new(big.Rat).Quo(rat(rate), hundred)))
+	}
+	seq := 1
+	add := func(kind, rate string, net *big.Rat) {
+		d.rows = append(d.rows, fmt.Sprintf("row(%d, %d, '%s', '%s', '', %s, %s, 'IT', 1, '', '', '', 1, false, null, null)::spola.part",
+			id, seq, kind, kind, net.FloatString(4), rate))
+		seq++
+		exact.Add(exact, net)
+	}
+	coupon := r.IntN(3) == 0
+	off := new(big.Rat)
+	for range 1 + r.IntN(5) {
+		rate := rates[r.IntN(len(rates))]
+		net := big.NewRat((1+r.Int64N(900_000))*(1+r.Int64N(3)), 10000)
+		d.parts = append(d.parts, part{net: net, rate: rat(rate)})
+		add("line", rate, net)
+		tax(rate, net)
+		if coupon {
+			share := new(big.Rat).Quo(net, big.NewRat(10, 1))
+			off.Add(off, share)
+			tax(rate, new(big.Rat).Neg(share))
+		}
+	}
+	if r.IntN(4) > 0 {
+		net := big.NewRat(r.Int64N(100_000), 10000)
+		d.parts = append(d.parts, part{kind: KindCharge, net: net, rate: rat(rates[0])})
+		add("charge", rates[0], net)
+		tax(rates[0], net)
+	}
+	d.close(r, id, exact, off, vat, add)
+	return d
+}
+
+// close adds the rows behind the goods, each as the server stores it.
+func (d *drawn) close(r *rand.Rand, id int, exact, off *big.Rat, vat map[string]*big.Rat, add func(kind, rate string, net *big.Rat)) {
+	if off.Sign() > 0 {
+		d.discounts = rat(new(big.Rat).Neg(off).FloatString(4))
+		d.discount = "discount"
+		add("discount", "null", d.discounts)
+	}
+	for _, rate := range []string{"22", "19", "10", "7", "4"} {
+		if vat[rate] != nil {
+			stored := rat(vat[rate].FloatString(4))
+			d.taxes = append(d.taxes, taxRow{rate: rat(rate), value: stored})
+			add("tax", rate, stored)
+		}
+	}
+	if r.IntN(5) == 0 {
+		credit := big.NewRat(-r.Int64N(20_000), 10000)
+		d.payments = append(d.payments, credit)
+		add("payment", "null", credit)
+	}
+	d.total = rat(exact.FloatString(4))
+	if d.total.Sign() < 0 {
+		d.total = new(big.Rat)
+	}
+	d.rows = append(d.rows, fmt.Sprintf("row(%d, 0, 'total', 'total', '', %s, null, 'IT', null, null, null, null, null, null, null, null)::spola.part",
+		id, d.total.FloatString(4)))
+}
+
+// The proof's arithmetic and intake's were written by different people in different languages:
+// on any order they come to the same cents, part by part and rate by rate.
+func TestIntakeComesToTheSameCents(t *testing.T) {
+	url := server.Postgres(t)
+	migrate(t, url, "erp", schemas.ERP)
+	migrate(t, url, "spola", schemas.Spola)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	r := rand.New(rand.NewPCG(1, 2))
+	const orders = 1500
+	want := make([]string, orders)
+	var parts []string
+	for id := range orders {
+		d := drawOrder(r, id)
+		parts = append(parts, d.rows...)
+		want[id] = text(d.work())
+	}
+	rows, err := conn.Query(t.Context(), `select m.order_id, m.total, coalesce((m.problem).reason, ''),
+		array(select p.gross from unnest(m.parts) p order by p.gross), array(select v.rate::text || ' ' || v.gross || ' ' || v.net || ' ' || v.vat from unnest(m.vat) v order by v.rate)
+		from spola.to_cents(array[`+strings.Join(parts, ",")+`]) m`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	wrong, seen := 0, 0
+	for rows.Next() {
+		var id, total int64
+		var reason string
+		var gross []int64
+		var vat []string
+		if err := rows.Scan(&id, &total, &reason, &gross, &vat); err != nil {
+			t.Fatal(err)
+		}
+		seen++
+		got := fmt.Sprint(total, gross, vat)
+		if reason != "" || got != want[id] {
+			if wrong++; wrong < 5 {
+				t.Errorf("order %d %s\nintake %s\n proof %s", id, reason, got, want[id])
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if wrong > 0 || seen != orders {
+		t.Errorf("%d of %d orders differ", wrong, seen)
+	}
+}
+
+// text writes an order's cents as the test's statement does.
+func text(m money) string {
+	var gross []int64
+	var vat []string
+	for _, p := range m.parts {
+		gross = append(gross, p.cents)
+	}
+	slices.Sort(gross)
+	for _, v := range m.vat {
+		vat = append(vat, fmt.Sprintf("%s %d %d %d", v.rate.RatString(), v.gross, v.net, v.vat))
+	}
+	return fmt.Sprint(m.total, gross, vat)
+}
+
+func migrate(t *testing.T, url, name string, files fs.FS) {
+	t.Helper()
+	sub, err := fs.Sub(files, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := postgres.Migrate(t.Context(), url, postgres.Migrations{Name: name, Files: sub}); err != nil {
+		t.Fatal(err)
+	}
+}

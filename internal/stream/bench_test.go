@@ -1,9 +1,10 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -16,16 +17,22 @@ import (
 // the others small; 600 bytes a record on average.
 func benchRows(n int) []change.Record {
 	source := `"source":{"version":"1","connector":"mysql","name":"shop","ts_ms":1764043200000,"ts_us":1764043200000000,"snapshot":"false","db":"opencart","table":"oc_order","server_id":1,"gtid":"3E11FA47-71CA-11E1-9E33-C80AA9429562:%d","file":"binlog.000012","pos":%d,"row":%d},"op":"c","ts_ms":1764043200000,"ts_us":1764043200000000,"transaction":{"id":"3E11FA47-71CA-11E1-9E33-C80AA9429562:%d","total_order":%d,"data_collection_order":1}}`
-	wide := bytes.Repeat([]byte(`,"payment_address_1":"Via Roma 12/b"`), 24)
-	narrow := bytes.Repeat([]byte(`,"model":"Product 21"`), 6)
+	random := rand.New(rand.NewPCG(1, 1))
+	columns := func(n int) []byte {
+		var b []byte
+		for i := range n {
+			b = fmt.Appendf(b, `,"payment_column_%d":"%s"`, i, strconv.FormatUint(random.Uint64()>>(random.IntN(50)), 36))
+		}
+		return b
+	}
 	records := make([]change.Record, n)
 	for i := range records {
-		columns := narrow
+		width := 6
 		if i%7 == 0 {
-			columns = wide
+			width = 38
 		}
 		id := fmt.Appendf(nil, `"order_id":%d`, i/7)
-		value := fmt.Appendf(nil, `{"before":null,"after":{%s%s,"total":"%d.%02d"},`, id, columns, i*37%900, i*13%100)
+		value := fmt.Appendf(nil, `{"before":null,"after":{%s%s,"total":"%d.%02d"},`, id, columns(width), i*37%900, i*13%100)
 		records[i] = change.Record{
 			Op: change.Create, Time: 1764043200000 + int64(i), Table: "oc_order", Schema: 1, Last: i%7 == 6,
 			Origin: fmt.Sprintf("tx 1 3E11FA47-71CA-11E1-9E33-C80AA9429562:1-%d 3E11FA47-71CA-11E1-9E33-C80AA9429562:%d %d", i/7, i/7+1, i%7+1),

@@ -1,21 +1,12 @@
 package stream
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
-
-	"github.com/segmentio/kafka-go"
 
 	"github.com/spola-cdc/spola/internal/change"
 )
-
-// maxUnpacked bounds what one batch may hold when it is decompressed. The Writer's batches
-// are far below it; a batch of somebody else's must not fill the memory.
-const maxUnpacked = 64 << 20
 
 // parser turns batches into records. Keys and values point into the batch's own buffer,
 // which is never used again; tables and ops, of which there are few, are kept once.
@@ -202,26 +193,4 @@ func (d *varints) bytes() []byte {
 		return nil
 	}
 	return d.take(n)
-}
-
-// unpack decompresses the records of a batch. The bytes are the caller's.
-func unpack(codec uint16, data []byte) ([]byte, error) {
-	if codec == codecNone {
-		return data, nil
-	}
-	c := kafka.Compression(codec).Codec()
-	if c == nil {
-		return nil, fmt.Errorf("codec %d is not known", codec)
-	}
-	reader := c.NewReader(bytes.NewReader(data))
-	defer reader.Close()
-	out := bytes.NewBuffer(make([]byte, 0, 6*len(data)+512))
-	n, err := io.Copy(out, io.LimitReader(reader, maxUnpacked+1))
-	if err != nil {
-		return nil, err
-	}
-	if n > maxUnpacked {
-		return nil, errors.New("it holds more than 64 MiB")
-	}
-	return out.Bytes(), nil
 }

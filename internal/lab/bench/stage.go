@@ -1,0 +1,283 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/stream"
+)
+
+// shopName is the source's name, of which topic, mirror and place are named.
+const shopName = "shop"
+
+// stage is what the benchmark plays on: one Kafka, one MySQL, one PostgreSQL, and our two
+// programs, each a process.
+type stage struct {
+	options Options
+	lab     *server.Lab
+	kafka   *server.Server
+	mysql   *server.Server
+	pg      *server.Server
+	cdc     *server.Server
+	applier *server.Server
+	shop    *shop.Shop
+	erp     *pgx.Conn
+	log     stream.Config
+	config  string // path of spola.yaml
+
+	first, last  int64    // orders of the backlog
+	from, to     position // the backlog in the binlog
+	logged       int64    // records in the log before the backlog
+	decodes      []decoding
+	ordersBefore int64 // in the ERP, before what is measured
+}
+
+func build(ctx context.Context, o Options) (_ *stage, err error) {
+	lab, err := server.Open(ctx, server.Options{Dir: o.Dir, Progress: o.Progress})
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{options: o, lab: lab}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.close())
+		}
+	}()
+	if err := st.startServers(ctx); err != nil {
+		return nil, err
+	}
+	if err := st.configure(ctx); err != nil {
+		return nil, err
+	}
+	if err := st.furnish(ctx); err != nil {
+		return nil, err
+	}
+	return st, st.goLive(ctx)
+}
+
+func (st *stage) tell(format string, args ...any) { st.options.Progress(fmt.Sprintf(format, args...)) }
+
+func (st *stage) startServers(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		cluster, err := st.lab.Kafka(ctx, 1, server.Config{})
+		if err == nil {
+			st.kafka = cluster.Brokers[0]
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		st.mysql, err = st.lab.MySQL(ctx, server.Config{})
+		return err
+	})
+	group.Go(func() (err error) {
+		st.pg, err = st.lab.Postgres(ctx, server.Config{})
+		return err
+	})
+	return group.Wait()
+}
+
+// databaseURL is the URL of a database on the PostgreSQL server.
+func (st *stage) databaseURL(name string) string {
+	return strings.TrimSuffix(st.pg.URL(), "postgres") + name
+}
+
+func (st *stage) makeDatabase(ctx context.Context, name string) error {
+	conn, err := pgx.Connect(ctx, st.pg.URL())
+	if err != nil {
+		return fmt.Errorf("make database %s: %w", name, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "create database "+name); err != nil {
+		return fmt.Errorf("make database %s: %w", name, err)
+	}
+	return nil
+}
+
+const configForm = `shop:
+  name: %s
+  platform: opencart
+  prefix: oc_
+  database: %sshop
+  file: shop.yaml
+erp:
+  database: %s
+kafka:
+  brokers: [%s]
+  prefix: bench
+`
+
+// configure writes the files that a user writes, and prepares the programs.
+func (st *stage) configure(ctx context.Context) error {
+	if err := st.makeDatabase(ctx, "erp"); err != nil {
+		return err
+	}
+	dir := st.lab.Dir()
+	st.config = filepath.Join(dir, "spola.yaml")
+	text := fmt.Sprintf(configForm, shopName, st.mysql.URL(), st.databaseURL("erp"), st.kafka.Addr())
+	for path, text := range map[string][]byte{st.config: []byte(text), filepath.Join(dir, "shop.yaml"): st.options.ShopFile} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return fmt.Errorf("configure: %w", err)
+		}
+	}
+	st.log = stream.Config{Brokers: []string{st.kafka.Addr()}, Topic: "bench." + shopName}
+	var err error
+	st.cdc, err = st.lab.Program("cdc", server.Program{Argv: append(slices.Clone(st.options.CDC), "run", "-c", st.config)})
+	if err != nil {
+		return err
+	}
+	st.applier, err = st.lab.Program("applier", server.Program{Argv: append(slices.Clone(st.options.Applier), "run", "intake", "-c", st.config)})
+	return err
+}
+
+// furnish makes a shop, and an ERP that sells the same.
+func (st *stage) furnish(ctx context.Context) error {
+	var err error
+	if st.shop, err = shop.Open(ctx, st.mysql.URL()+"shop", shop.Options{}); err != nil {
+		return err
+	}
+	if err := st.shop.Install(ctx); err != nil {
+		return err
+	}
+	if err := st.command(ctx, "migrate"); err != nil {
+		return err
+	}
+	if st.erp, err = pgx.Connect(ctx, st.databaseURL("erp")); err != nil {
+		return fmt.Errorf("connect to the ERP: %w", err)
+	}
+	return st.options.Furnish(ctx, st.erp, st.shop.Articles())
+}
+
+// command runs a verb of the applier to its end.
+func (st *stage) command(ctx context.Context, verb ...string) error {
+	argv := append(append(slices.Clone(st.options.Applier), verb...), "-c", st.config)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = st.lab.Environment()
+	cmd.Dir = st.lab.Dir()
+	st.lab.User().Apply(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("applier %s: %w\n%s", strings.Join(verb, " "), err, out)
+	}
+	return nil
+}
+
+// goLive takes the first snapshot, of the empty shop, and lets its orders into the ERP. The
+// programs are stopped afterwards.
+func (st *stage) goLive(ctx context.Context) error {
+	if err := st.start(ctx, st.cdc, st.applier); err != nil {
+		return err
+	}
+	within, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := st.until(within, func() (bool, error) {
+		var done bool
+		err := st.erp.QueryRow(within, "select coalesce((select snapshot_done from spola.mirror where source = $1), false)", shopName).Scan(&done)
+		return done, err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the first snapshot: %w", err)
+	}
+	if err := st.command(within, "golive", "--from", "2000-01-01"); err != nil {
+		return err
+	}
+	if err := st.stop(ctx, st.cdc); err != nil {
+		return err
+	}
+	end, err := st.logEnd(ctx)
+	if err != nil {
+		return err
+	}
+	if err := st.applied(within, end); err != nil {
+		return err
+	}
+	return st.stop(ctx, st.applier)
+}
+
+func (st *stage) start(ctx context.Context, programs ...*server.Server) error {
+	for _, p := range programs {
+		if err := p.Start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (st *stage) stop(ctx context.Context, programs ...*server.Server) error {
+	for _, p := range programs {
+		if err := p.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookEvery is how often the benchmark asks whether a program is done.
+const lookEvery = 20 * time.Millisecond
+
+// until waits for a condition, as long as the programs that were started run.
+func (st *stage) until(ctx context.Context, holds func() (bool, error)) error {
+	return backoff.Retry(func() error {
+		for _, p := range []*server.Server{st.cdc, st.applier} {
+			if status, ended := p.EndedWith(); ended {
+				return backoff.Permanent(fmt.Errorf("%s ended with status %d\n%s", p.Name(), status, p.LogTail()))
+			}
+		}
+		ok, err := holds()
+		if err != nil {
+			return backoff.Permanent(err)
+		}
+		if !ok {
+			return errors.New("not yet")
+		}
+		return nil
+	}, backoff.WithContext(backoff.NewConstantBackOff(lookEvery), ctx))
+}
+
+// logEnd is the offset behind the last record of the log.
+func (st *stage) logEnd(ctx context.Context) (int64, error) {
+	lag, err := stream.MeasureLag(ctx, st.log, -1)
+	return lag.Events, err
+}
+
+// logReaches waits until the log has so many records.
+func (st *stage) logReaches(ctx context.Context, end int64) error {
+	return st.until(ctx, func() (bool, error) {
+		// Asked from the expected end: nothing is fetched before it is there.
+		lag, err := stream.MeasureLag(ctx, st.log, end-2)
+		return lag.Events > 0, err
+	})
+}
+
+// applied waits until the applier has applied the log up to and without an offset. What lies
+// between may be fences only, which move nobody's place.
+func (st *stage) applied(ctx context.Context, end int64) error {
+	return st.until(ctx, func() (bool, error) {
+		var at int64
+		err := st.erp.QueryRow(ctx, "select coalesce((select kafka_offset from spola.place where applier = 'intake' and source = $1), -1)", shopName).Scan(&at)
+		return at >= end-1, err
+	})
+}
+
+func (st *stage) close() error {
+	var failed []error
+	if st.shop != nil {
+		failed = append(failed, st.shop.Close())
+	}
+	if st.erp != nil {
+		failed = append(failed, st.erp.Close(context.Background()))
+	}
+	return errors.Join(append(failed, st.lab.Close())...)
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -109,6 +110,45 @@ func emptyLedger(t *testing.T, conn *pgx.Conn) {
 	}
 }
 
+// The connection is lost while the server is still committing: the place is read only when that
+// transaction is over, so the batch is neither repeated nor taken for another's.
+func TestCommitStillRunning(t *testing.T) {
+	url, conn := database(t)
+	if _, err := conn.Exec(t.Context(), `create function slowly() returns trigger language plpgsql as $$
+		begin
+			perform pg_sleep(0.5);
+			return null;
+		exception when query_canceled then -- the driver asks for it when the line is lost; a cut network would not let it
+			perform pg_sleep(0.5);
+			return null;
+		end $$;
+		create constraint trigger slowly after insert on ledger deferrable initially deferred
+		for each row when (new.n = 1) execute function slowly()`); err != nil {
+		t.Fatal(err)
+	}
+	log := newMemory(10)
+	log.transaction(1)
+	log.transaction(1)
+	l := &loop{target: postgres.NewTarget(url, "test", "s", ""), effect: &ledger{}, log: log}
+	cut := make(chan net.Conn, 1)
+	l.effect.before = func(_ context.Context, tx pgx.Tx) error {
+		l.effect.before = nil
+		cut <- tx.Conn().PgConn().Conn()
+		return nil
+	}
+	done := make(chan error)
+	go func() { done <- l.until(t.Context(), 2) }()
+	line := <-cut
+	waitFor(t, conn, "select count(*) from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()", 1)
+	if err := line.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	check(t, t.Context(), conn, log.records, 2)
+}
+
 // An applier that is overtaken ends as fenced and has had no effect since.
 func TestFenced(t *testing.T) {
 	url, conn := database(t)
@@ -127,7 +167,7 @@ func TestFenced(t *testing.T) {
 	log.transaction(3)
 	group, ctx := errgroup.WithContext(t.Context())
 	var firstErr error
-	group.Go(func() error { firstErr = first.until(ctx, 1000); return nil })
+	group.Go(func() error { firstErr = first.until(ctx, 103); return nil })
 	<-inside
 	group.Go(func() error { return second.until(ctx, 103) })
 	waitFor(t, conn, "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()", 1)
@@ -222,6 +262,25 @@ func TestSplits(t *testing.T) {
 		}
 	}
 	check(t, t.Context(), conn, log.records, 60)
+}
+
+// A batch has a bound, whatever the backlog.
+func TestBatchesEnd(t *testing.T) {
+	url, conn := database(t)
+	log := newMemory(1000)
+	for range 100 {
+		log.transaction(3)
+	}
+	l := &loop{target: postgres.NewTarget(url, "test", "s", ""), effect: &ledger{}, log: log, options: apply.Options{Records: 10}}
+	if err := l.until(t.Context(), 300); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range l.commits {
+		if p.Records > 10 {
+			t.Errorf("a batch of %d records", p.Records)
+		}
+	}
+	check(t, t.Context(), conn, log.records, 300)
 }
 
 // A source transaction too large for memory goes in parts, in one transaction of the database.

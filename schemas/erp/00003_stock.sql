@@ -7,7 +7,8 @@
 -- All functions of the contract have one plan, whatever the statistics say, also on a table that grew from
 -- nothing or that nobody analyzed: a table is reached by `key = any(array)` on an index, and sets are joined
 -- by hashing. Three things see to it, and a test looks at the plans:
---   sequential scans, nested loops and merge joins are off;
+--   sequential scans, nested loops and merge joins are off, set by the functions that others call (and by
+--   those alone: a setting costs some microseconds, and holds for all that is called inside);
 --   a table is read in a materialized CTE that has no other condition, grouping or order, and joined in an
 --   UPDATE or DELETE by `key + 0`: else the planner walks a whole index for the sake of its order;
 --   plans are generic, so that a call with one order does not plan anew.
@@ -29,8 +30,6 @@ create type erp.demand as (
 -- +goose StatementBegin
 create function erp.lock_stock(articles bigint[], warehouse smallint) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 begin
     insert into erp.stock (article_id, warehouse_id)
@@ -47,13 +46,14 @@ end $$;
 -- +goose StatementBegin
 create function erp.commit_lines(demands erp.demand[], warehouses smallint[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
+    orders   bigint[] := array(select distinct d.order_id from unnest(demands) d);
+    holding  bigint[];       -- those of the orders that have pieces already: none when they are new
     short    bigint[];
 begin
+    holding := array(select c.order_id from erp.commitment c where c.order_id = any(orders));
     with demand as (
         select d.order_id, d.line, d.article_id,
             (sum(d.quantity) over w - d.quantity)::bigint as low, (sum(d.quantity) over w)::bigint as high
@@ -80,11 +80,21 @@ begin
         join supply s on s.article_id = d.article_id
         where least(d.high, s.high) > greatest(d.low, s.low)
         group by d.order_id, d.line, s.warehouse_id, d.article_id
-    ), written as (
-        insert into erp.commitment as c (order_id, line, warehouse_id, article_id, quantity, backorder)
-        select t.order_id, t.line, t.warehouse_id, t.article_id, t.pieces, t.backorder from taken t
-        on conflict (order_id, line, warehouse_id) do update
-        set quantity = c.quantity + excluded.quantity, backorder = c.backorder + excluded.backorder
+    ), held as materialized (
+        select c.order_id, c.line, c.warehouse_id
+        from erp.commitment c
+        where c.order_id = any(holding)
+    ), more as (
+        update erp.commitment c
+        set quantity = c.quantity + t.pieces, backorder = c.backorder + t.backorder
+        from taken t
+        where c.order_id = any(holding) and c.order_id + 0 = t.order_id and c.line = t.line and c.warehouse_id = t.warehouse_id
+    ), new as (
+        insert into erp.commitment (order_id, line, warehouse_id, article_id, quantity, backorder)
+        select t.order_id, t.line, t.warehouse_id, t.article_id, t.pieces, t.backorder
+        from taken t
+        left join held h on h.order_id = t.order_id and h.line = t.line and h.warehouse_id = t.warehouse_id
+        where h.order_id is null
     ), moved as (
         update erp.stock s
         set committed = s.committed + t.pieces
@@ -103,8 +113,6 @@ end $$;
 -- +goose StatementBegin
 create function erp.settle_backorder(articles bigint[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     changed bigint[];
@@ -146,8 +154,6 @@ end $$;
 -- +goose StatementBegin
 create function erp.mark_backorder(orders bigint[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     short bigint[];
@@ -167,8 +173,6 @@ end $$;
 -- +goose StatementBegin
 create function erp.release_lines(demands erp.demand[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
@@ -221,12 +225,7 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- web_warehouses lists the warehouses linked to the web shops, the first to be asked first.
-create function erp.web_warehouses() returns smallint[]
-language sql stable
-as $$ select array_agg(id order by web_rank) from erp.warehouse where web_rank is not null $$;
-
 -- +goose Down
-drop function erp.web_warehouses(), erp.release_lines(erp.demand[]), erp.mark_backorder(bigint[]),
+drop function erp.release_lines(erp.demand[]), erp.mark_backorder(bigint[]),
     erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[]), erp.lock_stock(bigint[], smallint);
 drop type erp.demand;

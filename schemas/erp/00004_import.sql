@@ -70,7 +70,8 @@ create type erp.order_check as (
     id        bigint,        -- of the order that has this reference
     year      smallint,      -- of its number, in Italian time
     reason    text,          -- null: nothing wrong
-    detail    text
+    detail    text,
+    number    bigint         -- given to it in this call
 );
 
 -- check_orders looks at every order of a call for all that a table or an accountant would refuse.
@@ -79,19 +80,32 @@ create type erp.order_check as (
 create function erp.check_orders(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
     vat erp.order_vat_in[], payments erp.order_payment_in[]) returns erp.order_check[]
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     most    constant bigint := 1000000000000;  -- cents; keeps every sum far from overflow
     result  erp.order_check[];
+    parts   bigint;
     strays  text;
 begin
     with o as materialized (
-        select o.*, count(*) over (partition by o.reference) as times
+        select o.rank, o.reference, o.placed_at, o.customer, o.kind, o.shipping is null as no_address, o.currency, o.total,
+            o.customer_currency, o.customer_factor, o.customer_total
         from unnest(orders) with ordinality o(reference, shop, shop_number, placed_at, customer, kind, email, phone, language,
             note, tax_code, vat_number, pec, sdi, invoice_wanted, billing, shipping, shipping_code, shipping_method,
             currency, total, customer_currency, customer_factor, customer_total, rank)
+    ), repeated as (
+        select o.reference from o group by o.reference having count(*) > 1
+    ), misnumbered as (
+        select distinct n.reference
+        from (
+            select n.reference
+            from (
+                select 1 as part, l.reference, l.line from unnest(lines) l
+                union all select 2, c.reference, c.line from unnest(charges) c
+                union all select 3, p.reference, p.line from unnest(payments) p
+            ) n
+            group by n.part, n.reference, n.line having count(*) > 1 or n.line is null or n.line < 1
+        ) n
     ), known as materialized (
         select s.reference, s.id from erp.sales_order s where s.reference = any(array(select o.reference from o))
     ), customer as materialized (
@@ -99,8 +113,7 @@ begin
     ), article as materialized (
         select a.id from erp.article a where a.id = any(array(select l.article from unnest(lines) l))
     ), line as (
-        select l.reference, sum(l.gross) as gross,
-            count(distinct l.line) < count(*) or min(l.line) < 1 as bad_line,
+        select l.reference, count(*) as n, sum(l.gross) as gross,
             min(l.line) filter (where a.id is null) as bad_article,
             min(l.article) filter (where a.id is null) as the_article,
             bool_or(a.id is null) as no_article,
@@ -113,37 +126,36 @@ begin
         left join article a on a.id = l.article
         group by l.reference
     ), charge as (
-        select c.reference, sum(c.gross) as gross,
-            count(distinct c.line) < count(*) or min(c.line) < 1 as bad_line,
+        select c.reference, count(*) as n, sum(c.gross) as gross,
             bool_or(case c.kind when 'charge' then c.gross between 0 and most when 'discount' then c.gross between -most and 0
                 else false end is not true) as bad_amount
         from unnest(charges) c group by c.reference
     ), rate as (
         select r.reference, r.vat_rate, r.vat_country, r.nature, sum(r.goods) as goods, sum(r.gross) as gross,
+            count(*) filter (where r.stated) as n,
             count(r.gross) > 1 or coalesce(sum(r.goods), 0) <> coalesce(sum(r.gross), 0) or bool_or(r.bad) as bad,
             not coalesce(r.vat_rate between 0 and 100 and r.vat_rate = round(r.vat_rate, 3)
                 and length(r.vat_country) = 2 and (r.vat_rate = 0) = (r.nature <> ''), false) as bad_rate
         from (
             select l.reference, l.vat_rate, l.vat_country, coalesce(l.vat_nature, '') as nature, l.gross as goods,
-                null::bigint as gross, false as bad
+                null::bigint as gross, false as stated, false as bad
             from unnest(lines) l
             union all
-            select c.reference, c.vat_rate, c.vat_country, coalesce(c.vat_nature, ''), c.gross, null, false from unnest(charges) c
+            select c.reference, c.vat_rate, c.vat_country, coalesce(c.vat_nature, ''), c.gross, null, false, false from unnest(charges) c
             union all
-            select v.reference, v.vat_rate, v.vat_country, coalesce(v.vat_nature, ''), null, v.gross,
+            select v.reference, v.vat_rate, v.vat_country, coalesce(v.vat_nature, ''), null, v.gross, true,
                 not coalesce(v.gross between -most and most and v.net between -most and most and v.vat = v.gross - v.net
                     and v.vat_rate between 0 and 100 and v.net = round(v.gross * 100 / (100 + v.vat_rate)), false)
             from unnest(vat) v
         ) r
         group by r.reference, r.vat_rate, r.vat_country, r.nature
     ), tax as (
-        select r.reference, bool_or(r.bad) as bad, bool_or(r.bad_rate) as bad_rate,
+        select r.reference, sum(r.n) as n, bool_or(r.bad) as bad, bool_or(r.bad_rate) as bad_rate,
             string_agg(format('%s %% %s %s: %s in lines and charges, %s in VAT', r.vat_rate, r.vat_country, r.nature,
                 coalesce(r.goods, 0), coalesce(r.gross, 0)), '; ') filter (where r.bad or r.bad_rate) as detail
         from rate r group by r.reference
     ), payment as (
-        select p.reference, sum(p.amount) as amount,
-            count(distinct p.line) < count(*) or min(p.line) < 1 as bad_line,
+        select p.reference, count(*) as n, sum(p.amount) as amount,
             bool_or((p.amount between -most and most and p.kind in ('paid', 'to_collect', 'credit')) is not true) as bad
         from unnest(payments) p group by p.reference
     ), verdict as (
@@ -152,16 +164,16 @@ begin
                 then extract(year from o.placed_at at time zone 'Europe/Rome')::smallint end as year,
             case
                 when coalesce(o.reference, '') = '' then 'reference'
-                when o.times > 1 then 'repeated'
+                when d.reference is not null then 'repeated'
                 when not coalesce(o.placed_at between '1990-01-01' and '2199-12-30', false) then 'placed_at'
                 when o.kind is null or o.kind not in ('private', 'company', 'public') then 'kind'
                 when u.id is null then 'customer'
-                when o.shipping is null then 'address'
+                when o.no_address then 'address'
                 when length(o.currency) is distinct from 3 or length(o.customer_currency) is distinct from 3
                     or not coalesce(o.customer_factor > 0 and o.customer_factor < 1e9, false)
                     or not coalesce(o.customer_total between 0 and 1e15, false) then 'currency'
                 when l.reference is null then 'no_lines'
-                when l.bad_line is not false or coalesce(c.bad_line, false) or coalesce(p.bad_line, false) then 'line_number'
+                when m.reference is not null then 'line_number'
                 when l.no_article then 'article'
                 when l.bad_quantity is not null or l.no_quantity then 'quantity'
                 when l.bad_amount or coalesce(c.bad_amount, false)
@@ -175,10 +187,13 @@ begin
             case when l.bad_quantity is not null or l.no_quantity
                 then format('line %s: quantity is %s, 1 to 1000000 is expected', l.bad_quantity, coalesce(l.the_quantity::text, 'missing')) end as quantity_detail,
             l.gross as lines, coalesce(c.gross, 0) as charges, coalesce(p.amount, 0) as paid, o.total, t.detail as tax_detail,
-            o.customer, o.kind, o.placed_at, o.currency, o.customer_currency, o.customer_factor, o.customer_total
+            o.customer, o.kind, o.placed_at, o.currency, o.customer_currency, o.customer_factor, o.customer_total,
+            coalesce(l.n, 0) + coalesce(c.n, 0) + coalesce(t.n, 0) + coalesce(p.n, 0) as parts
         from o
         left join known k on k.reference = o.reference
         left join customer u on u.id = o.customer
+        left join repeated d on d.reference = o.reference
+        left join misnumbered m on m.reference = o.reference
         left join line l on l.reference = o.reference
         left join charge c on c.reference = o.reference
         left join tax t on t.reference = o.reference
@@ -202,8 +217,11 @@ begin
             when 'total' then format('lines %s + charges %s are %s, the total is %s', v.lines, v.charges, v.lines + v.charges, v.total)
             when 'vat' then v.tax_detail
             when 'payments' then format('payments are %s, the total is %s', v.paid, v.total)
-        end)::erp.order_check order by v.rank)
-    into result from verdict v;
+        end, null)::erp.order_check order by v.rank), coalesce(sum(v.parts), 0)
+    into result, parts from verdict v;
+    if parts >= cardinality(lines) + cardinality(charges) + cardinality(vat) + cardinality(payments) then
+        return result;
+    end if;
 
     select r.reference into strays
     from (
@@ -224,8 +242,6 @@ end $$;
 create function erp.write_parts(ids erp.order_check[], charges erp.order_charge_in[],
     vat erp.order_vat_in[], payments erp.order_payment_in[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 begin
     with charge as (
@@ -254,47 +270,55 @@ set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop 
 set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
-    web     smallint[] := erp.web_warehouses();
-    checked erp.order_check[];
-    made    erp.order_check[];
-    demands erp.demand[];
+    web      smallint[] := array(select w.id from erp.warehouse w where w.web_rank is not null order by w.web_rank);
+    checked  erp.order_check[];
+    numbered erp.order_check[];
+    made     erp.order_check[];
+    demands  erp.demand[];
 begin
-    if web is null then
+    if cardinality(web) = 0 then
         raise exception 'no warehouse is linked to the web shops: give one a web_rank' using errcode = 'object_not_in_prerequisite_state';
     end if;
     perform pg_advisory_xact_lock(hashtext('erp.import_orders'));
     checked := erp.check_orders(orders, lines, charges, vat, payments);
 
-    with fresh as materialized (
-        select c.*, row_number() over (partition by c.year order by c.rank) as nth
-        from unnest(checked) c where c.id is null and c.reason is null
+    with size as materialized (
+        select c.year, count(*) as n from unnest(checked) c where c.id is null and c.reason is null group by c.year
     ), counter as (
         insert into erp.counter as k (series, year, last)
-        select 'W', f.year, count(*) from fresh f group by f.year order by f.year
+        select 'W', z.year, z.n from size z order by z.year
         on conflict (series, year) do update set last = k.last + excluded.last
         returning year, last
-    ), total as (
-        select f.year, count(*) as n from fresh f group by f.year
-    ), head as (
-        insert into erp.sales_order (reference, series, year, number, channel, shop, shop_number, placed_at, customer_id, kind,
+    ), ranked as (
+        select c.rank, c.reference, c.id, c.year, c.reason, c.detail,
+            case when c.id is null and c.reason is null then k.last - z.n + row_number() over (
+                partition by c.year, c.id is null and c.reason is null order by c.rank) end as number
+        from unnest(checked) c
+        left join size z on z.year = c.year
+        left join counter k on k.year = c.year
+        order by c.rank
+    )
+    select array_agg(row(r.rank, r.reference, case when r.number is null then r.id else nextval('erp.sales_order_id_seq') end,
+        r.year, r.reason, r.detail, r.number)::erp.order_check)
+    into numbered from ranked r;
+    made := array(select n from unnest(numbered) n where n.number is not null);
+
+    if cardinality(made) > 0 then
+        -- numbered has one element for each of orders, in the same order.
+        insert into erp.sales_order (id, reference, series, year, number, channel, shop, shop_number, placed_at, customer_id, kind,
             email, phone, language, note, tax_code, vat_number, pec, sdi, invoice_wanted, billing, shipping, shipping_code,
             shipping_method, currency, total, customer_currency, customer_factor, customer_total)
-        select f.reference, 'W', f.year, k.last - t.n + f.nth, 'web', coalesce(o.shop, ''), coalesce(o.shop_number, ''),
+        overriding system value
+        select o.id, o.reference, 'W', o.year, o.number, 'web', coalesce(o.shop, ''), coalesce(o.shop_number, ''),
             o.placed_at, o.customer, o.kind, coalesce(o.email, ''), coalesce(o.phone, ''), coalesce(o.language, ''),
             coalesce(o.note, ''), coalesce(o.tax_code, ''), coalesce(o.vat_number, ''), coalesce(o.pec, ''), coalesce(o.sdi, ''),
             coalesce(o.invoice_wanted, false), coalesce(o.billing, o.shipping), o.shipping, coalesce(o.shipping_code, ''),
             coalesce(o.shipping_method, ''), o.currency, o.total, o.customer_currency, o.customer_factor, o.customer_total
-        from fresh f
-        join unnest(orders) o on o.reference = f.reference
-        join counter k on k.year = f.year
-        join total t on t.year = f.year
-        order by f.rank
-        returning id, reference
-    )
-    select array_agg(row(f.rank, f.reference, h.id, f.year, null, null)::erp.order_check order by f.rank)
-    into made from fresh f join head h on h.reference = f.reference;
-
-    if made is not null then
+        from rows from (unnest(orders), unnest(numbered)) as o(reference, shop, shop_number, placed_at, customer, kind, email,
+            phone, language, note, tax_code, vat_number, pec, sdi, invoice_wanted, billing, shipping, shipping_code,
+            shipping_method, currency, total, customer_currency, customer_factor, customer_total,
+            rank, same_reference, id, year, reason, detail, number)
+        where o.number is not null;
         insert into erp.order_line (order_id, line, position, article_id, name, options, quantity, unit_gross, gross,
             vat_rate, vat_country, vat_nature)
         select m.id, l.line, l.line, l.article, coalesce(l.name, ''), coalesce(l.options, ''), l.quantity, l.unit_gross, l.gross,
@@ -317,11 +341,9 @@ begin
     end if;
 
     return query
-    select c.reference, coalesce(m.id, c.id), coalesce(m.id, c.id) is not null, c.id is not null,
-        case when c.id is null then c.reason end, case when c.id is null then c.detail end
-    from unnest(checked) c
-    left join unnest(made) m on m.rank = c.rank
-    order by c.rank;
+    select n.reference, n.id, n.id is not null, n.id is not null and n.number is null,
+        case when n.id is null then n.reason end, case when n.id is null then n.detail end
+    from unnest(numbered) n;
 end $$;
 -- +goose StatementEnd
 

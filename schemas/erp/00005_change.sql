@@ -20,8 +20,6 @@ create type erp.line_edit as (
 -- +goose StatementBegin
 create function erp.changeable(checked erp.order_check[], cancelling boolean) returns erp.order_check[]
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     refs   text[] := array(select c.reference from unnest(checked) c);
@@ -47,7 +45,7 @@ begin
             when o.state = 'cancelled' and o.cancelled_by = 'clerk' and not cancelling
                 then format('order %s of %s was cancelled in the ERP: %s', o.number, o.year, o.cancel_reason)
             else c.detail
-        end)::erp.order_check order by c.rank)
+        end, null)::erp.order_check order by c.rank)
     into result
     from unnest(checked) c
     left join known o on o.reference = c.reference;
@@ -65,7 +63,7 @@ set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop 
 set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
-    web     smallint[] := erp.web_warehouses();
+    web     smallint[] := array(select w.id from erp.warehouse w where w.web_rank is not null order by w.web_rank);
     checked erp.order_check[] := erp.changeable(erp.check_orders(orders, lines, charges, vat, payments), false);
     good    erp.order_check[] := array(select c from unnest(checked) c where c.reason is null order by c.id);
     ids     bigint[] := array(select c.id from unnest(good) c);
@@ -134,8 +132,6 @@ end $$;
 create function erp.write_edit(edits erp.line_edit[], good erp.order_check[], orders erp.order_in[], lines erp.order_line_in[])
 returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     ids bigint[] := array(select g.id from unnest(good) g);
@@ -180,8 +176,6 @@ end $$;
 -- +goose StatementBegin
 create function erp.release_orders(orders bigint[]) returns void
 language plpgsql
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
 as $$
 declare
     held erp.demand[] := array(
@@ -203,7 +197,7 @@ end $$;
 create function erp.cancel_orders(orders erp.order_cancel_in[]) returns setof erp.result
 language plpgsql
 set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     asked   erp.order_check[];
@@ -213,7 +207,7 @@ begin
     select array_agg(row(o.rank, o.reference, null, null,
         case when coalesce(o.reference, '') = '' then 'reference' when o.times > 1 then 'repeated' end,
         case when coalesce(o.reference, '') = '' then 'an order without a reference'
-            when o.times > 1 then 'the same reference stands twice in one call' end)::erp.order_check order by o.rank)
+            when o.times > 1 then 'the same reference stands twice in one call' end, null)::erp.order_check order by o.rank)
     into asked
     from (select c.*, count(*) over (partition by c.reference) as times
         from unnest(orders) with ordinality c(reference, why, rank)) o;

@@ -60,19 +60,24 @@ end $$;
 -- +goose StatementBegin
 create function erp.move_goods(into_warehouse smallint, goods erp.goods_in[], why text, remark text) returns void
 language plpgsql
-set search_path = ''
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     articles bigint[] := array(select distinct g.article from unnest(goods) g);
     short    text;
 begin
     perform erp.lock_stock(articles, into_warehouse);
-    select format('article %s: %s asked, %s free in warehouse %s', s.article_id, -g.quantity, s.on_hand - s.committed, into_warehouse)
+    with stock as materialized (
+        select s.article_id, s.on_hand - s.committed as free
+        from erp.stock s
+        where s.article_id = any(articles) and s.warehouse_id = into_warehouse
+    )
+    select format('article %s: %s asked, %s free in warehouse %s', s.article_id, -g.quantity, s.free, into_warehouse)
     into short
-    from erp.stock s
+    from stock s
     join (select i.article, sum(i.quantity) as quantity from unnest(goods) i group by i.article) g on g.article = s.article_id
-    where s.article_id = any(articles) and s.warehouse_id = into_warehouse and g.quantity < 0
-        and s.on_hand - s.committed + g.quantity < 0
+    where g.quantity < 0 and s.free + g.quantity < 0
     limit 1;
     if found then
         raise exception 'not enough: %', short using errcode = 'check_violation';
@@ -80,7 +85,7 @@ begin
     update erp.stock s
     set on_hand = s.on_hand + g.quantity
     from (select i.article, sum(i.quantity)::bigint as quantity from unnest(goods) i group by i.article) g
-    where s.article_id = any(articles) and s.article_id = g.article and s.warehouse_id = into_warehouse;
+    where s.article_id = any(articles) and s.article_id + 0 = g.article and s.warehouse_id = into_warehouse;
     insert into erp.stock_movement (article_id, warehouse_id, quantity, cause, note)
     select g.article, into_warehouse, g.quantity, why, coalesce(remark, '') from unnest(goods) g;
     perform erp.settle_backorder(articles);
@@ -102,12 +107,15 @@ as $$ select erp.move_goods(warehouse, array(select row(g.article, -g.quantity):
 -- +goose StatementBegin
 create function erp.enter_order(customer bigint, warehouse smallint, goods erp.goods_in[]) returns bigint
 language plpgsql
-set search_path = ''
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     this_year smallint := extract(year from now() at time zone 'Europe/Rome');
+    articles  bigint[] := array(select distinct g.article from unnest(goods) g);
     next      bigint;
     made      bigint;
+    cents     bigint;
     demands   erp.demand[];
 begin
     insert into erp.counter as k (series, year, last) values ('T', this_year, 1)
@@ -123,17 +131,19 @@ begin
     insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country)
     select made, g.line, g.line, a.id, a.name, g.quantity, coalesce(a.special, a.gross), coalesce(a.special, a.gross) * g.quantity,
         a.vat_rate, 'IT'
-    from unnest(goods) with ordinality g(article, quantity, line) join erp.article a on a.id = g.article;
+    from unnest(goods) with ordinality g(article, quantity, line)
+    join (select a.* from erp.article a where a.id = any(articles)) a on a.id = g.article;
     insert into erp.order_vat (order_id, vat_rate, vat_country, gross, net, vat)
     select made, v.vat_rate, 'IT', v.gross, v.net, v.gross - v.net
     from (select l.vat_rate, sum(l.gross) as gross, round(sum(l.gross) * 100 / (100 + l.vat_rate)) as net
         from erp.order_line l where l.order_id = made group by l.vat_rate) v;
-    update erp.sales_order o set total = v.gross, customer_total = v.gross / 100.0
-    from (select sum(gross) as gross from erp.order_vat where order_id = made) v where o.id = made;
+    select sum(v.gross) into strict cents from erp.order_vat v where v.order_id = made;
+    update erp.sales_order o set total = cents, customer_total = cents / 100.0 where o.id = made;
 
-    demands := array(select row(l.line, made, l.line, l.article_id, l.quantity)::erp.demand
-        from erp.order_line l join erp.article a on a.id = l.article_id and a.stocked where l.order_id = made);
-    perform erp.lock_stock(array(select l.article_id from erp.order_line l where l.order_id = made), warehouse);
+    demands := array(select row(g.line, made, g.line, a.id, g.quantity)::erp.demand
+        from unnest(goods) with ordinality g(article, quantity, line)
+        join (select a.id from erp.article a where a.id = any(articles) and a.stocked) a on a.id = g.article);
+    perform erp.lock_stock(articles, warehouse);
     perform erp.commit_lines(demands, array[warehouse]);
     return made;
 end $$;
@@ -144,17 +154,20 @@ end $$;
 -- +goose StatementBegin
 create function erp.ship_order(shipped_order bigint, pieces_by_line jsonb default null) returns bigint
 language plpgsql
-set search_path = ''
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
-    before text;
-    total  bigint;
+    articles bigint[];
+    before   text;
+    total    bigint;
 begin
     select state into strict before from erp.sales_order where id = shipped_order for update;
     if before not in ('open', 'part_shipped') then
         raise exception 'order % is %', shipped_order, before using errcode = 'check_violation';
     end if;
-    perform erp.lock_stock(array(select c.article_id from erp.commitment c where c.order_id = shipped_order), null);
+    articles := array(select l.article_id from erp.order_line l where l.order_id = shipped_order);
+    perform erp.lock_stock(articles, null);
 
     with held as (
         select c.*, c.quantity - c.backorder as pieces,
@@ -178,7 +191,7 @@ begin
     ), stock as (
         update erp.stock s set on_hand = s.on_hand - l.pieces, committed = s.committed - l.pieces
         from (select article_id, warehouse_id, sum(pieces)::bigint as pieces from leaving group by 1, 2) l
-        where s.article_id = l.article_id and s.warehouse_id = l.warehouse_id
+        where s.article_id = any(articles) and s.article_id + 0 = l.article_id and s.warehouse_id = l.warehouse_id
     ), journal as (
         insert into erp.stock_movement (article_id, warehouse_id, quantity, cause, order_id)
         select l.article_id, l.warehouse_id, -l.pieces, 'shipment', shipped_order from leaving l
@@ -193,8 +206,8 @@ begin
     end if;
 
     update erp.order_line l set shipped = l.quantity
-    from erp.article a
-    where l.order_id = shipped_order and a.id = l.article_id and not a.stocked;
+    from (select a.id from erp.article a where a.id = any(articles) and not a.stocked) a
+    where l.order_id = shipped_order and a.id = l.article_id;
     update erp.sales_order o
     set state = case when exists (select from erp.order_line l where l.order_id = o.id and l.shipped < l.quantity)
         then 'part_shipped' else 'shipped' end
@@ -207,7 +220,8 @@ end $$;
 -- +goose StatementBegin
 create function erp.cancel_order(cancelled_order bigint, why text) returns void
 language plpgsql
-set search_path = ''
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 begin
     perform from erp.sales_order where id = cancelled_order and state = 'open' for update;

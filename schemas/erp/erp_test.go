@@ -59,7 +59,9 @@ func connect(t testing.TB, url string) *erp {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
-	return &erp{Conn: conn, t: t, url: url}
+	e := &erp{Conn: conn, t: t, url: url}
+	e.exec(`set synchronous_commit = off`) // no test here cuts the power
+	return e
 }
 
 func (e *erp) exec(sql string, args ...any) {

@@ -102,7 +102,11 @@ func plansOf(t *testing.T, url, name string) []string {
 				t.Fatalf("%s: %+v", name, r)
 			}
 		}
-		e.cancelOrders(references...)
+		e.cancelOrders(references[0])
+		e.exec(`select erp.receive_goods(2::smallint, array[row(3, 5), row(4, 5), row(2, 5)]::erp.goods_in[]),
+			erp.sell_at_counter(2::smallint, array[row(3, 1)]::erp.goods_in[]),
+			erp.cancel_order(erp.enter_order(1, 3::smallint, array[row(5, 1)]::erp.goods_in[]), 'no'),
+			erp.ship_order(erp.enter_order(1, 2::smallint, array[row(3, 1)]::erp.goods_in[]))`)
 		e.exec(`select erp.import_customers(array[row($1::text, 'private', '', '', '', '', '', '', '', '', '', '', null)]::erp.customer_in[])`, "c "+references[0])
 	}
 	return plans

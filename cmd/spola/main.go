@@ -1,0 +1,26 @@
+// Command spola is all of Spola in one program: every verb of cdc and applier, the whole
+// pipeline in one process, the embedded broker, and the demo.
+package main
+
+import (
+	"os"
+
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/cli/demo"
+	"github.com/spola-cdc/spola/internal/cli/spola"
+)
+
+func main() {
+	var program struct {
+		cli.Common
+
+		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
+		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
+		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`
+		Applier applier.Verbs `cmd:"" help:"The verbs of the program applier."`
+		Demo    demo.Demo     `cmd:"" help:"Watch it work on a shop and an ERP of its own."`
+	}
+	os.Exit(cli.Main("spola", "Orders from a web shop's database into an ERP's, through Kafka: exactly once, within milliseconds.", &program.Common, &program))
+}

@@ -1,0 +1,130 @@
+// Package applier holds the verbs of the program applier: it applies a source's log to the
+// ERP, and shows a merchant what was taken over, what was parked, and why.
+package applier
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// Verbs are the verbs of the applier.
+type Verbs struct {
+	Run      Run      `cmd:"" help:"Apply a log until a signal ends it."`
+	Migrate  Migrate  `cmd:"" help:"Bring the ERP's database to this program's version. The applier does it at its start if it may."`
+	Status   Status   `cmd:"" help:"Show how far the applier is and what it has taken over."`
+	Articles Articles `cmd:"" help:"Map what the shop sells to the ERP's articles."`
+	Golive   Golive   `cmd:"" help:"Take orders over from a date on."`
+	Parked   Parked   `cmd:"" help:"Show orders that could not be taken over, and retry them."`
+}
+
+// Run is `applier run`.
+type Run struct {
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake" help:"What to apply: intake takes the shop's orders into the ERP."`
+}
+
+// Run applies the log until a signal ends it.
+func (Run) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	return Intake(env.Ctx, cfg, IntakeOptions{Log: env.Log})
+}
+
+// IntakeOptions are what a program that holds the applier wants of it.
+type IntakeOptions struct {
+	Log      zerolog.Logger
+	OnCommit func(apply.Progress) // may be nil; must not block
+}
+
+// publishEvery is how often the committed offset of lag tools is brought up to date.
+const publishEvery = time.Second
+
+// Intake takes the shop's orders into the ERP until ctx ends.
+func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
+	if err := MigrateDatabase(ctx, cfg); err != nil {
+		return err
+	}
+	in, err := shopIntake(cfg)
+	if err != nil {
+		return err
+	}
+	log := o.Log.With().Str("component", "applier").Str("log", cfg.Topic()).Logger()
+	kafka := cfg.Stream(log)
+	var offsets apply.Offsets
+	publishing, stop := context.WithCancel(ctx)
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		offsets.Publish(publishing, kafka, group(cfg), publishEvery, func(err error) {
+			log.Warn().Err(err).Msg("the offset for lag tools was not published")
+		})
+	}()
+	defer func() { stop(); <-published }()
+	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, owner()),
+		intake.NewEffect(in, nil), apply.Stream(kafka), apply.Options{
+			Log: log,
+			OnCommit: func(p apply.Progress) {
+				offsets.Told(p)
+				if o.OnCommit != nil {
+					o.OnCommit(p)
+				}
+			},
+		})
+}
+
+// group is the consumer group under which lag tools find this applier.
+func group(cfg config.Config) string { return cfg.Topic() + ".intake" }
+
+func shopIntake(cfg config.Config) (*intake.Intake, error) {
+	file, err := intake.LoadShopFile(cfg.Shop.File)
+	if err != nil {
+		return nil, err
+	}
+	profile, platform, err := schemas.Platform(cfg.Shop.Platform)
+	if err != nil {
+		return nil, err
+	}
+	return intake.New(cfg.Shop.Name, file, profile, platform)
+}
+
+// Migrate is `applier migrate`.
+type Migrate struct{}
+
+// Run migrates the bridge's own tables and the reference ERP.
+func (Migrate) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	if err := MigrateDatabase(env.Ctx, cfg); err != nil {
+		return err
+	}
+	fmt.Fprintln(env.Out, "The ERP's database is at this program's version.")
+	return nil
+}
+
+func connect(ctx context.Context, cfg config.Config) (*pgx.Conn, error) {
+	return postgres.Connect(ctx, cfg.ERP.URL(), "spola command")
+}
+
+// owner tells people which process holds a place.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return fmt.Sprintf("%s, process %d", host, os.Getpid())
+}

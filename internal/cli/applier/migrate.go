@@ -1,0 +1,27 @@
+package applier
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// MigrateDatabase brings the bridge's own tables and the reference ERP to this program's version.
+func MigrateDatabase(ctx context.Context, cfg config.Config) error {
+	var sets []postgres.Migrations
+	for _, s := range []struct {
+		name  string
+		files fs.FS
+	}{{"spola", schemas.Spola}, {"erp", schemas.ERP}} {
+		files, err := fs.Sub(s.files, s.name)
+		if err != nil {
+			return fmt.Errorf("migrations of schema %s: %w", s.name, err)
+		}
+		sets = append(sets, postgres.Migrations{Name: s.name, Files: files})
+	}
+	return postgres.Migrate(ctx, cfg.ERP.URL(), sets...)
+}

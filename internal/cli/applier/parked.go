@@ -1,0 +1,107 @@
+package applier
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/intake"
+)
+
+// Parked is `applier parked`.
+type Parked struct {
+	List  ListParked  `cmd:"" default:"withargs" help:"List the parked orders, oldest first."`
+	Show  ShowParked  `cmd:"" help:"Show one with all that is known of it."`
+	Retry RetryParked `cmd:"" help:"Derive parked orders again with the applier's next batch."`
+}
+
+// ListParked is `applier parked list`.
+type ListParked struct {
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// Run lists.
+func (l ListParked) Run(env *cli.Env) error {
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		list, err := intake.ListParked(env.Ctx, conn, shop)
+		if err != nil {
+			return err
+		}
+		if l.JSON {
+			return json.NewEncoder(env.Out).Encode(list)
+		}
+		if len(list) == 0 {
+			fmt.Fprintln(env.Out, "No order is parked.")
+			return nil
+		}
+		w := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
+		fmt.Fprintln(w, "ORDER\tSINCE\tREASON\tWHAT\tMEND")
+		for _, p := range list {
+			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", p.Order, p.First.Local().Format(time.DateTime), p.Reason, p.What, p.Mend)
+		}
+		return w.Flush()
+	})
+}
+
+// ShowParked is `applier parked show`.
+type ShowParked struct {
+	Order int64 `arg:"" help:"The shop's order number."`
+}
+
+// Run shows one order.
+func (s ShowParked) Run(env *cli.Env) error {
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		p, payload, err := intake.ShowParked(env.Ctx, conn, shop, s.Order)
+		if err != nil {
+			return err
+		}
+		show(env.Out, p, payload)
+		return nil
+	})
+}
+
+func show(w io.Writer, p intake.Parked, payload []byte) {
+	fmt.Fprintf(w, "Order %d of shop %s is parked: %s\n\n", p.Order, p.Shop, p.Reason)
+	fmt.Fprintf(w, "  %s %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
+	if p.WaitsFor != "" {
+		fmt.Fprintf(w, "  Goes on by itself when this appears: %s %s\n", p.WaitsFor, p.Key)
+	}
+	fmt.Fprintf(w, "  Since %s, tried %d times, last %s\n\n%s\n", p.First.Local().Format(time.DateTime), p.Attempts, p.Last.Local().Format(time.DateTime), payload)
+}
+
+// RetryParked is `applier parked retry`.
+type RetryParked struct {
+	Order []int64 `arg:"" optional:"" help:"The shop's order numbers; all parked orders if none is given."`
+}
+
+// Run has orders derived again.
+func (r RetryParked) Run(env *cli.Env) error {
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		n, err := intake.RetryParked(env.Ctx, conn, shop, r.Order...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(env.Out, "%d orders are derived again with the applier's next batch.\n", n)
+		return nil
+	})
+}
+
+// withShop connects to the ERP's database for a command.
+func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	conn, err := connect(env.Ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(env.Ctx)
+	return do(conn, cfg.Shop.Name)
+}

@@ -1,0 +1,103 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/source/mysql"
+	"github.com/spola-cdc/spola/internal/stream"
+)
+
+// ReadOptions are what a program that holds the reader wants of it.
+type ReadOptions struct {
+	Log            zerolog.Logger
+	NewGeneration  bool
+	MovedFrom      []string
+	NewIncarnation bool
+}
+
+// goodbye is how long a reader that is told to stop waits for what it has sent.
+const goodbye = 5 * time.Second
+
+// Read reads the shop into its log until ctx ends or a person must act.
+func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
+	log := o.Log.With().Str("component", "cdc").Str("log", cfg.Topic()).Logger()
+	source, err := Source(cfg, log)
+	if err != nil {
+		return err
+	}
+	source.NewIncarnation = o.NewIncarnation
+	kafka := cfg.Stream(log)
+	begin, err := beginning(ctx, source, kafka, o)
+	if err != nil {
+		return err
+	}
+	if _, err := stream.EnsureTopic(ctx, kafka, cfg.TopicSettings()); err != nil {
+		return err
+	}
+	writer, tail, err := stream.Acquire(ctx, kafka, begin)
+	if err != nil {
+		return err
+	}
+	return errors.Join(follow(ctx, source, writer, tail), writer.Close())
+}
+
+// follow reads until ctx ends, or the writer has lost the log.
+func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tail *stream.Tail) error {
+	group, reading := errgroup.WithContext(ctx)
+	group.Go(func() error { return mysql.Run(reading, source, tailOf(tail), writer) })
+	group.Go(func() error {
+		select {
+		case <-reading.Done():
+			return nil
+		case <-writer.Done():
+			return writer.Err()
+		}
+	})
+	err := group.Wait()
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
+	defer cancel()
+	return writer.Flush(last)
+}
+
+func tailOf(t *stream.Tail) *mysql.Tail {
+	return &mysql.Tail{Empty: t.Offset < 0, Generation: t.Generation, Predecessor: t.Predecessor, Each: t.Each}
+}
+
+// beginning decides what an empty log means. It is a first start only if the shop was never
+// read; else somebody emptied the log, and a person has to say so.
+func beginning(ctx context.Context, source mysql.Config, kafka stream.Config, o ReadOptions) (stream.Begin, error) {
+	begin := stream.Begin{Owner: source.Owner, NewGeneration: o.NewGeneration || o.NewIncarnation || len(o.MovedFrom) > 0}
+	if len(o.MovedFrom) > 0 {
+		old := kafka
+		old.Brokers = o.MovedFrom
+		var err error
+		if begin.Predecessor, err = endOf(ctx, old, source.Owner); err != nil {
+			return stream.Begin{}, err
+		}
+	}
+	read, err := mysql.WasRead(ctx, source)
+	if err != nil {
+		return stream.Begin{}, err
+	}
+	begin.First = !read
+	return begin, nil
+}
+
+// endOf ends the old log's time, so that nobody writes there any more, and tells how it ends.
+func endOf(ctx context.Context, old stream.Config, owner string) (*change.Predecessor, error) {
+	writer, tail, err := stream.Acquire(ctx, old, stream.Begin{Owner: owner + ", moving the log away"})
+	if err != nil {
+		return nil, err
+	}
+	return &change.Predecessor{Gen: tail.Place.Gen, Seq: tail.Place.Seq, Sum: change.FormatSum(tail.Place.Sum), Origin: tail.Origin}, writer.Close()
+}

@@ -1,0 +1,205 @@
+// Package demo holds the verbs that show Spola at work on a shop and an ERP of their own:
+// `spola demo` for people, `spola chaos` for doubters, `spola bench` for figures.
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/verify"
+)
+
+// Demo is `spola demo`.
+type Demo struct {
+	For     time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
+	Rate    float64       `help:"Orders a second." default:"20"`
+	Seed    uint64        `help:"Decides what the customers do; drawn and printed if not given."`
+	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
+	Brokers []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
+	Dir     string        `help:"Keep the data in this directory." type:"path"`
+	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
+}
+
+// settleWithin bounds how long the demo waits at its end for what is still on its way.
+const settleWithin = 60 * time.Second
+
+// Run plays the demo: a stage is built, the pipeline starts, customers order, and when they
+// have gone home shop and ERP are compared.
+func (d Demo) Run(env *cli.Env) error {
+	if d.Seed == 0 {
+		d.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	// What the demo shows goes to standard error when standard output is for a program.
+	show := os.Stdout
+	if d.JSON {
+		show = os.Stderr
+	}
+	fmt.Fprintf(show, "Spola demo, seed %d. Starting a shop on %s and an ERP on PostgreSQL …\n", d.Seed, product(d.Shop))
+	started := time.Now()
+	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: env.Log,
+		tell: func(line string) { fmt.Fprintln(show, "  "+line) }})
+	if err != nil {
+		return fmt.Errorf("build the demo's stage: %w", err)
+	}
+	fmt.Fprintf(show, "  ready in %.1f s: %s %s, PostgreSQL %s, %s\n\n", time.Since(started).Seconds(),
+		product(d.Shop), st.shopDB.Version(), st.erpDB.Version(), brokerName(d.Brokers))
+	proof, err := d.play(env, st, show)
+	if err = errors.Join(err, st.Close()); err != nil {
+		return err
+	}
+	if d.JSON {
+		if err := json.NewEncoder(env.Out).Encode(proof); err != nil {
+			return err
+		}
+	} else {
+		proof.Print(env.Out)
+	}
+	if proof.Differences > 0 {
+		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+	}
+	return nil
+}
+
+// play runs the pipeline, the customers and the screen, and proves the result.
+func (d Demo) play(env *cli.Env, st *stage, show *os.File) (*Proof, error) {
+	// The pipeline outlives ctrl-C: what was ordered must arrive before it is compared.
+	running, stop := context.WithCancel(context.WithoutCancel(env.Ctx))
+	defer stop()
+	pipeline, ctx := errgroup.WithContext(running)
+	var progress atomic.Pointer[apply.Progress]
+	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: env.Log}) })
+	pipeline.Go(func() error {
+		return applier.Intake(ctx, st.cfg, applier.IntakeOptions{Log: env.Log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
+	})
+	proof, err := d.order(env, ctx, st, show, &progress)
+	stop()
+	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {
+		err = errors.Join(ended, err) // what ended the pipeline comes first: the rest follows from it
+	}
+	return proof, err
+}
+
+// order goes live, lets customers order, waits until all is settled, and proves. ctx ends when
+// the pipeline does.
+func (d Demo) order(env *cli.Env, ctx context.Context, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress]) (*Proof, error) {
+	if err := st.goLive(ctx); err != nil {
+		return nil, err
+	}
+	journal, err := shop.OpenJournal(st.journal)
+	if err != nil {
+		return nil, err
+	}
+	defer journal.Close()
+	seen, err := newWatch(ctx, st.cfg.ERP.URL())
+	if err != nil {
+		return nil, err
+	}
+	ordering, home := context.WithCancel(ctx)
+	defer home()
+	context.AfterFunc(env.Ctx, home)
+	if d.For > 0 {
+		defer time.AfterFunc(d.For, home).Stop()
+	}
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	var count counters
+	group, watched := errgroup.WithContext(watching)
+	group.Go(func() error { return seen.Run(watched) })
+	group.Go(func() error {
+		return d.paint(watched, newScreen(show, d.title(st)), st, &count, seen, progress)
+	})
+	began := time.Now()
+	err = st.shop.Run(ordering, shop.Load{Rate: d.Rate, Seed: d.Seed, Planted: planted, Settings: true, Journal: journal,
+		Done: func(e verify.Entry) { count.done(e, seen) }})
+	seconds := time.Since(began).Seconds()
+	if err == nil {
+		settling, cancel := context.WithTimeout(ctx, settleWithin)
+		err = st.settle(settling)
+		cancel()
+	}
+	unwatch()
+	if err = errors.Join(err, group.Wait()); err != nil {
+		return nil, err
+	}
+	return st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
+}
+
+// counters are what the shop itself says of its customers.
+type counters struct{ placed, changed atomic.Int64 }
+
+func (c *counters) done(e verify.Entry, w *watch) {
+	if e.Outcome == verify.Failed {
+		return
+	}
+	switch e.Action {
+	case verify.Place:
+		c.placed.Add(1)
+	case verify.Change, verify.State, verify.Remove:
+		c.changed.Add(1)
+	}
+	if e.Taken {
+		w.Placed(e.Order, e.At)
+	}
+}
+
+// paint shows what happens until ctx ends.
+func (d Demo) paint(ctx context.Context, s *screen, st *stage, count *counters, seen *watch, progress *atomic.Pointer[apply.Progress]) error {
+	began := time.Now()
+	tick := time.NewTicker(paintEvery)
+	defer tick.Stop()
+	for {
+		now := scene{elapsed: time.Since(began), placed: count.placed.Load(), working: count.changed.Load(), watch: seen.view()}
+		if p := progress.Load(); p != nil {
+			now.behind = p.Behind
+			if p.Behind > 0 {
+				now.delay = time.Since(time.UnixMilli(p.Time))
+			}
+		}
+		var err error
+		if now.parked, err = st.parked(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		s.Paint(now)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (d Demo) title(st *stage) string {
+	return fmt.Sprintf("Spola demo · seed %d · OpenCart on %s %s → %s → ERP on PostgreSQL %s",
+		d.Seed, product(d.Shop), st.shopDB.Version(), brokerName(d.Brokers), st.erpDB.Version())
+}
+
+func product(shop string) string {
+	if shop == "mariadb" {
+		return "MariaDB"
+	}
+	return "MySQL"
+}
+
+func brokerName(brokers []string) string {
+	if len(brokers) == 0 {
+		return "embedded broker"
+	}
+	return "Kafka at " + strings.Join(brokers, ", ")
+}

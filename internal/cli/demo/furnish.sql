@@ -1,0 +1,12 @@
+-- An ERP that knows the whole catalogue: two warehouses that serve the web shop in ranked order,
+-- one for the traditional trade, and goods in each. $1 sku, $2 product, $3 name, $4 size ('' for
+-- none), $5 VAT rate, $6 gross cents, $7 stocked: arrays of the same length.
+with put as (
+    select * from erp.put_articles(array(
+        select row(a.product, a.name, a.sku, null, a.name, a.rate, a.gross, null, 0.5, 20, 10, 5,
+            case when a.size <> '' then jsonb_build_object('Taglia', a.size) end, a.stocked)::erp.article_in
+        from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[], $7::boolean[])
+            as a (sku, product, name, size, rate, gross, stocked)))
+)
+select erp.receive_goods(w.id, array(select row(p.id, w.pieces)::erp.goods_in from put p), 'opening stock')
+from (values (1::smallint, 400::bigint), (2::smallint, 600000::bigint), (3::smallint, 50::bigint)) as w (id, pieces);

@@ -1,0 +1,108 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/spola-cdc/spola/internal/verify"
+)
+
+// Proof is what the demo ends with: the comparison, read from both databases by code that
+// shares nothing with reader and applier, and what the way cost.
+type Proof struct {
+	*verify.Report
+	Latency Milliseconds       `json:"latency_ms"`
+	Seconds float64            `json:"seconds"`
+	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
+}
+
+// Milliseconds are latencies from the return of an order's last commit in the shop until the
+// ERP shows it.
+type Milliseconds struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+	Max float64 `json:"max"`
+}
+
+func (st *stage) prove(ctx context.Context, latencies Latencies, seconds float64) (*Proof, error) {
+	report, err := compare(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	rss, err := st.memory()
+	if err != nil {
+		return nil, err
+	}
+	return &Proof{Report: report, Seconds: seconds, RSS: rss,
+		Latency: Milliseconds{P50: millis(latencies.P50), P99: millis(latencies.P99), Max: millis(latencies.Max)}}, nil
+}
+
+func compare(ctx context.Context, st *stage) (*verify.Report, error) {
+	file, err := os.Open(st.journal)
+	if err != nil {
+		return nil, fmt.Errorf("read the shop's journal: %w", err)
+	}
+	defer file.Close()
+	journal, err := verify.ReadJournal(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the shop's journal: %w", err)
+	}
+	config, err := pgxpool.ParseConfig(st.cfg.ERP.URL())
+	if err != nil {
+		return nil, fmt.Errorf("connect the proof to the ERP: %w", err)
+	}
+	config.MaxConns = 8
+	erp, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect the proof to the ERP: %w", err)
+	}
+	defer erp.Close()
+	return verify.Run(ctx, verify.Config{Shop: st.shop.DB(), ERP: erp, Name: shopName, Journal: journal})
+}
+
+// memory reads the resident memory of the pipeline's process and of the databases.
+func (st *stage) memory() (map[string]float64, error) {
+	rss := map[string]float64{}
+	for name, pid := range map[string]int{"spola": os.Getpid(), st.shopDB.Name(): st.shopDB.PID(), st.erpDB.Name(): st.erpDB.PID()} {
+		mb, err := resident(pid)
+		if err != nil {
+			return nil, err
+		}
+		rss[name] = mb
+	}
+	return rss, nil
+}
+
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// Print shows the proof to a person.
+func (p *Proof) Print(w io.Writer) {
+	fmt.Fprintf(w, "\nShop and ERP, read by other code than wrote them:\n\n")
+	fmt.Fprintf(w, "  %8d orders placed in the shop\n", p.OrdersPlaced)
+	fmt.Fprintf(w, "  %8d of them for the ERP\n", p.OrdersInScope)
+	fmt.Fprintf(w, "  %8d orders in the ERP           %s there, %s in the shop\n", p.OrdersInERP, euro(p.CentsERP), euro(p.CentsShop))
+	fmt.Fprintf(w, "  %8d parked, %d of them made so that nobody could take them over\n", p.OrdersParked, p.ParkedPlanted)
+	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)
+	for _, d := range p.Details {
+		fmt.Fprintf(w, "  %s\n", d)
+	}
+	fmt.Fprintf(w, "  latency p50 %.1f ms, p99 %.1f ms, max %.1f ms; %s resident\n", p.Latency.P50, p.Latency.P99, p.Latency.Max, memoryText(p.RSS))
+	if p.Differences == 0 {
+		fmt.Fprintln(w, "\nNothing differs.")
+	}
+}
+
+func memoryText(rss map[string]float64) string {
+	var parts []string
+	for _, name := range sortedKeys(rss) {
+		parts = append(parts, name+" "+strconv.FormatFloat(rss[name], 'f', 0, 64)+" MB")
+	}
+	return strings.Join(parts, ", ")
+}

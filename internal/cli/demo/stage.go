@@ -1,0 +1,176 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/deploy"
+	"github.com/spola-cdc/spola/internal/broker"
+	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// shopName is what the demo's shop is called: in the log's topic, the mirror, the ERP.
+const shopName = "shop"
+
+// planted is how many orders of a run are made so that nobody can take them over.
+const planted = 3
+
+// stage is everything that the demo plays on: servers, broker, a shop and an ERP, both new.
+type stage struct {
+	lab     *server.Lab
+	shopDB  *server.Server
+	erpDB   *server.Server
+	broker  *broker.Broker // nil with brokers of one's own
+	shop    *shop.Shop
+	journal string    // path
+	counter *pgx.Conn // of the screen
+	cfg     config.Config
+}
+
+// setting is what the command line says of the stage.
+type setting struct {
+	shop    string // mysql or mariadb
+	brokers []string
+	dir     string
+	log     zerolog.Logger
+	tell    func(string) // a line of progress
+}
+
+// build starts the servers and fills shop and ERP. What it has started is closed on an error.
+func build(ctx context.Context, s setting) (_ *stage, err error) {
+	lab, err := server.Open(ctx, server.Options{Dir: s.dir, Progress: s.tell})
+	if err != nil {
+		return nil, err
+	}
+	st := &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal")}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, st.Close())
+		}
+	}()
+	if err := st.startServers(ctx, s); err != nil {
+		return nil, err
+	}
+	if err := st.configure(s); err != nil {
+		return nil, err
+	}
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error { return st.furnishShop(both) })
+	group.Go(func() error { return applier.MigrateDatabase(both, st.cfg) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := st.furnishERP(ctx); err != nil {
+		return nil, err
+	}
+	if st.counter, err = pgx.Connect(ctx, st.cfg.ERP.URL()); err != nil {
+		return nil, fmt.Errorf("connect the screen to the ERP: %w", err)
+	}
+	return st, nil
+}
+
+func (st *stage) startServers(ctx context.Context, s setting) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		if s.shop == "mariadb" {
+			st.shopDB, err = st.lab.MariaDB(ctx, server.Config{})
+		} else {
+			st.shopDB, err = st.lab.MySQL(ctx, server.Config{})
+		}
+		return err
+	})
+	group.Go(func() (err error) {
+		st.erpDB, err = st.lab.Postgres(ctx, server.Config{})
+		return err
+	})
+	if len(s.brokers) == 0 {
+		group.Go(func() (err error) {
+			st.broker, err = broker.Start(ctx, broker.Config{Dir: filepath.Join(st.lab.Dir(), "broker"), Listen: "127.0.0.1:0", Log: s.log})
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// configure writes the two files that a user writes, and loads them as his programs do.
+func (st *stage) configure(s setting) error {
+	brokers := s.brokers
+	if st.broker != nil {
+		brokers = []string{st.broker.Addr()}
+	}
+	shopFile := filepath.Join(st.lab.Dir(), "shop.yaml")
+	if err := os.WriteFile(shopFile, deploy.ShopExample, 0o644); err != nil {
+		return fmt.Errorf("write the shop file: %w", err)
+	}
+	path := filepath.Join(st.lab.Dir(), "spola.yaml")
+	text := fmt.Sprintf(`shop:
+  name: %s
+  platform: opencart
+  prefix: oc_
+  database: %sshop
+  file: shop.yaml
+erp:
+  database: %s
+kafka:
+  brokers: [%s]
+  prefix: %s
+`, shopName, st.shopDB.URL(), st.erpDB.URL(), join(brokers), topicPrefix(s))
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		return fmt.Errorf("write the configuration: %w", err)
+	}
+	var err error
+	st.cfg, err = config.Load(path)
+	return err
+}
+
+// furnishShop builds a shop that keeps going back to the same database if the demo is killed.
+func (st *stage) furnishShop(ctx context.Context) error {
+	var err error
+	if st.shop, err = shop.Open(ctx, st.cfg.Shop.URL(), shop.Options{Noise: true}); err != nil {
+		return err
+	}
+	return st.shop.Install(ctx)
+}
+
+// furnishERP gives the ERP the articles that the shop sells, with goods in two warehouses.
+func (st *stage) furnishERP(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
+	if err != nil {
+		return fmt.Errorf("connect to the ERP: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return Furnish(ctx, conn, st.shop.Articles())
+}
+
+// parked counts parked orders.
+func (st *stage) parked(ctx context.Context) (n int64, err error) {
+	if err := st.counter.QueryRow(ctx, "select count(*) from spola.parked where shop = $1", shopName).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count parked orders: %w", err)
+	}
+	return n, nil
+}
+
+// Close ends everything that the stage has started. Data stays where a directory was named.
+func (st *stage) Close() error {
+	var failed []error
+	if st.counter != nil {
+		failed = append(failed, st.counter.Close(context.Background()))
+	}
+	if st.shop != nil {
+		failed = append(failed, st.shop.Close())
+	}
+	if st.broker != nil {
+		failed = append(failed, st.broker.Close())
+	}
+	return errors.Join(append(failed, st.lab.Close())...)
+}

@@ -1,0 +1,58 @@
+// Package spola holds the verbs that only the program spola has: the whole pipeline in one
+// process, and the embedded broker.
+package spola
+
+import (
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/broker"
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/config"
+)
+
+// Run is `spola run`.
+type Run struct{}
+
+// Run reads the shop and takes its orders into the ERP until a signal ends it. Without brokers
+// in the configuration it runs the embedded one.
+func (Run) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	if len(cfg.Kafka.Brokers) == 0 {
+		env.Log.Warn().Msg("kafka.brokers is not set: running the embedded broker, which is for trying out. " +
+			"A shop that lives from it runs Apache Kafka (one broker of 360 MB will do): set kafka.brokers")
+		b, err := broker.Start(env.Ctx, broker.Config{Dir: cfg.Broker.Dir, Listen: cfg.Broker.Listen, Log: env.Log})
+		if err != nil {
+			return err
+		}
+		defer b.Close()
+		cfg.Kafka.Brokers = []string{b.Addr()}
+	}
+	group, ctx := errgroup.WithContext(env.Ctx)
+	group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
+	group.Go(func() error { return applier.Intake(ctx, cfg, applier.IntakeOptions{Log: env.Log}) })
+	return group.Wait()
+}
+
+// Broker is `spola broker`.
+type Broker struct {
+	Dir    string `help:"Where the broker keeps its data." required:"" type:"path"`
+	Listen string `help:"Address to listen at." default:"127.0.0.1:9092" placeholder:"HOST:PORT"`
+}
+
+// Run runs the embedded broker until a signal ends it.
+func (b Broker) Run(env *cli.Env) error {
+	running, err := broker.Start(env.Ctx, broker.Config{Dir: b.Dir, Listen: b.Listen, Log: env.Log})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(env.Out, "The embedded broker listens at", running.Addr())
+	<-env.Ctx.Done()
+	return running.Close()
+}

@@ -114,7 +114,7 @@ func (e *erpSide) open(ctx context.Context) error {
 }
 
 func erpCursor[T any](ctx context.Context, e *erpSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
-	r, err := e.pool.Query(ctx, e.statements[name], e.shop)
+	r, err := e.pool.Query(ctx, e.statements[name], e.shop) //nolint:sqlclosecheck // the cursor closes it
 	if err != nil {
 		return nil, fmt.Errorf("read the ERP's %s: %w", name, err)
 	}

@@ -105,7 +105,7 @@ func (s *shopSide) open(ctx context.Context) error {
 }
 
 func shopCursor[T any](ctx context.Context, s *shopSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
-	r, err := s.db.QueryContext(ctx, s.statements[name])
+	r, err := s.db.QueryContext(ctx, s.statements[name]) //nolint:rowserrcheck // the cursor looks at it
 	if err != nil {
 		return nil, fmt.Errorf("read the shop's %s: %w", name, err)
 	}

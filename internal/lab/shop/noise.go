@@ -56,5 +56,8 @@ func (c *Checkout) request(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return rows.Close()
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+	}
+	return rows.Err()
 }

@@ -60,7 +60,7 @@ func newBatch() (*batch, error) {
 	b := &batch{zip: lz4.NewWriter(nil)}
 	// Small blocks stay in the processor's cache; the batch's CRC and the records' own sums
 	// make checksums of blocks and contents superfluous.
-	err := b.zip.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
+	err := b.zip.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.ConcurrencyOption(1))
 	if err != nil {
 		return nil, fmt.Errorf("set up lz4: %w", err)
 	}

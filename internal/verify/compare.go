@@ -202,7 +202,9 @@ func (p *proof) shopLines(m money, erp []erpLine) []string {
 	var all []string
 	for _, x := range m.parts {
 		if x.kind != KindNothing {
-			all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.cents, x.rate.RatString()))
+			if x.cents != 0 {
+				all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.cents, x.rate.RatString()))
+			}
 			continue
 		}
 		fields := strings.SplitN(x.article, ":", 3)
@@ -224,6 +226,9 @@ func erpLines(l *link) []string {
 		all = append(all, fmt.Sprintf("%d x %s %d at %s %%", x.quantity, x.sku, x.gross, x.rate.RatString()))
 	}
 	for _, x := range l.charges {
+		if x.gross == 0 {
+			continue // free, or a discount of less than a cent
+		}
 		all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.gross, x.rate.RatString()))
 	}
 	return all

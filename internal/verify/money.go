@@ -134,10 +134,8 @@ func reduce(groups []*rateGroup, discounts *big.Rat) {
 	for _, g := range groups {
 		if g.rate.Sign() > 0 {
 			taxed := new(big.Rat).Quo(new(big.Rat).Mul(g.stated, hundred), g.rate)
-			if off := new(big.Rat).Sub(g.base, taxed); off.Sign() > 0 {
-				g.reduced.Set(off)
-				rest.Sub(rest, off)
-			}
+			g.reduced.Sub(g.base, taxed)
+			rest.Sub(rest, g.reduced)
 		}
 		if bearer.untaxed() {
 			continue

@@ -37,10 +37,10 @@ func (s *Shop) Edit(ctx context.Context, id int64, order Order) error {
 // earlier attempt was cut off between.
 func (s *Shop) edit(ctx context.Context, was stored, back int, order Order) error {
 	c := &Checkout{ID: was.id, shop: s, customer: was.customer, address: order.Customer.Account}
+	credit := order.credit()
 	if was.customer != 0 {
 		order.Customer.Register = false
 	}
-	credit := order.credit()
 	var err error
 	if c.order, err = s.withDefaults(order); err != nil {
 		return err

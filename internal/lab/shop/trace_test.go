@@ -128,6 +128,15 @@ func theAdministratorWritesWhatAGenuineOneWrites(t *testing.T, s *traced) {
 	s.do(s.Delete(t.Context(), id))
 	s.wrote("delete", "products delete · options delete · subscriptions delete · totals delete · histories delete · order delete")
 
+	order = shop.Order{Lines: twoProducts[:1], Customer: shop.Customer{Register: true, Credit: "5.00"}}
+	id = s.place(order)
+	s.names = nil
+	s.do(s.Edit(t.Context(), id, order))
+	s.wrote("edit with store credit", "product restock · credit delete · status · history · order again · "+
+		"products delete · options delete · subscriptions delete · order product · "+
+		"totals delete · order total · order total · order total · order total · order total · "+
+		"statistics · statistics · customer credit · product subtract · status · history")
+
 	s.do(s.SaveTaxClass(t.Context(), shop.Standard))
 	s.wrote("tax class", "tax rules delete · tax rule · tax rule")
 }

@@ -73,23 +73,30 @@ func (a amounts) rateOf(l shopLine) *big.Rat {
 	return best
 }
 
-// chargeRate is the rate of the charge's tax class where the order goes, if the order has it.
+// chargeRate is the rate of the charge's tax class where the order goes, if the order has it; else
+// that of the shop's own country, by which the shop taxes what is not shipped.
 func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, a *amounts) *big.Rat {
 	class := s.classes[t.code]
 	if t.code == "shipping" {
 		class = memberOf(o.shipping, "tax_class_id")
 	}
-	country := o.shippingCountry
-	if country == 0 {
-		country = o.paymentCountry
-	}
 	best := zeroRate
-	for _, rate := range s.classRates[classKey{class: class, group: o.group, country: country}] {
-		if slices.ContainsFunc(a.taxes, func(t taxRow) bool { return t.rate.Cmp(rate) == 0 }) && rate.Cmp(best) > 0 {
-			best = rate
+	for _, country := range []int64{o.shippingCountry, o.paymentCountry, s.country} {
+		for _, rate := range s.classRates[classKey{class: class, group: o.group, country: country}] {
+			if a.has(rate) && rate.Cmp(best) > 0 {
+				best = rate
+			}
+		}
+		if best.Sign() > 0 {
+			break
 		}
 	}
 	return best
+}
+
+// has tells whether one of the order's VAT rows is of this rate.
+func (a amounts) has(rate *big.Rat) bool {
+	return slices.ContainsFunc(a.taxes, func(t taxRow) bool { return t.rate.Cmp(rate) == 0 })
 }
 
 // closes holds the order's rows against its total: they are cut to four decimals each.

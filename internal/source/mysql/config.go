@@ -120,7 +120,7 @@ type address struct {
 	tls      *tls.Config // nil: plain
 }
 
-func (c *Config) server() (address, error) {
+func (c *Config) address() (address, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil {
 		return address{}, fmt.Errorf("source %s: its URL can't be read", c.Source) // without the cause: it quotes the password

@@ -23,7 +23,7 @@ var keysQuery string
 
 // open returns a pool for plain SQL against the shop's database. It connects when it is used.
 func (c *Config) open() (*sql.DB, error) {
-	s, err := c.server()
+	s, err := c.address()
 	if err != nil {
 		return nil, err
 	}

@@ -300,7 +300,7 @@ func (p *preflight) checkMarkerGrant(ctx context.Context, user string) error {
 }
 
 func (p *preflight) database() string {
-	s, err := p.cfg.server()
+	s, err := p.cfg.address()
 	if err != nil {
 		return "?"
 	}

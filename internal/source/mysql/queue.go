@@ -33,10 +33,13 @@ func (q *queue) HandleEvent(e *replication.BinlogEvent) error {
 	for {
 		q.mu.Lock()
 		if q.bytes == 0 || q.bytes+len(e.RawData) <= queueBytes {
+			first := len(q.events) == 0
 			q.events = append(q.events, e)
 			q.bytes += len(e.RawData)
 			q.mu.Unlock()
-			signal(q.came)
+			if first {
+				signal(q.came)
+			}
 			return nil
 		}
 		q.mu.Unlock()

@@ -87,7 +87,7 @@ func (r *reader) readable(l *layout, h *replication.EventHeader) error {
 	case !l.named:
 		return r.stop(ErrFormat, l.name, "the binary log has no column names at "+r.where(h), "SET GLOBAL binlog_row_metadata = FULL; "+beginAnew)
 	case l.bad != nil:
-		return r.stop(ErrShape, l.name, l.bad.Error(), "give the table the shape that the profile names, or mend the profile, and start again")
+		return r.stop(ErrShape, l.name, l.bad.Error(), "give the table the shape that the profile names, or mend the profile, and start again; if rows were written meanwhile: "+beginAnew)
 	case r.tx.xa:
 		return r.stop(ErrStatement, l.name, "rows were changed in an XA transaction, whose outcome the binary log tells later", "use no XA transactions in the shop; "+beginAnew)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -165,7 +166,7 @@ func (r *reader) prepareServer(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	r.flavor = f.flavor
-	s, err := r.cfg.server()
+	s, err := r.cfg.address()
 	if err != nil {
 		return err
 	}
@@ -349,7 +350,7 @@ func (r *reader) consume(ctx context.Context, events *queue, failed <-chan error
 // syncer is the replication client. It parses nothing but the headers of events: rows are
 // decoded from the bytes, and compressed transactions are not unpacked in one piece.
 func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
-	s, err := r.cfg.server()
+	s, err := r.cfg.address()
 	if err != nil {
 		return nil, err
 	}
@@ -357,10 +358,36 @@ func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
 		ServerID: r.cfg.serverID(), Flavor: string(r.flavor),
 		Host: s.host, Port: s.port, User: s.user, Password: s.password, TLSConfig: s.tls,
 		RawModeEnabled: true, VerifyChecksum: true, DisableRetrySync: true, DiscardGTIDSet: true,
-		HeartbeatPeriod: 3 * time.Second, ReadTimeout: 15 * time.Second,
+		HeartbeatPeriod: heartbeatEvery, Dialer: dialQuick,
 		Logger:                  slog.New(slog.DiscardHandler), // its errors come back, with more
 		SynchronousEventHandler: events,
 	}), nil
+}
+
+// The server sends something at least every heartbeatEvery; after silence of deadAfter the
+// connection counts as dead.
+const (
+	heartbeatEvery = 3 * time.Second
+	deadAfter      = 15 * time.Second
+)
+
+// dialQuick connects with a deadline for each read from the network. The client's own read
+// timeout sets one for each packet, which costs more than decoding it.
+func dialQuick(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return timedConn{conn}, nil
+}
+
+type timedConn struct{ net.Conn }
+
+func (c timedConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
 }
 
 func (r *reader) startSync(syncer *replication.BinlogSyncer) (*replication.BinlogStreamer, error) {

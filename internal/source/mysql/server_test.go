@@ -1,0 +1,285 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
+)
+
+// privateShop is a shop on a server of the test's own, which may reset and purge it.
+func privateShop(t *testing.T, s *server.Server, tables ...Capture) *shop {
+	t.Helper()
+	db, err := server.OpenMySQL(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("DROP DATABASE IF EXISTS shop"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE DATABASE shop CHARACTER SET utf8mb4"); err != nil {
+		t.Fatal(err)
+	}
+	return newShop(t, withDatabase(s.URL(), "shop"), tables...)
+}
+
+func withDatabase(url, name string) string { return strings.TrimRight(url, "/") + "/" + name }
+
+// What can't be done to a server that others use is done to one of this test's own. The order
+// counts: the last one resets it.
+func TestPrivateServer(t *testing.T) {
+	for name, private := range map[string]func(t testing.TB) *server.Server{
+		"mysql": func(t testing.TB) *server.Server { return server.PrivateMySQL(t, nil) },
+		"mariadb": func(t testing.TB) *server.Server {
+			return server.PrivateMariaDB(t, map[string]string{"log_bin_compress": "ON", "log_bin_compress_min_len": "10"})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := private(t)
+			for _, part := range []struct {
+				name string
+				test func(t *testing.T, s *server.Server)
+			}{
+				{"compressed", testCompressed}, {"connection cut", testConnectionCut}, {"server id collision", testServerIDCollision},
+				{"wrong server", testWrongServer}, {"reset and purge", testResetAndPurge},
+			} {
+				t.Run(part.name, func(t *testing.T) { part.test(t, s) })
+			}
+		})
+	}
+}
+
+func (s *shop) isMariaDB() bool {
+	f, err := readFacts(context.Background(), s.db)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return f.flavor == mariadbFlavor
+}
+
+// A binary log that was reset, also when it has grown past the old position again, is found,
+// not streamed; beginning anew takes a snapshot in the next incarnation. A purged position is
+// found too.
+func testResetAndPurge(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	s.exec(ordersTable)
+	s.exec("INSERT INTO oc_order (total) VALUES (1)")
+	s.start()
+	s.snapshotDone(1)
+	s.exec("INSERT INTO oc_order (comment) VALUES ('recorded')")
+	s.row("oc_order", "recorded")
+	s.end()
+
+	reset := "RESET BINARY LOGS AND GTIDS"
+	if s.isMariaDB() {
+		reset = "RESET MASTER"
+	}
+	s.exec(reset)
+	s.start()
+	if err := s.ended(); !errors.Is(err, ErrAnchor) {
+		t.Fatalf("after a reset: %v", err)
+	}
+	for i := range 40 {
+		s.exec(fmt.Sprintf("INSERT INTO oc_order (comment) VALUES ('after the reset %d')", i))
+	}
+	s.start()
+	if err := s.ended(); !errors.Is(err, ErrAnchor) || !strings.Contains(err.Error(), "--new-incarnation") {
+		t.Fatalf("after a reset and 40 transactions: %v", err)
+	}
+	for _, r := range s.log.all() {
+		if strings.Contains(string(r.Value), "after the reset") {
+			t.Fatal("a transaction of the new history was streamed behind the old one")
+		}
+	}
+
+	s.cfg.NewIncarnation = true
+	s.start()
+	s.snapshotDone(2)
+	s.end()
+	s.cfg.NewIncarnation = false
+	read := 0
+	for _, r := range s.log.all() {
+		if r.Op == change.Read && strings.HasPrefix(r.Origin, "chunk 2 ") {
+			read++
+			if o, err := change.ParseOrigin(r.Origin); err != nil || o.Tx.Incarnation != 2 {
+				t.Fatalf("origin %s in the second incarnation (%v)", r.Origin, err)
+			}
+		}
+	}
+	if read != 42 {
+		t.Errorf("the snapshot of the second incarnation has %d rows, the table 42", read)
+	}
+
+	s.exec("INSERT INTO oc_order (comment) VALUES ('x')")
+	s.exec("FLUSH BINARY LOGS")
+	s.exec("INSERT INTO oc_order (comment) VALUES ('y')")
+	s.exec("FLUSH BINARY LOGS")
+	purge(t, s.db)
+	s.start()
+	if err := s.ended(); !errors.Is(err, ErrPurged) {
+		t.Fatalf("after a purge: %v", err)
+	}
+}
+
+func purge(t *testing.T, db *sql.DB) {
+	t.Helper()
+	rows, err := db.Query("SHOW BINARY LOGS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for rows.Next() {
+		targets := make([]any, len(names))
+		targets[0] = &last
+		for i := 1; i < len(names); i++ {
+			targets[i] = new(sql.RawBytes)
+		}
+		if err := rows.Scan(targets...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Exec("PURGE BINARY LOGS TO '" + last + "'"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Another server, even one with as many transactions, is not taken for the one that was read.
+func testWrongServer(t *testing.T, private *server.Server) {
+	wrong := privateShop(t, private, orders)
+	wrong.exec(ordersTable)
+	url := server.MySQL
+	if wrong.isMariaDB() {
+		url = server.MariaDB
+	}
+	s := newShop(t, url(t), orders)
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	s.end()
+	wrong.log = s.log
+	wrong.start()
+	if err := wrong.ended(); !errors.Is(err, ErrAnchor) {
+		t.Fatalf("on another server: %v", err)
+	}
+}
+
+// Compressed transactions give the same records as others.
+func testCompressed(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.isMariaDB() {
+		exec(t, conn, "SET SESSION binlog_transaction_compression = ON")
+	}
+	text := strings.Repeat("compressible ", 300)
+	exec(t, conn, "INSERT INTO oc_order (total, comment) VALUES (1, '"+text+"'), (2, '"+text+"')")
+	exec(t, conn, "UPDATE oc_order SET total = 3")
+	exec(t, conn, "DELETE FROM oc_order WHERE order_id = 1")
+	exec(t, conn, "INSERT INTO oc_order (comment) VALUES ('behind it')")
+	conn.Close()
+	s.row("oc_order", "behind it")
+	s.end()
+	var ops []string
+	for _, r := range rowsOf(s.log.all(), "oc_order") {
+		ops = append(ops, string(r.Op))
+		if !strings.Contains(string(r.Value), "compressible") && !strings.Contains(string(r.Value), "behind it") {
+			t.Errorf("row %s", r.Value)
+		}
+	}
+	if got := strings.Join(ops, ""); got != "ccuudc" {
+		t.Errorf("ops %s, want ccuudc", got)
+	}
+	checkChain(t, s.log.all())
+	// And it is found again at the next start: its checksum does not depend on the compression.
+	s.start()
+	s.exec("INSERT INTO oc_order (comment) VALUES ('next start')")
+	s.row("oc_order", "next start")
+}
+
+// The dump connection is cut within a transaction: nothing is lost, nothing comes twice.
+func testConnectionCut(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	for round := range 5 {
+		if _, err := s.db.Exec("INSERT INTO oc_order (total) SELECT 1 FROM information_schema.collations a, information_schema.collations b LIMIT 4000"); err != nil {
+			t.Fatal(err)
+		}
+		killDumps(t, s.db)
+		s.exec(fmt.Sprintf("INSERT INTO oc_order (comment) VALUES ('round %d')", round))
+		s.row("oc_order", fmt.Sprintf("round %d", round))
+	}
+	s.end()
+	if n := len(formsOf(s.log.all(), "oc_order")); n != 5*4001 {
+		t.Errorf("%d rows in the log, %d in the shop", n, 5*4001)
+	}
+	checkChain(t, s.log.all())
+}
+
+// killDumps kills the dump threads of readers of this process's tests.
+func killDumps(t *testing.T, db *sql.DB) {
+	t.Helper()
+	rows, err := db.Query("SELECT id FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	rows.Close()
+	for _, id := range ids {
+		if _, err := db.Exec(fmt.Sprintf("KILL %d", id)); err != nil && !isMySQLError(err, 1094) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Two readers with the same server id throw each other off MariaDB; the one that finds out says
+// so. MySQL tells replicas apart by a uuid, which each connection draws.
+func testServerIDCollision(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	if !s.isMariaDB() {
+		return
+	}
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	other := newShop(t, s.url, orders)
+	other.cfg.ServerID = s.cfg.ServerID
+	other.start()
+	select {
+	case <-s.done:
+		if err := s.ended(); !errors.Is(err, ErrCollision) {
+			t.Fatal(err)
+		}
+	case <-other.done:
+		if err := other.ended(); !errors.Is(err, ErrCollision) {
+			t.Fatal(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("two readers with one server id go on")
+	}
+}

@@ -18,7 +18,7 @@ func measureIdle(ctx context.Context, st *stage, r *Report) error {
 			return err
 		}
 	}
-	if err := pause(ctx, quietAfter); err != nil {
+	if err := pause(ctx, min(quietAfter, st.options.Rest)); err != nil {
 		return err
 	}
 	meter, err := newMeter(st.pids())

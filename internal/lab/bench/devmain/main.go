@@ -23,10 +23,16 @@ func main() {
 	bin := flag.String("bin", "/tmp/bb", "")
 	j := flag.String("json", "", "")
 	only := flag.String("only", "", "")
+	hold := flag.Bool("hold", false, "")
 	flag.Parse()
 	_ = only
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	if *hold {
+		must(bench.Hold(ctx, bench.Options{Orders: *orders, CDC: []string{*bin + "/devbench", "cdc"}, Applier: []string{*bin + "/devbench", "applier"},
+			Furnish: Furnish, ShopFile: deploy.ShopExample, Progress: func(l string) { fmt.Println(l) }}))
+		return
+	}
 	r, err := bench.Run(ctx, bench.Options{Orders: *orders, For: *dur, Rest: *rest,
 		CDC: []string{*bin + "/devbench", "cdc"}, Applier: []string{*bin + "/devbench", "applier"},
 		Furnish: Furnish, ShopFile: deploy.ShopExample,

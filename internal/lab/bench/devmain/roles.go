@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/pprof"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 	"strings"
@@ -23,6 +24,8 @@ import (
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
+
+func envInt(n string) int { v, _ := strconv.Atoi(os.Getenv(n)); return v }
 
 func must(err error) {
 	if err != nil {
@@ -83,7 +86,7 @@ func role(args []string) {
 		must(err)
 		in, err := intake.New(cfg.Shop.Name, file, profile, platform)
 		must(err)
-		err = apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, "bench"), intake.NewEffect(in, nil), apply.Stream(cfg.Stream(log)), apply.Options{Log: log})
+		err = apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, "bench"), intake.NewEffect(in, nil), apply.Stream(cfg.Stream(log)), apply.Options{Log: log, Records: envInt("BENCH_RECORDS")})
 		fmt.Println(err)
 	}
 }

@@ -39,6 +39,8 @@ type Config struct {
 
 	// ChunkRows is the first size of a snapshot's chunk; it adapts. 0 means 2,000.
 	ChunkRows int
+
+	patience time.Duration // with another replica's server id; 0 means collisionAfter
 }
 
 // Capture is a table whose rows leave the shop.

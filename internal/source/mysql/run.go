@@ -139,8 +139,8 @@ func (r *reader) retry(ctx context.Context, what string, do func() error) error 
 		if isRefused(err) || mysqlCode(err) == 1045 || mysqlCode(err) == 1227 {
 			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
 		}
-		if time.Since(begun) > 30*time.Second {
-			pause.Reset()
+		if time.Since(begun) > 30*time.Second || errors.Is(err, errRefused) {
+			pause.Reset() // a dead connection of one's own is soon forgotten
 		}
 		return err
 	}
@@ -367,7 +367,7 @@ func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
 // The server sends something at least every heartbeatEvery; after silence of deadAfter the
 // connection counts as dead.
 const (
-	heartbeatEvery = 3 * time.Second
+	heartbeatEvery = time.Second
 	deadAfter      = 15 * time.Second
 )
 
@@ -433,13 +433,17 @@ const keepLonger = "keep binary logs longer (binlog_expire_logs_seconds) than cd
 
 // explain turns the server's answer to a replica into what a person can act on.
 func (r *reader) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if strings.Contains(text, "same server_uuid/server_id") {
+		return r.collided(text)
+	}
 	if mysqlCode(err) != 1236 {
 		return err
 	}
-	text := err.Error()
 	switch {
-	case strings.Contains(text, "same server_uuid/server_id"):
-		return r.collided(text)
 	case strings.Contains(text, "purged"), strings.Contains(text, "could not find next log"), strings.Contains(text, "Could not open log file"):
 		return r.stop(ErrPurged, "", text, keepLonger)
 	case strings.Contains(text, "GTID"):
@@ -448,16 +452,27 @@ func (r *reader) explain(err error) error {
 	return r.stop(ErrEvent, "", text, "the server can't read its own binary log there; "+beginAnew)
 }
 
-// collisionLimit is how often in a row another replica may take this one's server id.
-const collisionLimit = 3
+// A connection of one's own that has just died is listed until the server writes to it again.
+// A replica that is refused for longer than collisionAfter has a living namesake.
+const (
+	collisionAfter = 15 * time.Second
+)
 
 func (r *reader) collided(text string) error {
-	if time.Since(r.collidedAt) > time.Minute {
-		r.collisions = 0
+	now := time.Now()
+	if now.Sub(r.refusedLast) > 10*time.Second {
+		r.refusedFirst = now
 	}
-	r.collisions, r.collidedAt = r.collisions+1, time.Now()
-	if r.collisions < collisionLimit {
-		return errors.New(text)
+	r.refusedLast = now
+	patience := collisionAfter
+	if r.cfg.patience > 0 {
+		patience = r.cfg.patience
+	}
+	if now.Sub(r.refusedFirst) < patience {
+		return errRefused
 	}
 	return r.stop(ErrCollision, "", text, "give this source another server_id in the configuration (it has "+strconv.FormatUint(uint64(r.cfg.serverID()), 10)+")")
 }
+
+// errRefused says that another replica has this one's server id, for now.
+var errRefused = errors.New("the server knows another connection with this reader's server id")

@@ -268,7 +268,7 @@ func testServerIDCollision(t *testing.T, private *server.Server) {
 	s.start()
 	s.snapshotDone(1)
 	other := newShop(t, s.url, orders)
-	other.cfg.ServerID = s.cfg.ServerID
+	other.cfg.ServerID, other.cfg.patience = s.cfg.ServerID, 2*time.Second
 	other.start()
 	select {
 	case <-s.done:

@@ -42,8 +42,8 @@ type reader struct {
 	snapshots *snapshots
 	activity  *activity
 
-	collisions int // with another replica's server id
-	collidedAt time.Time
+	refusedFirst time.Time // because of another replica's server id
+	refusedLast  time.Time
 
 	heldRow    int64 // row of the record that is held back
 	sinceState int   // records since the last claim or heartbeat

@@ -57,7 +57,7 @@ func (s *Shop) drawOrder(r *rand.Rand, n int64) Order {
 	if chance(r, 40) {
 		o.Payment = BankTransfer
 	}
-	o.Fee = o.Payment == CashOnDelivery && chance(r, 40)
+	o.Fee = o.Payment == CashOnDelivery && chance(r, 40) && !s.virtual(o) // cash on delivery is not offered then
 	o.Pounds = chance(r, 5)
 	if chance(r, 18) {
 		o.Coupon = [...]string{"ESTATE10", "MENO5"}[r.IntN(2)]

@@ -120,7 +120,7 @@ func (d Demo) order(env *cli.Env, ctx context.Context, st *stage, show *os.File,
 	group, watched := errgroup.WithContext(watching)
 	group.Go(func() error { return seen.Run(watched) })
 	group.Go(func() error {
-		return d.paint(watched, newScreen(show, d.title(st)), st, &count, seen, progress)
+		return d.paint(watched, newScreen(show, d.title(st)), &count, seen, progress)
 	})
 	began := time.Now()
 	err = st.shop.Run(ordering, shop.Load{Rate: d.Rate, Seed: d.Seed, Planted: planted, Settings: true, Journal: journal,
@@ -157,7 +157,7 @@ func (c *counters) done(e verify.Entry, w *watch) {
 }
 
 // paint shows what happens until ctx ends.
-func (d Demo) paint(ctx context.Context, s *screen, st *stage, count *counters, seen *watch, progress *atomic.Pointer[apply.Progress]) error {
+func (d Demo) paint(ctx context.Context, s *screen, count *counters, seen *watch, progress *atomic.Pointer[apply.Progress]) error {
 	began := time.Now()
 	tick := time.NewTicker(paintEvery)
 	defer tick.Stop()
@@ -168,13 +168,6 @@ func (d Demo) paint(ctx context.Context, s *screen, st *stage, count *counters, 
 			if p.Behind > 0 {
 				now.delay = time.Since(time.UnixMilli(p.Time))
 			}
-		}
-		var err error
-		if now.parked, err = st.parked(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
 		}
 		s.Paint(now)
 		select {

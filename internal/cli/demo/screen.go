@@ -11,9 +11,8 @@ import (
 // scene is one moment of the demo.
 type scene struct {
 	elapsed time.Duration
-	placed  int64 // checkouts that came to their end
-	working int64 // orders that are being changed: edits, cancellations, shipments, deletions so far
-	parked  int64
+	placed  int64         // checkouts that came to their end
+	working int64         // orders that are being changed: edits, cancellations, shipments, deletions so far
 	behind  int64         // records in the log that are not applied
 	delay   time.Duration // age of the oldest of them
 	watch   view
@@ -52,7 +51,7 @@ func (s *screen) Paint(now scene) {
 	}
 	s.lastLine = now.elapsed
 	fmt.Fprintf(s.out, "%5.0f s  placed %d, in the ERP %d, parked %d, latency p50 %s p99 %s, lag %d records %.1f s\n",
-		now.elapsed.Seconds(), now.placed, now.watch.arrived, now.parked, ms(now.watch.p50), ms(now.watch.p99), now.behind, now.delay.Seconds())
+		now.elapsed.Seconds(), now.placed, now.watch.arrived, now.watch.parked, ms(now.watch.p50), ms(now.watch.p99), now.behind, now.delay.Seconds())
 }
 
 func (s *screen) picture(now scene) {
@@ -69,7 +68,7 @@ func (s *screen) picture(now scene) {
 		fmt.Sprintf("   log     %8d records behind, %.1f s", now.behind, now.delay.Seconds()),
 		"    │",
 		fmt.Sprintf("   ERP     %s%8d%s orders          latency p50 %s%s%s, p99 %s%s%s", bold, now.watch.arrived, plain, bold, ms(now.watch.p50), plain, bold, ms(now.watch.p99), plain),
-		fmt.Sprintf("           %8d parked          %ssee `applier parked`%s", now.parked, dim, plain),
+		fmt.Sprintf("           %8d parked          %ssee `applier parked`%s", now.watch.parked, dim, plain),
 		"",
 		"  " + s.latest(now.watch.newest),
 		fmt.Sprintf("  %s%s · ctrl-C ends it and compares shop and ERP%s", dim, clock(now.elapsed), plain),

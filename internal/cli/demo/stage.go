@@ -30,10 +30,10 @@ type stage struct {
 	lab     *server.Lab
 	shopDB  *server.Server
 	erpDB   *server.Server
-	broker  *broker.Broker // nil with brokers of one's own
+	broker  *broker.Broker // in this process; nil with brokers of one's own
+	brokers []string
 	shop    *shop.Shop
-	journal string    // path
-	counter *pgx.Conn // of the screen
+	journal string // path
 	cfg     config.Config
 }
 
@@ -61,22 +61,28 @@ func build(ctx context.Context, s setting) (_ *stage, err error) {
 	if err := st.startServers(ctx, s); err != nil {
 		return nil, err
 	}
-	if err := st.configure(s); err != nil {
+	st.brokers = s.brokers
+	if st.broker != nil {
+		st.brokers = []string{st.broker.Addr()}
+	}
+	if st.cfg, err = st.configure(st.shopDB.URL(), st.erpDB.URL(), topicPrefix(s)); err != nil {
 		return nil, err
 	}
+	if err := st.furnish(ctx); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// furnish fills shop and ERP.
+func (st *stage) furnish(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error { return st.furnishShop(both) })
 	group.Go(func() error { return applier.MigrateDatabase(both, st.cfg) })
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	if err := st.furnishERP(ctx); err != nil {
-		return nil, err
-	}
-	if st.counter, err = pgx.Connect(ctx, st.cfg.ERP.URL()); err != nil {
-		return nil, fmt.Errorf("connect the screen to the ERP: %w", err)
-	}
-	return st, nil
+	return st.furnishERP(ctx)
 }
 
 func (st *stage) startServers(ctx context.Context, s setting) error {
@@ -102,17 +108,12 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 	return group.Wait()
 }
 
-// configure writes the two files that a user writes, and loads them as his programs do.
-func (st *stage) configure(s setting) error {
-	brokers := s.brokers
-	if st.broker != nil {
-		brokers = []string{st.broker.Addr()}
+// configure writes the two files that a user writes, for databases by these URLs, and loads them
+// as his programs do.
+func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
+	if err := os.WriteFile(filepath.Join(st.lab.Dir(), "shop.yaml"), deploy.ShopExample, 0o644); err != nil {
+		return config.Config{}, fmt.Errorf("write the shop file: %w", err)
 	}
-	shopFile := filepath.Join(st.lab.Dir(), "shop.yaml")
-	if err := os.WriteFile(shopFile, deploy.ShopExample, 0o644); err != nil {
-		return fmt.Errorf("write the shop file: %w", err)
-	}
-	path := filepath.Join(st.lab.Dir(), "spola.yaml")
 	text := fmt.Sprintf(`shop:
   name: %s
   platform: opencart
@@ -124,14 +125,15 @@ erp:
 kafka:
   brokers: [%s]
   prefix: %s
-`, shopName, st.shopDB.URL(), st.erpDB.URL(), join(brokers), topicPrefix(s))
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("write the configuration: %w", err)
+`, shopName, shopDB, erpDB, join(st.brokers), prefix)
+	if err := os.WriteFile(st.configFile(), []byte(text), 0o644); err != nil {
+		return config.Config{}, fmt.Errorf("write the configuration: %w", err)
 	}
-	var err error
-	st.cfg, err = config.Load(path)
-	return err
+	return config.Load(st.configFile())
 }
+
+// configFile is where programs on this stage find their configuration.
+func (st *stage) configFile() string { return filepath.Join(st.lab.Dir(), "spola.yaml") }
 
 // furnishShop builds a shop that keeps going back to the same database if the demo is killed.
 func (st *stage) furnishShop(ctx context.Context) error {
@@ -152,20 +154,9 @@ func (st *stage) furnishERP(ctx context.Context) error {
 	return Furnish(ctx, conn, st.shop.Articles())
 }
 
-// parked counts parked orders.
-func (st *stage) parked(ctx context.Context) (n int64, err error) {
-	if err := st.counter.QueryRow(ctx, "select count(*) from spola.parked where shop = $1", shopName).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count parked orders: %w", err)
-	}
-	return n, nil
-}
-
 // Close ends everything that the stage has started. Data stays where a directory was named.
 func (st *stage) Close() error {
 	var failed []error
-	if st.counter != nil {
-		failed = append(failed, st.counter.Close(context.Background()))
-	}
 	if st.shop != nil {
 		failed = append(failed, st.shop.Close())
 	}

@@ -29,6 +29,7 @@ type watch struct {
 	told      time.Time           // when an order was placed last
 	last      int64               // ERP order seen last
 	arrived   int
+	parked    int64
 	latencies []time.Duration
 	newest    arrival
 	wake      chan struct{}
@@ -74,8 +75,13 @@ func (w *watch) Placed(order int64, at time.Time) {
 // Run looks until ctx ends: closely while orders are on their way, else once in a while.
 func (w *watch) Run(ctx context.Context) error {
 	defer w.erp.Close(context.WithoutCancel(ctx))
+	var counted time.Time
 	for {
-		if err := w.look(ctx); err != nil {
+		err := w.look(ctx)
+		if err == nil && time.Since(counted) > parkedEvery {
+			err, counted = w.countParked(ctx), time.Now()
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -102,6 +108,20 @@ func (w *watch) expecting() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.placed) > 0 && time.Since(w.told) < patience
+}
+
+// parkedEvery is how often the watch counts parked orders.
+const parkedEvery = 500 * time.Millisecond
+
+func (w *watch) countParked(ctx context.Context) error {
+	var n int64
+	if err := w.erp.QueryRow(ctx, "select count(*) from spola.parked where shop = $1", shopName).Scan(&n); err != nil {
+		return fmt.Errorf("count parked orders: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.parked = n
+	return nil
 }
 
 const arrivals = `select id, shop_number, series || year || '/' || number, total, (shipping).first_name || ' ' || (shipping).last_name || ', ' || (shipping).city
@@ -151,6 +171,7 @@ func (w *watch) arrive(a arrival, at time.Time) {
 // view is what the screen shows of the watch.
 type view struct {
 	arrived  int
+	parked   int64
 	p50, p99 time.Duration // of the latest orders
 	newest   arrival
 }
@@ -160,7 +181,7 @@ func (w *watch) view() view {
 	defer w.mu.Unlock()
 	lately := w.latencies[max(0, len(w.latencies)-recent):]
 	p := percentiles(lately)
-	return view{arrived: w.arrived, p50: p.P50, p99: p.P99, newest: w.newest}
+	return view{arrived: w.arrived, parked: w.parked, p50: p.P50, p99: p.P99, newest: w.newest}
 }
 
 // Latencies of all orders of a run.

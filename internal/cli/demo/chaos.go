@@ -1,0 +1,283 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/lab/fault"
+	"github.com/spola-cdc/spola/internal/lab/fleet"
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/verify"
+)
+
+// Chaos is `spola chaos`: the demo's parts as processes of their own, killed at random.
+type Chaos struct {
+	For     time.Duration `help:"How long parts are killed." default:"60s"`
+	Rate    float64       `help:"Orders a second." default:"20"`
+	Seed    uint64        `help:"Decides what customers do and who is killed when; drawn and printed if not given."`
+	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
+	Brokers int           `help:"Apache Kafka with so many brokers (1 or 3); 0: the embedded broker." default:"0" enum:"0,1,3"`
+	Dir     string        `help:"Keep the data in this directory." type:"path"`
+	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
+}
+
+// ChaosProof is what `spola chaos` ends with.
+type ChaosProof struct {
+	*verify.Report
+	Log   verify.LogReport `json:"log"`
+	Kills int              `json:"kills"`
+	Chaos fleet.Report     `json:"chaos"`
+}
+
+// Run kills, calms, and proves.
+func (c Chaos) Run(env *cli.Env) error {
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64N(1_000_000) + 1
+	}
+	show := os.Stdout
+	if c.JSON {
+		show = os.Stderr
+	}
+	fmt.Fprintf(show, "Spola kill test, seed %d: a shop on %s, %s, an ERP on PostgreSQL.\n", c.Seed, product(c.Shop), c.brokerName())
+	t, err := c.build(env, show)
+	if err != nil {
+		return fmt.Errorf("build the kill test: %w", err)
+	}
+	proof, err := t.run(env.Ctx, c)
+	if err = errors.Join(err, t.Close()); err != nil {
+		return err
+	}
+	if c.JSON {
+		err = json.NewEncoder(env.Out).Encode(proof)
+	} else {
+		proof.Print(env.Out)
+	}
+	if err != nil {
+		return err
+	}
+	if proof.Differences > 0 {
+		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+	}
+	return nil
+}
+
+func (c Chaos) brokerName() string {
+	switch c.Brokers {
+	case 0:
+		return "the embedded broker"
+	case 1:
+		return "Apache Kafka with one broker"
+	}
+	return fmt.Sprintf("Apache Kafka with %d brokers", c.Brokers)
+}
+
+// theatre is a stage whose parts are processes, with proxies between them and their databases.
+type theatre struct {
+	*stage
+	show    io.Writer
+	fleet   *fleet.Fleet
+	proxies map[string]*fault.Proxy
+	counter *pgx.Conn // of orders in the ERP; made anew when it is lost
+}
+
+func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
+	lab, err := server.Open(env.Ctx, server.Options{Dir: c.Dir, Progress: func(line string) { fmt.Fprintln(show, "  "+line) }})
+	if err != nil {
+		return nil, err
+	}
+	t := &theatre{show: show, proxies: map[string]*fault.Proxy{},
+		stage: &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal")}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+		}
+	}()
+	t.fleet = fleet.New(fleet.Options{Seed: c.Seed, Progress: t.ordersInERP, Say: func(line string) { fmt.Fprintln(show, "  "+line) }})
+	// What is started here is added to the fleet, which kills it.
+	s := setting{shop: c.Shop, brokers: []string{"to be started"}, log: env.Log}
+	if err := t.startServers(env.Ctx, s); err != nil {
+		return nil, err
+	}
+	brokers, err := t.startBrokers(env.Ctx, c.Brokers)
+	if err != nil {
+		return nil, err
+	}
+	if t.cfg, err = t.configure(t.shopDB.URL(), t.erpDB.URL(), "spola"); err != nil {
+		return nil, err
+	}
+	if err := t.furnish(env.Ctx); err != nil {
+		return nil, err
+	}
+	t.fleet.Add(t.shopDB, t.erpDB)
+	t.fleet.Add(brokers...)
+	return t, t.addPrograms()
+}
+
+// startBrokers starts Kafka, or the embedded broker as a process of its own.
+func (t *theatre) startBrokers(ctx context.Context, n int) ([]*server.Server, error) {
+	if n > 0 {
+		cluster, err := t.lab.Kafka(ctx, n, server.Config{})
+		if err != nil {
+			return nil, err
+		}
+		t.brokers = cluster.Addrs()
+		return cluster.Brokers, nil
+	}
+	port, err := t.lab.Port()
+	if err != nil {
+		return nil, err
+	}
+	listen := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	t.brokers = []string{listen}
+	broker, err := t.program("broker", func(ctx context.Context) error {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", listen)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}, "broker", "--dir", filepath.Join(t.lab.Dir(), "broker", "data"), "--listen", listen)
+	if err != nil {
+		return nil, err
+	}
+	return []*server.Server{broker}, broker.Start(ctx)
+}
+
+// addPrograms puts cdc and applier behind proxies in front of their databases.
+func (t *theatre) addPrograms() error {
+	urls := map[string]string{}
+	for _, db := range []*server.Server{t.shopDB, t.erpDB} {
+		proxy, err := fault.New(db.Addr())
+		if err != nil {
+			return err
+		}
+		t.proxies[db.Name()] = proxy
+		if urls[db.Name()], err = proxy.URL(db.URL()); err != nil {
+			return err
+		}
+		t.fleet.Disturb(db.Name(), proxy)
+	}
+	if _, err := t.configure(urls[t.shopDB.Name()], urls[t.erpDB.Name()], "spola"); err != nil {
+		return err
+	}
+	for _, verbs := range [][]string{{"cdc", "run"}, {"applier", "run"}} {
+		p, err := t.program(verbs[0], nil, append(verbs, "--config", t.configFile())...)
+		if err != nil {
+			return err
+		}
+		t.fleet.Add(p)
+	}
+	return nil
+}
+
+// program is this very program with other verbs.
+func (t *theatre) program(name string, ready func(context.Context) error, verbs ...string) (*server.Server, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	return t.lab.Program(name, server.Program{Argv: append([]string{self}, verbs...), Ready: ready})
+}
+
+// ordersInERP counts, past the proxies.
+func (t *theatre) ordersInERP(ctx context.Context) (n int64, err error) {
+	if t.counter == nil || t.counter.IsClosed() {
+		if t.counter, err = pgx.Connect(ctx, t.cfg.ERP.URL()); err != nil {
+			return 0, err
+		}
+	}
+	err = t.counter.QueryRow(ctx, "select count(*) from erp.sales_order where channel = 'web'").Scan(&n)
+	return n, err
+}
+
+// run goes live, lets customers order while parts are killed, and proves.
+func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
+	if err := t.fleet.Start(ctx); err != nil {
+		return nil, err
+	}
+	live, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	if err := t.goLive(live); err != nil {
+		return nil, err
+	}
+	report, err := t.storm(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.fleet.Calm(ctx); err != nil {
+		return nil, err
+	}
+	settling, cancel := context.WithTimeout(ctx, 2*settleWithin)
+	defer cancel()
+	if err := t.settle(settling); err != nil {
+		return nil, err
+	}
+	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report}
+	if proof.Report, err = compare(ctx, t.stage); err != nil {
+		return nil, err
+	}
+	proof.Log, err = t.checkLog(ctx)
+	return proof, err
+}
+
+// storm lets customers order while the fleet kills.
+func (t *theatre) storm(ctx context.Context, c Chaos) (fleet.Report, error) {
+	journal, err := shop.OpenJournal(t.journal)
+	if err != nil {
+		return fleet.Report{}, err
+	}
+	defer journal.Close()
+	ordering, home := context.WithCancel(ctx)
+	defer home()
+	var customers errgroup.Group
+	customers.Go(func() error {
+		return t.shop.Run(ordering, shop.Load{Rate: c.Rate, Seed: c.Seed, Planted: planted, Settings: true, Journal: journal})
+	})
+	report, err := t.fleet.Run(ctx, c.For)
+	home()
+	return report, errors.Join(err, customers.Wait())
+}
+
+// Close ends parts, proxies and stage.
+func (t *theatre) Close() error {
+	ctx := context.Background() // what was started ends, whatever has ended the test
+	var failed []error
+	if t.fleet != nil {
+		failed = append(failed, t.fleet.Stop(ctx))
+	}
+	for _, proxy := range t.proxies {
+		proxy.Close()
+	}
+	if t.counter != nil && !t.counter.IsClosed() {
+		failed = append(failed, t.counter.Close(ctx))
+	}
+	return errors.Join(append(failed, t.stage.Close())...)
+}
+
+// Print shows the proof to a person.
+func (p *ChaosProof) Print(w io.Writer) {
+	fmt.Fprintf(w, "\n  %d kills (%d of them while the part still started); orders that passed between them: %v\n", p.Kills, p.Chaos.WhileStarting, p.Chaos.Passed)
+	fmt.Fprintf(w, "  %d orders placed, %d for the ERP: %d there, %d parked (%d made so); %s in the shop, %s in the ERP; %d differences\n",
+		p.OrdersPlaced, p.OrdersInScope, p.OrdersInERP, p.OrdersParked, p.ParkedPlanted, euro(p.CentsShop), euro(p.CentsERP), p.Differences)
+	for _, d := range p.Details {
+		fmt.Fprintf(w, "  %s\n", d)
+	}
+	fmt.Fprintf(w, "  the log: records 1 to %d in %d generation(s) without a hole or a repeat, sums right; %d fences\n", p.Log.LastSeq, p.Log.Generations, p.Log.Fences)
+	if p.Differences == 0 {
+		fmt.Fprintln(w, "\nNothing differs.")
+	}
+}

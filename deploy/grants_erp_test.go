@@ -41,8 +41,9 @@ func TestERPGrants(t *testing.T) {
 		"ALTER TABLE mirror_shop.oc_order ADD note text",
 		"CREATE TEMPORARY TABLE staging (id int)",
 		"CREATE VIEW canonical_shop.orders AS SELECT order_id FROM mirror_shop.oc_order",
-		"SELECT erp.import_customers(array[]::erp.customer_in[])",
-		"INSERT INTO erp.warehouse VALUES (1, 'MI', 'Milano', 1)")
+		"SELECT erp.import_customers(array[row('c', 'private', '', '', '', '', '', '', '', '', '', '', null)]::erp.customer_in[])",
+		"SELECT erp.cancel_orders(array[row('o', '')]::erp.order_cancel_in[])",
+		"SELECT * FROM erp.customers")
 	refuse(t, applier,
 		"CREATE TABLE spola.another (id int)",
 		"CREATE TABLE erp.another (id int)",
@@ -50,6 +51,9 @@ func TestERPGrants(t *testing.T) {
 		"CREATE SCHEMA another",
 		"DROP TABLE spola.place",
 		"TRUNCATE erp.warehouse",
+		"INSERT INTO erp.warehouse VALUES (1, 'MI', 'Milano', 1)",
+		"UPDATE erp.customer SET email = ''",
+		"SELECT erp.put_articles(array[row('P', 'P', 'S', '', 'A', 22, 0, null, null, null, null, null, null, null)]::erp.article_in[])",
 		"ALTER TABLE erp.warehouse ADD note text",
 		"CREATE ROLE another")
 
@@ -61,6 +65,7 @@ func TestERPGrants(t *testing.T) {
 		"SELECT * FROM canonical_shop.orders")
 	refuse(t, reader,
 		"DELETE FROM spola.place",
+		"SELECT erp.import_customers(array[]::erp.customer_in[])",
 		"INSERT INTO erp.warehouse VALUES (2, 'RM', 'Roma', 2)",
 		"UPDATE mirror_shop.oc_order SET note = ''",
 		"CREATE TABLE mirror_shop.another (id int)",

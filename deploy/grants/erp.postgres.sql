@@ -21,15 +21,22 @@ DO $$ BEGIN
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO spola_applier', current_database());
 END $$;
 
--- What stands there, and what later migrations bring.
+-- What stands there, and what later migrations bring. The applier writes the bridge's tables; of
+-- the ERP it may read everything, and change nothing but by the functions of the contract.
 GRANT USAGE ON SCHEMA spola, erp TO spola_applier, spola_reader;
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA spola, erp TO spola_applier;
-GRANT USAGE ON ALL SEQUENCES IN SCHEMA spola, erp TO spola_applier;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA spola TO spola_applier;
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA spola TO spola_applier;
+GRANT SELECT ON ALL TABLES IN SCHEMA erp TO spola_applier;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA erp TO spola_applier;
 GRANT SELECT ON ALL TABLES IN SCHEMA spola, erp TO spola_reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA spola, erp
+ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA spola
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO spola_applier;
-ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA spola, erp
+ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA spola
     GRANT USAGE ON SEQUENCES TO spola_applier;
+ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA erp
+    GRANT SELECT ON TABLES TO spola_applier;
+ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA erp
+    GRANT EXECUTE ON FUNCTIONS TO spola_applier;
 ALTER DEFAULT PRIVILEGES FOR ROLE spola_migrator IN SCHEMA spola, erp
     GRANT SELECT ON TABLES TO spola_reader;
 

@@ -6,7 +6,7 @@
 -- somebody changed in the ERP since keeps its value.
 -- +goose StatementBegin
 create function erp.import_customers(customers erp.customer_in[]) returns setof erp.result
-language plpgsql
+language plpgsql security definer
 set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
@@ -265,7 +265,7 @@ end $$;
 -- +goose StatementBegin
 create function erp.import_orders(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
     vat erp.order_vat_in[], payments erp.order_payment_in[]) returns setof erp.result
-language plpgsql
+language plpgsql security definer
 set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
 set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$

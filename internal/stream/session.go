@@ -147,7 +147,7 @@ func (s *session) bounds(ctx context.Context) (start, end int64, err error) {
 func newBackOff(ctx context.Context) backoff.BackOffContext {
 	b := backoff.NewExponentialBackOff()
 	b.InitialInterval = 20 * time.Millisecond
-	b.MaxInterval = 2 * time.Second
+	b.MaxInterval = time.Second
 	b.MaxElapsedTime = 0
 	return backoff.WithContext(b, ctx)
 }

@@ -22,6 +22,7 @@ func main() {
 		Applier applier.Verbs `cmd:"" help:"The verbs of the program applier."`
 		Demo    demo.Demo     `cmd:"" help:"Watch it work on a shop and an ERP of its own."`
 		Chaos   demo.Chaos    `cmd:"" help:"Kill its parts at random, and prove that nothing is lost or doubled."`
+		Bench   demo.Bench    `cmd:"" help:"Measure it, beside what the machine could do without it."`
 	}
 	os.Exit(cli.Main("spola", "Orders from a web shop's database into an ERP's, through Kafka: exactly once, within milliseconds.", &program.Common, &program))
 }

@@ -81,20 +81,22 @@ begin
             order by x.incarnation desc
             limit 1
         ) l on true
-        left join lateral (
-            select x.class from spola.state_class x
-            where x.shop = '{{.Shop}}' and x.state = h.state and x.method in (h.method, split_part(h.method, '.', 1), '*')
-            order by x.method = h.method desc, x.method = '*'
-            limit 1
-        ) c on true
         -- A class that was decided holds as long as the order's state does.
         cross join lateral (
-            select case when l.class is not null and l.state = h.state and l.method = h.method then l.class else c.class end as class,
+            select case when l.class is not null and l.state = h.state and l.method = h.method then l.class
+                else coalesce(
+                    (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = h.method),
+                    (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = split_part(h.method, '.', 1)),
+                    (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = '*'))
+                end as class,
                 h.order_id = any (settled) as settled
+            offset 0
         ) k
         cross join lateral (
             select case
-                when l.fingerprint <> h.fingerprint then 'reused'
+                -- In the middle of an edit an order may look like another one: only a finished one is judged.
+                when l.fingerprint <> h.fingerprint then
+                    case when not k.settled and (not h.stated or k.class = 'cancelled') then 'wait' else 'reused' end
                 when k.class = 'ignored' then case when l.status is null then 'skip' else 'note' end
                 when not h.stated then case when k.settled then 'half' else 'wait' end
                 when k.class is null then 'unknown'
@@ -114,6 +116,7 @@ begin
                 when h.revision > l.revision or k.settled then 'edit'
                 else 'wait'
             end as action
+            offset 0
         ) a);
 end $$;
 
@@ -143,13 +146,13 @@ begin
                 (o.customer).phone, (o.customer).language, (o.customer).tax_code, (o.customer).vat_number, (o.customer).pec, (o.customer).sdi,
                 (o.customer).address)::erp.customer_in,
             o."order",
-            array(select row(t.reference, row_number() over (order by p.n), (p.part).article, spola.html((p.part).title), (p.part).options, (p.part).quantity,
+            array(select row(t.reference, row_number() over (order by (p.part).seq), (p.part).article, spola.html((p.part).title), (p.part).options, (p.part).quantity,
                     round((p.part).net * (100 + (p.part).rate) / (p.part).quantity, 4), p.gross, round((p.part).rate, 3), (p.part).country,
                     case when (p.part).rate = 0 then z.nature end)::erp.order_line_in
-                from unnest(m.parts) with ordinality as p(part, gross, n) where (p.part).kind = 'line'),
-            array(select row(t.reference, row_number() over (order by p.n), (p.part).kind, (p.part).code, spola.html((p.part).title), p.gross,
+                from unnest(m.parts) as p where (p.part).kind = 'line'),
+            array(select row(t.reference, row_number() over (order by (p.part).seq, (p.part).rate), (p.part).kind, (p.part).code, spola.html((p.part).title), p.gross,
                     round((p.part).rate, 3), (p.part).country, case when (p.part).rate = 0 then z.nature end)::erp.order_charge_in
-                from unnest(m.parts) with ordinality as p(part, gross, n) where (p.part).kind <> 'line'),
+                from unnest(m.parts) as p where (p.part).kind <> 'line'),
             array(select row(t.reference, round(v.rate, 3), v.country, case when v.rate = 0 then z.nature end, v.gross, v.net, v.vat)::erp.order_vat_in
                 from unnest(m.vat) as v),
             array(select row(t.reference, row_number() over (order by p.n), p.kind, p.code, p.title, p.amount, p.transaction)::erp.order_payment_in
@@ -462,7 +465,8 @@ begin
         results := {{.Schema}}.hand_over(array(select d from unnest(drafts) as d
             where (d.problem).reason is null and ((d.task).action in ('take', 'revive') or (d.task).action = 'edit' and d.content <> (d.task).content)));
         insert into spola.article (shop, product, variant, article, by)
-        select distinct '{{.Shop}}', p.product, '', p.article, 'sku' from unnest(parts) as p where p.sku
+        select distinct '{{.Shop}}', p.product, '', p.article, 'sku' from unnest(parts) as p where p.by_sku and p.article is not null
+            and not exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = p.product)
         on conflict do nothing;
     end if;
     if exists (select from unnest(tasks) as t where t.action = 'cancel') then

@@ -3,6 +3,7 @@ package intake
 import (
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -31,14 +32,34 @@ func TestSpeed(t *testing.T) {
 			left = 300
 		}
 		erp.exec("select pg_stat_reset()")
+		if os.Getenv("SPOLA_EXPLAIN") != "" && size == 5000 {
+			erp.exec("load 'auto_explain'")
+			erp.exec("set auto_explain.log_nested_statements = on")
+			erp.exec("set auto_explain.log_analyze = on")
+			erp.exec("set auto_explain.log_min_duration = 100")
+		}
 		all := shop.txs
 		shop.txs = shop.txs[:min(erp.done+left, len(all))]
-		begin := time.Now()
+		begin, before := time.Now(), erp.cpu()
 		erp.catchUp(shop.testLog, size)
 		shop.txs = all
+		cpu := erp.cpu() - before
 		took := time.Since(begin)
 		erp.exec("select pg_stat_force_next_flush()")
 		t.Log(erp.text("select string_agg(format('%s: %s calls, total %s ms, self %s ms', funcname, calls, total_time::int, self_time::int), e'\n' order by self_time desc) from pg_stat_user_functions"))
 		t.Logf("batches of %d: %d orders in %v: %.0f/s, %.2f ms a batch", size, left, took.Round(time.Millisecond), float64(left)/took.Seconds(), took.Seconds()*1000*float64(size)/float64(left))
+		t.Logf("PostgreSQL's own CPU: %.2f ms a batch, %.0f orders a CPU second", cpu*1000*float64(size)/float64(left), float64(left)/cpu)
 	}
+}
+
+// cpu is the CPU seconds that the connection's backend has used, where it runs on this machine.
+func (e *testERP) cpu() float64 {
+	text, err := os.ReadFile("/proc/" + e.text("select pg_backend_pid()") + "/stat")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100
 }

@@ -79,16 +79,16 @@ create table spola.shop_settings (
     consuming text[] not null   -- states in which an order has taken its pieces from the shop's stock
 );
 
-create table spola.tax_rate (
-    shop      text    not null,
-    id        bigint  not null,
-    name      text    not null,
-    rate      numeric,           -- percent; null: a fixed amount
-    country   text,              -- whose VAT it is; null: the country of delivery
-    countries text[]  not null,  -- where it applies
-    primary key (shop, id)
+-- What a VAT row's title means for an order delivered to a country: resolved when it is copied, since
+-- two rates may have one name.
+create table spola.tax_title (
+    shop       text    not null,
+    title      text    not null,
+    country_id bigint  not null,  -- of delivery
+    rate       numeric,           -- percent; null: a fixed amount
+    country    text    not null,  -- whose VAT it is
+    primary key (shop, title, country_id)
 );
-create index on spola.tax_rate (shop, name);
 
 create table spola.tax_class_rate (
     shop           text    not null,
@@ -254,7 +254,7 @@ create type spola.part as (
     variant  text,
     options  text,
     article  bigint,
-    sku      boolean,   -- the article was found by its SKU
+    by_sku   boolean,   -- it has no option that keeps stock: its article may be found by SKU
     rows     text[],    -- rows of the shop's stock that its code subtracts from
     problem  spola.problem
 );
@@ -278,6 +278,13 @@ create function spola.cents(amount numeric) returns bigint language sql immutabl
 return floor(amount * 100 + 0.5)::bigint;
 -- +goose StatementEnd
 
+-- The whole cents that place `rank` of n gets when `over` of them are to be spread. Rounding alone leaves
+-- 0 to n, but amounts cut by the shop may leave some more or less.
+-- +goose StatementBegin
+create function spola.share(over numeric, n bigint, rank bigint) returns numeric language sql immutable parallel safe
+return floor(over / n) + case when rank <= over - floor(over / n) * n then 1 else 0 end;
+-- +goose StatementEnd
+
 -- Shops that escape for HTML do so before they store: undone exactly once, & last.
 -- +goose StatementBegin
 create function spola.html(t text) returns text language sql immutable parallel safe
@@ -285,7 +292,7 @@ return case when strpos(t, '&') = 0 then t else
     replace(replace(replace(replace(replace(replace(t, '&quot;', '"'), '&#039;', ''''), '&#39;', ''''), '&lt;', '<'), '&gt;', '>'), '&amp;', '&') end;
 -- +goose StatementEnd
 
--- Null for what is no JSON object.
+-- Null for what is no JSON object. The block that catches is dear: callers look for a { first.
 -- +goose StatementBegin
 create function spola.json_object(t text) returns jsonb language plpgsql immutable parallel safe as $$
 declare j jsonb;
@@ -297,150 +304,164 @@ exception when others then
 end $$;
 -- +goose StatementEnd
 
--- Cents for the parts of orders (design: Money). All in one pass over the parts, without a join, so
--- that the cost is that of sorting them whatever the planner believes.
+-- A member of a JSON object that is a text without escapes, as most are; empty if there is none.
+-- +goose StatementBegin
+create function spola.json_text(t text, member text) returns text language sql immutable parallel safe
+return coalesce(case
+    when strpos(t, '"' || member || '":"') = 0 then ''
+    when strpos(t, '\') = 0 then split_part(split_part(t, '"' || member || '":"', 2), '"', 1)
+    else spola.json_object(t) ->> member end, '');
+-- +goose StatementEnd
+
+-- Sorted option values as a key: {20,17} is 17,20.
+-- +goose StatementBegin
+create function spola.variant(ids bigint[]) returns text language sql immutable parallel safe
+return case when ids is null then '' when cardinality(ids) = 1 then ids[1]::text
+    else (select string_agg(x::text, ',' order by x) from unnest(ids) as x) end;
+-- +goose StatementEnd
+
+-- Cents for the parts of orders: design, Money. Set-based, with one sort of the parts themselves; what
+-- stands at a rate is small.
 --
 --   by_rate   what stands at each rate, and the VAT that the shop states for it
---   split     discounts: a shop's VAT rows are already reduced, so what is missing of the VAT of
---             a rate's goods says how much of the discount fell on it; the rest fell on what has none
+--   shared    discounts: a shop's VAT rows are already reduced, so what is missing of the VAT of a
+--             rate's goods says how much of the discount fell on it; the rest fell on goods without VAT
+--   checked   does it add up, within what rounding can explain?
 --   rounded   the order's total in cents, spread over the rates by largest remainder
 --   priced    each rate's cents, spread over its parts the same way
 -- +goose StatementBegin
 create function spola.to_cents(parts spola.part[]) returns setof spola.money
-language plpgsql stable set enable_nestloop = off set jit = off as $$
+language plpgsql stable set enable_nestloop = off set jit = off set plan_cache_mode = force_generic_plan as $$
 begin
 return query
-with ordered as (
-    select p.*, p as part,
-        sum(p.net) filter (where p.kind = 'discount') over o as discounts,
-        sum(p.net) filter (where p.kind in ('line', 'charge', 'discount', 'tax')) over o as owed,
-        sum(p.net) filter (where p.kind = 'payment') over o as credit,
-        sum(spola.cents(-p.net)) filter (where p.kind = 'payment') over o as credit_cents,
-        min(p.net) filter (where p.kind = 'total') over o as total,
-        count(*) filter (where p.kind = 'line') over o as lines,
-        bool_or((p.problem).reason is not null) over o as spoiled,
-        0.0002 * (2 + count(*) over o) as slack
+with by_rate as materialized (
+    select p.order_id, p.rate,
+        coalesce(min(p.country) filter (where p.kind = 'tax'), min(p.country)) as country,
+        coalesce(sum(p.net) filter (where p.kind in ('line', 'charge')), 0) as base,
+        coalesce(sum(p.net) filter (where p.kind = 'tax'), 0) as stated,
+        sum(p.net) filter (where p.kind = 'discount') as discount,
+        sum(p.net) filter (where p.kind = 'payment') as credit,
+        sum(spola.cents(-p.net)) filter (where p.kind = 'payment') as credit_cents,
+        min(p.net) filter (where p.kind = 'total') as total,
+        count(*) filter (where p.kind = 'line') as lines,
+        count(*) filter (where p.kind in ('line', 'charge')) as goods,
+        count(*) as n,
+        string_agg(distinct p.code, '+') filter (where p.kind = 'discount') as code,
+        string_agg(p.title, ', ') filter (where p.kind = 'discount') as title,
+        (array_agg(p.problem) filter (where (p.problem).reason is not null))[1] as problem
     from unnest(parts) as p
-    window o as (partition by p.order_id)
+    group by p.order_id, p.rate
 ),
-by_rate as (
-    select order_id, rate,
-        coalesce(min(discounts), 0) as discounts, min(total) as total, coalesce(min(owed), 0) as owed,
-        coalesce(min(credit), 0) as credit, coalesce(min(credit_cents), 0)::bigint as credit_cents,
-        min(lines) as lines, min(slack) as slack, bool_or(spoiled) as spoiled,
-        coalesce(min(country) filter (where kind = 'tax'), min(country)) as country,
-        coalesce(sum(net) filter (where kind in ('line', 'charge')), 0) as base,
-        coalesce(sum(net) filter (where kind = 'tax'), 0) as stated,
-        array_agg(part order by seq) filter (where kind in ('line', 'charge')) as goods,
-        array_agg(row(part, spola.cents(-net))::spola.priced order by seq) filter (where kind = 'payment') as credits,
-        string_agg(distinct code, '+') filter (where kind = 'discount') as discount_code,
-        string_agg(title, ', ' order by seq) filter (where kind = 'discount') as discount_title,
-        (array_agg(problem order by seq) filter (where (problem).reason is not null))[1] as problem
-    from ordered
-    group by order_id, rate
-),
-missing as (
-    select *,
-        case when rate > 0 and discounts <> 0 then greatest(base - stated * 100 / rate, 0) else 0 end as off,
-        case when rate > 0 and discounts <> 0 then base - stated * 100 / rate < -slack * 100 / rate else false end as odd
+by_order as materialized (
+    select order_id,
+        coalesce(sum(discount), 0) as discounts, coalesce(sum(base), 0) + coalesce(sum(discount), 0) + coalesce(sum(stated), 0) as owed,
+        coalesce(sum(credit), 0) as credit, coalesce(sum(credit_cents), 0)::bigint as credit_cents, min(total) as total,
+        sum(lines) as lines, sum(goods) as goods, 0.0002 * (2 + sum(n)) as slack, max(code) as code, max(title) as title,
+        sum(base) filter (where rate = 0) as untaxed,
+        sum(0.02 * (2 + n) / rate) filter (where rate > 0) as tax_slack,
+        (array_agg(problem) filter (where (problem).reason is not null))[1] as problem
     from by_rate
+    group by order_id
 ),
-split as (
-    select *,
-        -- What is left of the discounts goes to the goods without VAT, else to the largest rate: there it is rounding.
-        -discounts - sum(off) over o as rest,
-        max(case when rate = 0 then base else 0 end) over o as untaxed,
-        sum(case when rate > 0 then slack * 100 / rate else 0 end) over o + slack as discount_slack,
-        row_number() over (partition by order_id order by goods is null, case when rate = 0 and base > 0 then 0 else 1 end, base desc, rate) as place,
-        max(discount_code) over o as all_codes, max(discount_title) over o as all_titles
-    from missing
-    window o as (partition by order_id)
+shared as (
+    select r.order_id, r.rate, r.country, r.base, r.stated, r.goods, o.discounts, o.credit_cents, o.total, o.slack, o.code, o.title,
+        coalesce(o.untaxed, 0) as untaxed, coalesce(o.tax_slack, 0) + o.slack as discount_slack,
+        case when o.discounts = 0 or r.goods = 0 or r.rate = 0 then 0 else r.base - r.stated * 100 / r.rate end as off,
+        case
+            when (o.problem).reason is not null then o.problem
+            when o.total is null or o.lines = 0 then row('no_lines', 'It has no lines.', null, null)::spola.problem
+            when abs(o.total) >= 100000000 then row('overflow', format('Its total is %s.', o.total), null, null)::spola.problem
+            when abs(o.owed + o.credit - o.total) > o.slack then row('sum_open',
+                format('Lines and totals add up to %s, the order says %s: difference %s.', o.owed + o.credit, o.total, o.owed + o.credit - o.total), null, null)::spola.problem
+            when o.total < 0 then row('negative', format('Its total is %s.', o.total), null, null)::spola.problem
+        end as problem
+    from by_rate r
+    join by_order o on o.order_id = r.order_id
+    where r.rate is not null or r.total is not null
 ),
-grouped as (
-    select *,
-        case when discounts <> 0 and goods is not null then off + case when place = 1 then rest else 0 end else 0 end as reduced
-    from split
+-- What is left of the discounts goes to the goods without VAT, else to the rate with most: there it is rounding.
+placed as (
+    select *, -discounts - sum(off) over (partition by order_id) as rest,
+        row_number() over (partition by order_id order by goods = 0, not (rate = 0 and base > 0), base desc, rate) as place
+    from shared
+),
+reduced as (
+    select *, case when discounts = 0 or goods = 0 then 0 else off + case when place = 1 then rest else 0 end end as off_net
+    from placed
 ),
 checked as (
-    select *,
-        (base - reduced) * (1 + coalesce(rate, 0) / 100) as gross,
+    select *, case when goods > 0 then floor((base - off_net) * (100 + rate)) end as floor_cents,
+        case when goods > 0 then (base - off_net) * (100 + rate) end as exact,
         case
-            when spoiled then problem
-            when total is null or lines = 0 then row('no_lines', 'It has no lines.', null, null)::spola.problem
-            when abs(total) >= 100000000 then row('overflow', format('Its total is %s.', total), null, null)::spola.problem
-            when abs(owed + credit - total) > slack then
-                row('sum_open', format('Lines and totals add up to %s, the order says %s: difference %s.', owed + credit, total, owed + credit - total), null, null)::spola.problem
-            when total < 0 then row('negative', format('Its total is %s.', total), null, null)::spola.problem
-        end as wrong,
-        case
-            when goods is null and abs(stated) > slack and rate is not null then format('%s of VAT at %s %% with nothing sold at it', stated, rate)
+            when goods = 0 and rate is not null and abs(stated) > slack then format('%s of VAT at %s %% with nothing sold at it', stated, rate)
             when discounts = 0 and rate is not null and abs(base * rate / 100 - stated) > slack then
-                format('at %s %% on %s the VAT is %s, the shop says %s', rate, base, round(base * rate / 100, 4), stated)
-            when odd then format('at %s %% on %s less discounts the shop says a VAT of %s', rate, base, stated)
+                format('At %s %% on %s the VAT is %s, the shop says %s', rate, base, round(base * rate / 100, 4), stated)
+            when off < -slack * 100 / nullif(rate, 0) then format('At %s %% on %s less discounts the shop says a VAT of %s', rate, base, stated)
             when discounts <> 0 and place = 1 and (rest < -discount_slack or rest > untaxed + discount_slack) then
-                format('of the discounts of %s, %s is in no VAT row', discounts, rest)
-            when goods is not null and base - reduced < -discount_slack then format('at %s %% less than nothing is sold', rate)
+                format('Of the discounts of %s, %s is in no VAT row', discounts, rest)
+            when goods > 0 and base - off_net < -discount_slack then format('At %s %% less than nothing is sold', rate)
         end as vat_wrong
-    from grouped
-),
-owing as (
-    select *, floor(gross * 100)::bigint as floor_cents,
-        spola.cents(total) + credit_cents as cents
-    from checked
+    from reduced
 ),
 spread as (
     select *,
-        cents - sum(floor_cents) filter (where goods is not null) over o as over,
-        count(*) filter (where goods is not null) over o as rates,
-        row_number() over (partition by order_id order by goods is null, gross * 100 - floor_cents desc, rate) as rank
-    from owing
-    window o as (partition by order_id)
+        row_number() over (partition by order_id order by exact - floor_cents desc nulls last, rate) as rank,
+        sum(floor_cents) over (partition by order_id) as floors,
+        count(floor_cents) over (partition by order_id) as rates,
+        max(total) over (partition by order_id) as amount
+    from checked
 ),
-rounded as (
-    select order_id, rate, country, cents, goods, credits, reduced, all_codes, all_titles, wrong, vat_wrong,
-        floor_cents + case when goods is null then 0 else div(over, rates) - case when mod(over, rates) < 0 then 1 else 0 end
-            + case when rank <= mod(mod(over, rates) + rates, rates) then 1 else 0 end end as rate_cents
+rounded as materialized (
+    select order_id, rate, country, goods, off_net, code, title, problem, vat_wrong, spola.cents(amount) + credit_cents as cents,
+        case when goods > 0 then floor_cents + spola.share(spola.cents(amount) + credit_cents - floors, rates, rank) end as rate_cents
     from spread
 ),
 pieces as (
-    select r.*, g.part, g.exact
+    select p.order_id, p.rate, p as part, p.seq, p.net * (100 + p.rate) as exact, r.rate_cents
+    from unnest(parts) as p
+    join rounded r on r.order_id = p.order_id and r.rate = p.rate
+    where p.kind in ('line', 'charge')
+    union all
+    select r.order_id, r.rate, row(r.order_id, 2147483647, 'discount', r.code, r.title, -r.off_net, r.rate, r.country,
+            null, null, null, null, null, null, null, null)::spola.part, 2147483647, -r.off_net * (100 + r.rate), r.rate_cents
     from rounded r
-    left join lateral (
-        select p as part, p.net * (1 + r.rate / 100) * 100 as exact
-        from unnest(r.goods) as p
-        union all
-        select row(r.order_id, 1000000, 'discount', r.all_codes, r.all_titles, -r.reduced, r.rate, r.country,
-                null, null, null, null, null, null, null, null)::spola.part, -r.reduced * (1 + r.rate / 100) * 100
-        where r.reduced <> 0 and r.goods is not null
-    ) g on true
+    where r.off_net <> 0 and r.goods > 0
 ),
-shares as (
-    select *,
-        rate_cents - sum(floor(exact)) over o as over,
-        count(exact) over o as n,
-        row_number() over (partition by order_id, rate order by exact - floor(exact) desc nulls last, (part).seq) as rank,
-        row_number() over (partition by order_id, rate order by (part).seq) as first
-    from pieces
-    window o as (partition by order_id, rate)
+priced as (
+    select order_id, array_agg(row(part, floor(exact) + spola.share(rate_cents - floors, n, rank))::spola.priced) as parts
+    from (
+        select *, row_number() over w as rank, sum(floor(exact)) over (partition by order_id, rate) as floors, count(*) over (partition by order_id, rate) as n
+        from pieces
+        window w as (partition by order_id, rate order by exact - floor(exact) desc, seq)
+    ) s
+    group by order_id
+),
+credited as (
+    select p.order_id, array_agg(row(p, spola.cents(-p.net))::spola.priced) as credits
+    from unnest(parts) as p
+    where p.kind = 'payment'
+    group by p.order_id
+),
+summed as (
+    select order_id, min(cents) as cents,
+        array_agg(row(rate, country, rate_cents, round(rate_cents * 100 / (100 + rate)), rate_cents - round(rate_cents * 100 / (100 + rate)))::spola.vat)
+            filter (where goods > 0) as vat,
+        (array_agg(problem) filter (where (problem).reason is not null))[1] as problem, min(vat_wrong) as vat_wrong
+    from rounded
+    group by order_id
 )
-select order_id, min(cents)::bigint,
-    array_agg(row(part, floor(exact) + div(over, n) - case when mod(over, n) < 0 then 1 else 0 end
-        + case when rank <= mod(mod(over, n) + n, n) then 1 else 0 end)::spola.priced order by (part).seq, rate)
-        filter (where exact is not null),
-    array_agg(row(rate, country, rate_cents, round(rate_cents / (1 + rate / 100)), rate_cents - round(rate_cents / (1 + rate / 100)))::spola.vat order by rate)
-        filter (where first = 1 and goods is not null),
-    (array_agg(credits) filter (where first = 1 and credits is not null)),
-    coalesce((array_agg(wrong) filter (where (wrong).reason is not null))[1],
-        case when count(vat_wrong) > 0 then row('vat_open', initcap(left(min(vat_wrong), 1)) || substr(min(vat_wrong), 2) || '.', null, null)::spola.problem end),
-    count((wrong).reason) = 0 and count(vat_wrong) > 0
-from shares
-group by order_id;
+select s.order_id, s.cents, p.parts, s.vat, c.credits,
+    case when (s.problem).reason is null and s.vat_wrong is not null then row('vat_open', s.vat_wrong || '.', null, null)::spola.problem else s.problem end,
+    (s.problem).reason is null and s.vat_wrong is not null
+from summed s
+left join priced p on p.order_id = s.order_id
+left join credited c on c.order_id = s.order_id;
 end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function spola.to_cents, spola.json_object, spola.html, spola.cents;
+drop function spola.to_cents, spola.variant, spola.json_text, spola.json_object, spola.html, spola.share, spola.cents;
 drop type spola.money, spola.vat, spola.priced, spola.part, spola.problem;
 drop table spola.parked, spola.reason, spola.due, spola.stock_total, spola.consumption, spola.link, spola.article,
-    spola.shop_state, spola.province, spola.country, spola.tax_class_rate, spola.tax_rate, spola.shop_settings,
+    spola.shop_state, spola.province, spola.country, spola.tax_class_rate, spola.tax_title, spola.shop_settings,
     spola.customer_kind, spola.custom_field, spola.nature, spola.payment_method, spola.total_code, spola.state_class, spola.shop;

@@ -18,46 +18,19 @@ returns table (order_id bigint, state text, method text, revision bigint, stated
 language sql stable as $$
     select o.order_id,
         coalesce(o.order_status_id, 0)::text,
-        coalesce(substring(o.payment_method from '"code":"([^"\\]*)"'), ''),
+        spola.json_text(o.payment_method, 'code'),
         coalesce(h.last_id, 0),
-        coalesce(h.last_state = o.order_status_id, false),
+        coalesce((select x.order_status_id = o.order_status_id from {{table "order_history"}} x where x.order_history_id = h.last_id), false),
         coalesce(h.begun, o.date_added) at time zone s.timezone,
         concat_ws('|', o.date_added, lower(o.email), o.invoice_prefix)
     from unnest(ids) as i(id)
     join {{table "order"}} o on o.order_id = i.id
     join spola.shop_settings s on s.shop = '{{.Shop}}'
     left join lateral (
-        select max(x.order_history_id)::bigint as last_id,
-            (array_agg(x.order_status_id order by x.order_history_id desc))[1] as last_state,
-            min(x.date_added) as begun
+        select max(x.order_history_id) as last_id, min(x.date_added) as begun
         from {{table "order_history"}} x
         where x.order_id = i.id
     ) h on true
-$$;
-
--- Which article a line is: as fixed when it was first derived; by the table of articles, all option
--- values first, then those that keep stock; or by equal SKU if none keeps stock.
-create function {{.Schema}}.article_of(of_order bigint, of_product text, of_variant text, of_stock_variant text, of_sku text)
-returns table (article bigint, sku boolean)
-language sql stable as $$
-    select coalesce(known.article, mapped.article, same.article), known.article is null and mapped.article is null
-    from (select 1) as one
-    left join lateral (
-        select c.article from spola.consumption c
-        where c.shop = '{{.Shop}}' and c.order_id = of_order and c.line = of_product || ':' || of_variant and c.article is not null
-        limit 1
-    ) known on true
-    left join lateral (
-        select a.article from spola.article a
-        where known.article is null and a.shop = '{{.Shop}}' and a.product = of_product and a.variant in (of_variant, of_stock_variant)
-        order by a.variant = of_variant desc
-        limit 1
-    ) mapped on true
-    left join lateral (
-        select e.article_id as article from erp.articles e
-        where known.article is null and mapped.article is null and of_stock_variant = '' and e.sku = of_sku
-    ) same on true
-    where coalesce(known.article, mapped.article, same.article) is not null
 $$;
 
 -- The parts of the orders: lines, rows of the totals, and one part 'total' each.
@@ -65,11 +38,14 @@ $$;
 -- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
 -- among the order's own VAT rows which gives this amount. A charge's VAT is stated nowhere: its rate is
 -- that of its tax class at the order's address, or joint, when intake tries what fits the VAT rows.
+--
+-- A line's article is the one it had when it was first derived; else that of the table of articles, by
+-- all its option values, then by those that keep stock; else, if none keeps stock, that of equal SKU.
 create function {{.Schema}}.parts(ids bigint[], joint numeric) returns setof spola.part
 language sql stable as $$
     select o.order_id, p.seq, p.kind, p.code, p.title, p.net, p.rate,
         case when p.rate is not null then coalesce(p.country, a.country) end,
-        p.quantity, p.product, p.variant, p.options, p.article, p.sku, p.rows,
+        p.quantity, p.product, p.variant, p.options, p.article, p.by_sku, p.rows,
         case
             when o.spola_flaw is not null or p.flaw is not null then
                 row(case when coalesce(o.spola_flaw, p.flaw) like 'stub%' then 'too_big' else 'invalid_text' end,
@@ -80,113 +56,121 @@ language sql stable as $$
     join {{table "order"}} o on o.order_id = i.id
     join spola.shop_settings s on s.shop = '{{.Shop}}'
     cross join lateral (
-        select coalesce(nullif(o.shipping_country_id, 0), nullif(o.payment_country_id, 0)) as ship_country,
+        -- An order without an address of one kind has the other. offset 0: worked out once.
+        select g.*, (select c.code from spola.country c where c.shop = '{{.Shop}}' and c.id = g.ship_country) as country
+        from (select
+            case when o.shipping_country_id <> 0 then o.shipping_country_id else coalesce(o.payment_country_id, 0) end as ship_country,
             case when o.shipping_country_id <> 0 then o.shipping_zone_id else o.payment_zone_id end as ship_zone,
-            coalesce(nullif(o.payment_country_id, 0), nullif(o.shipping_country_id, 0)) as pay_country,
+            case when o.payment_country_id <> 0 then o.payment_country_id else coalesce(o.shipping_country_id, 0) end as pay_country,
             case when o.payment_country_id <> 0 then o.payment_zone_id else o.shipping_zone_id end as pay_zone
-    ) g
-    cross join lateral (
-        select (select c.code from spola.country c where c.shop = '{{.Shop}}' and c.id = g.ship_country) as country
+            offset 0) g
+        offset 0
     ) a
     cross join lateral (
         -- The rates of the order's VAT rows, each with its country.
-        select array_agg(r.rate) as rates, array_agg(coalesce(r.country, a.country)) as countries
+        select coalesce(array_agg(x.rate), '{}') as rates, array_agg(x.country) as countries
         from {{table "order_total"}} t
-        join lateral (
-            select x.rate, x.country from spola.tax_rate x
-            where x.shop = '{{.Shop}}' and x.name = t.title and x.rate is not null
-            order by a.country = any (x.countries) desc, x.id
-            limit 1
-        ) r on true
+        join spola.tax_title x on x.shop = '{{.Shop}}' and x.title = t.title and x.country_id = a.ship_country and x.rate is not null
         where t.order_id = i.id and t.code = 'tax'
     ) v
     cross join lateral (
         select 0 as seq, 'total' as kind, 'total' as code, '' as title, o.total as net, null::numeric as rate, null::text as country,
-            null::bigint as quantity, null::text as product, null::text as variant, null::text as options, null::bigint as article, null::boolean as sku,
+            null::bigint as quantity, null::text as product, null::text as variant, null::text as options, null::bigint as article, null::boolean as by_sku,
             null::text[] as rows, null::text as flaw,
-            case when a.country is null then row('unknown_country', format('Country %s is not in the shop''s list.', coalesce(g.ship_country, 0)), 'setting', null)::spola.problem end as problem
+            case when a.country is null then row('unknown_country', format('Country %s is not in the shop''s list.', a.ship_country), 'setting', null)::spola.problem end as problem
 
         union all
 
-        select l.order_product_id, 'line', l.model, l.name, l.total, r.rate, r.country,
-            l.quantity, l.product_id::text, x.variant, x.options, m.article, m.sku,
+        select l.order_product_id, 'line', l.model, l.name, l.total, r.rate, v.countries[r.at],
+            l.quantity, l.product_id::text, x.variant, x.options, m.article, x.stocked = 0,
             case when p.subtract = 1 then array['product:' || l.product_id] else '{}' end
                 || case when l.master_id > 0 and (select y.subtract from {{table "product"}} y where y.product_id = l.master_id) = 1
                         then array['product:' || l.master_id] else '{}' end
                 || x.rows,
             coalesce(l.spola_flaw, x.flaw),
             case
-                when l.quantity is null or l.quantity <= 0 or l.quantity > 1000000 then
+                when a.country is null then null  -- the order's own problem
+                when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 - l.tax) <= 0.0002 then null
+                when l.quantity is null or l.quantity not between 1 and 1000000 then
                     row('overflow', format('"%s" has quantity %s.', l.name, l.quantity), null, null)::spola.problem
-                when abs(l.price * r.rate / 100 - l.tax) > 0.0002 then
-                    row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', l.name, l.price, l.tax,
-                        round(100 * l.tax / nullif(l.price, 0), 2), coalesce(array_to_string(v.rates, ' %, ') || ' %', 'no rate')), null, null)::spola.problem
-                when m.article is not null then null
-                when x.stocked > 1 then
+                when m.article is null and x.stocked > 1 then
                     row('multi_stock_options', format('"%s" (product %s) with %s.', l.name, l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
-                else row('unknown_article', format('"%s" (product %s, model %s%s).', l.name, l.product_id, l.model,
-                        case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
-                    'article', l.product_id || ':' || x.variant || ':' || case when x.stocked = 0 then l.model else '' end)::spola.problem
+                when m.article is null then
+                    row('unknown_article', format('"%s" (product %s, model %s%s).', l.name, l.product_id, l.model,
+                            case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
+                        'article', l.product_id || ':' || x.variant || ':' || case when x.stocked = 0 then l.model else '' end)::spola.problem
+                else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', l.name, l.price, l.tax,
+                        round(100 * l.tax / nullif(l.price, 0), 2), coalesce(nullif(array_to_string(v.rates, ' %, '), '') || ' %', 'no rate')), null, null)::spola.problem
             end
         from {{table "order_product"}} l
         left join {{table "product"}} p on p.product_id = l.product_id
         cross join lateral (
-            select coalesce(string_agg(w.product_option_value_id::text, ',' order by w.product_option_value_id) filter (where w.product_option_value_id > 0), '') as variant,
-                coalesce(string_agg(w.product_option_value_id::text, ',' order by w.product_option_value_id) filter (where z.subtract = 1), '') as stock_variant,
-                count(*) filter (where z.subtract = 1) as stocked,
-                coalesce(array_agg('option:' || w.product_option_value_id order by w.product_option_value_id) filter (where z.subtract = 1), '{}') as rows,
-                coalesce(string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ' order by w.order_option_id), '') as options,
-                max(w.spola_flaw) as flaw
-            from {{table "order_option"}} w
-            left join {{table "product_option_value"}} z on z.product_option_value_id = w.product_option_value_id
-            where w.order_id = i.id and w.order_product_id = l.order_product_id
+            -- The first of the order's rates that gives the stated VAT; none: 0, or the one that comes nearest.
+            select q.at, coalesce(v.rates[q.at], 0) as rate from (select
+                case
+                    when abs(l.price * v.rates[1] / 100 - l.tax) <= 0.0002 then 1
+                    when abs(l.price * v.rates[2] / 100 - l.tax) <= 0.0002 then 2
+                    when abs(l.tax) <= 0.0002 then 0
+                    else (select n.at from unnest(v.rates) with ordinality as n(rate, at) order by abs(l.price * n.rate / 100 - l.tax), n.at limit 1)
+                end as at offset 0) q
+        ) r
+        cross join lateral (
+            select case when w.ids is null then '' else spola.variant(w.ids) end as variant, case when w.stock_ids is null then '' else spola.variant(w.stock_ids) end as stock_variant, coalesce(cardinality(w.stock_ids), 0) as stocked,
+                coalesce(w.rows, '{}') as rows, coalesce(w.options, '') as options, w.flaw
+            from (
+                select array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0) as ids,
+                    array_agg(w.product_option_value_id::bigint) filter (where z.subtract = 1) as stock_ids,
+                    array_agg('option:' || w.product_option_value_id) filter (where z.subtract = 1) as rows,
+                    string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ') as options,
+                    max(w.spola_flaw) as flaw
+                from (select * from {{table "order_option"}} w
+                    where w.order_id = i.id and w.order_product_id = l.order_product_id order by w.order_option_id) w
+                left join {{table "product_option_value"}} z on z.product_option_value_id = w.product_option_value_id
+            ) w
+            offset 0
         ) x
         cross join lateral (
-            select n.rate, v.countries[n.at] as country
-            from unnest(v.rates || 0::numeric) with ordinality as n(rate, at)
-            order by abs(l.price * n.rate / 100 - l.tax), n.rate desc
-            limit 1
-        ) r
-        left join lateral (
-            select article, sku from {{.Schema}}.article_of(i.id, l.product_id::text, x.variant, x.stock_variant, l.model)
-        ) m on true
+            select coalesce(
+                (select c.article from spola.consumption c
+                 where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
+                 limit 1),
+                (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
+                case when x.stock_variant <> x.variant then
+                    (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.stock_variant) end,
+                case when x.stocked = 0 then (select e.article_id from erp.articles e where e.sku = l.model) end) as article
+            offset 0
+        ) m
         where l.order_id = i.id
 
         union all
 
-        select t.order_total_id, k.kind, t.code, t.title, t.value,
-            case k.kind when 'tax' then n.rate when 'charge' then c.rate end,
-            case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, c.rate)] end,
+        select t.order_total_id, k.kind, t.code, t.title, t.value, k.rate,
+            case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, k.rate)] end,
             null, null, null, null, null, null, null, t.spola_flaw,
             case
                 when k.kind is null then row('unknown_total', format('"%s" (code %s) of %s.', t.title, t.code, t.value), 'total', t.code)::spola.problem
-                when k.kind = 'tax' and n.rate is null and t.value <> 0 then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
+                when k.kind = 'tax' and n.rate is null and t.value <> 0 and a.country is not null then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
             end
         from {{table "order_total"}} t
         left join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code
+        left join spola.tax_title n on n.shop = '{{.Shop}}' and t.code = 'tax' and n.title = t.title and n.country_id = a.ship_country
         cross join lateral (
-            select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind
+            select j.kind, case
+                when j.kind = 'tax' then n.rate
+                when j.kind = 'charge' then coalesce(d.rate, joint, (
+                    select max(q.rate) from spola.tax_class_rate q
+                    where q.shop = '{{.Shop}}'
+                        and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
+                        and q.customer_group = o.customer_group_id
+                        and q.country_id = case q.based when 'shipping' then a.ship_country when 'payment' then a.pay_country
+                            else (select f.id from spola.country f where f.shop = '{{.Shop}}' and f.code = s.country) end
+                        and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then a.ship_zone when 'payment' then a.pay_zone end)
+                        and q.rate = any (v.rates)
+                ), 0) end as rate
+            from (select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind) j
+            offset 0
         ) k
-        left join lateral (
-            select w.rate, coalesce(w.country, a.country) as country from spola.tax_rate w
-            where k.kind = 'tax' and w.shop = '{{.Shop}}' and w.name = t.title
-            order by a.country = any (w.countries) desc, w.id
-            limit 1
-        ) n on true
-        left join lateral (
-            select coalesce(d.rate, joint, (
-                select max(q.rate) from spola.tax_class_rate q
-                where q.shop = '{{.Shop}}'
-                    and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
-                    and q.customer_group = o.customer_group_id
-                    and q.country_id = case q.based when 'shipping' then g.ship_country when 'payment' then g.pay_country
-                        else (select f.id from spola.country f where f.shop = '{{.Shop}}' and f.code = s.country) end
-                    and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then g.ship_zone when 'payment' then g.pay_zone end)
-                    and q.rate = any (v.rates)
-            ), 0) as rate
-            where k.kind = 'charge'
-        ) c on true
-        where t.order_id = i.id and t.code <> 'total' and k.kind is distinct from 'ignored'
+        where t.order_id = i.id and t.code <> 'total' and d.kind is distinct from 'ignored'
     ) p
 $$;
 
@@ -205,10 +189,10 @@ language sql stable as $$
             spola.html(o.comment), f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(f.invoice_wanted, false) or k.kind <> 'private',
             case when bill.address is distinct from coalesce(ship.address, bill.address) then bill.address end,
             coalesce(ship.address, bill.address),
-            coalesce(substring(o.shipping_method from '"code":"([^"\\]*)"'), ''), spola.html(coalesce(sm.j ->> 'name', '')),
+            spola.json_text(o.shipping_method, 'code'), spola.html(spola.json_text(o.shipping_method, 'name')),
             s.currency, null, o.currency_code, o.currency_value, round(o.total * o.currency_value, 2))::erp.order_in,
-        coalesce(substring(o.payment_method from '"code":"([^"\\]*)"'), ''),
-        spola.html(coalesce(pm.j ->> 'name', '')),
+        spola.json_text(o.payment_method, 'code'),
+        spola.html(spola.json_text(o.payment_method, 'name')),
         coalesce(o.transaction_id, ''),
         md5(concat_ws('|', o.customer_id, o.customer_group_id, o.firstname, o.lastname, o.email, o.telephone, o.custom_field, o.comment,
             o.payment_firstname, o.payment_lastname, o.payment_company, o.payment_address_1, o.payment_address_2, o.payment_postcode, o.payment_city,
@@ -224,8 +208,6 @@ language sql stable as $$
     join {{table "order"}} o on o.order_id = i.id
     join spola.shop_settings s on s.shop = '{{.Shop}}'
     left join {{table "customer"}} c on c.customer_id = o.customer_id and o.customer_id > 0
-    cross join lateral (select case when o.shipping_method like '{%' then spola.json_object(o.shipping_method) end as j) sm
-    cross join lateral (select case when o.payment_method like '{%' then spola.json_object(o.payment_method) end as j) pm
     cross join lateral (
         -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean.
         select max(x.value) filter (where d.meaning = 'tax_code') as tax_code,
@@ -237,15 +219,17 @@ language sql stable as $$
             from (values (o.custom_field), (o.payment_custom_field), (o.shipping_custom_field)) as t(t)
             cross join lateral jsonb_each_text(case when t.t like '{%' then spola.json_object(t.t) end) as j(field, value)) x
         join spola.custom_field d on d.shop = '{{.Shop}}' and d.field = x.field
-        where x.value <> ''
+        where x.value <> '' and (o.custom_field like '{%' or o.payment_custom_field like '{%' or o.shipping_custom_field like '{%')
+        offset 0
     ) f
     cross join lateral (
-        select spola.html(coalesce(nullif(o.payment_company, ''), o.shipping_company, '')) as company
+        select spola.html(coalesce(nullif(o.payment_company, ''), o.shipping_company, '')) as company offset 0
     ) b
     cross join lateral (
         select coalesce(
             (select q.kind from spola.customer_kind q where q.shop = '{{.Shop}}' and q.customer_group = o.customer_group_id::text),
             case when length(f.sdi) = 6 then 'public' when f.vat_number is not null or b.company <> '' then 'company' else 'private' end) as kind
+        offset 0
     ) k
     cross join lateral (
         select case when coalesce(o.payment_country_id, 0) <> 0 then
@@ -253,6 +237,7 @@ language sql stable as $$
                 spola.html(o.payment_address_1), spola.html(o.payment_address_2), o.payment_postcode, spola.html(o.payment_city),
                 coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.payment_zone_id), spola.html(o.payment_zone)),
                 (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.payment_country_id))::erp.address end as address
+        offset 0
     ) bill
     cross join lateral (
         select case when coalesce(o.shipping_country_id, 0) <> 0 then
@@ -260,6 +245,7 @@ language sql stable as $$
                 spola.html(o.shipping_address_1), spola.html(o.shipping_address_2), o.shipping_postcode, spola.html(o.shipping_city),
                 coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.shipping_zone_id), spola.html(o.shipping_zone)),
                 (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.shipping_country_id))::erp.address end as address
+        offset 0
     ) ship
 $$;
 
@@ -319,19 +305,22 @@ begin
     insert into spola.shop_state (shop, state, name)
     select '{{.Shop}}', order_status_id::text, min(name) from {{table "order_status"}} group by order_status_id;
 
-    -- A zone with one country: its VAT. A zone with the shop's own country among others: that one's. Else that of the delivery.
-    delete from spola.tax_rate where shop = '{{.Shop}}';
-    insert into spola.tax_rate (shop, id, name, rate, country, countries)
-    select '{{.Shop}}', r.tax_rate_id, r.name, case when r.type = 'P' then r.rate end,
-        case when cardinality(z.codes) = 1 then z.codes[1] when s.country = any (z.codes) then s.country end, z.codes
+    -- Whose VAT a rate is: of a zone with one country, that one's; of a zone that has the shop's own among others, the shop's;
+    -- else the delivery's. Of two rates with one name that counts which applies at the delivery.
+    delete from spola.tax_title where shop = '{{.Shop}}';
+    insert into spola.tax_title (shop, title, country_id, rate, country)
+    select distinct on (r.name, c.country_id) '{{.Shop}}', r.name, c.country_id, case when r.type = 'P' then r.rate end,
+        case when cardinality(z.codes) = 1 then z.codes[1] when s.country = any (z.codes) then s.country else c.iso_code_2 end
     from {{table "tax_rate"}} r
     join spola.shop_settings s on s.shop = '{{.Shop}}'
     cross join lateral (
-        select coalesce(array_agg(distinct c.iso_code_2), '{}') as codes
+        select coalesce(array_agg(distinct y.iso_code_2), '{}') as codes
         from {{table "zone_to_geo_zone"}} x
-        join {{table "country"}} c on c.country_id = x.country_id
+        join {{table "country"}} y on y.country_id = x.country_id
         where x.geo_zone_id = r.geo_zone_id
-    ) z;
+    ) z
+    cross join {{table "country"}} c
+    order by r.name, c.country_id, c.iso_code_2 = any (z.codes) desc, r.tax_rate_id;
 
     delete from spola.tax_class_rate where shop = '{{.Shop}}';
     insert into spola.tax_class_rate (shop, tax_class, customer_group, based, country_id, zone_id, rate)

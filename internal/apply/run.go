@@ -166,7 +166,7 @@ func (r *runner[Tx]) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrStopped, err)
 	}
-	defer reader.Close()
+	defer func() { _ = reader.Close() }() // it has only read
 
 	group, inner := errgroup.WithContext(ctx)
 	fetched := make(chan []change.Record, 1)

@@ -14,11 +14,11 @@ func appendDate(dst, raw []byte) ([]byte, string, error) {
 	if err != nil {
 		return dst, "", err
 	}
-	real, flaw, err := realDate(text)
+	exists, flaw, err := realDate(text)
 	if err != nil {
 		return dst, "", err
 	}
-	if !real {
+	if !exists {
 		return append(dst, infinity...), flaw, nil
 	}
 	return append(dst, text...), "", nil
@@ -32,11 +32,11 @@ func appendDateTime(dst, raw []byte) ([]byte, string, error) {
 	if len(text) < len("2026-11-25T10:00:00") || !timeText(text[11:]) {
 		return dst, "", fmt.Errorf("%.40s is no date with time", raw)
 	}
-	real, flaw, err := realDate(text[:10])
+	exists, flaw, err := realDate(text[:10])
 	if err != nil {
 		return dst, "", err
 	}
-	if !real {
+	if !exists {
 		return append(dst, infinity...), flaw, nil
 	}
 	return append(dst, text...), "", nil
@@ -62,7 +62,7 @@ func timeText(text []byte) bool {
 
 // realDate tells whether a date is one of the calendar. A flaw is digits that get lost: that
 // "0000-00-00" becomes -infinity is no loss.
-func realDate(text []byte) (real bool, flaw string, err error) {
+func realDate(text []byte) (exists bool, flaw string, err error) {
 	if len(text) != 10 || text[4] != '-' || text[7] != '-' {
 		return false, "", fmt.Errorf("%.40q is no date", text)
 	}

@@ -133,7 +133,7 @@ func decodeFetch(frame []byte) (*fetchResponse, error) {
 	code := kafka.Error(int16(d.uint16()))
 	d.skip(4) // session id
 	if code != 0 {
-		return &fetchResponse{err: code}, nil
+		return &fetchResponse{err: code}, nil //nolint:nilerr // the broker's answer is the response's, not the decoder's
 	}
 	if n := d.uint32(); n != 1 {
 		return nil, fmt.Errorf("fetch: %d topics answered", n)

@@ -85,11 +85,9 @@ func acquire(t testing.TB, cfg Config) (*Writer, *Tail) {
 
 // claim is the first record of an owner.
 func claim(tail *Tail) change.Record {
-	before := "none"
+	before := "null"
 	if p := tail.Predecessor; p != nil {
 		before = fmt.Sprintf(`{"generation":%d,"seq":%d,"sum":%q,"origin":%q}`, p.Gen, p.Seq, p.Sum, p.Origin)
-	} else {
-		before = "null"
 	}
 	return change.Record{
 		Op: change.Claim, Time: time.Now().UnixMilli(), Origin: "claim none", Last: true,

@@ -240,7 +240,7 @@ func (t *theatre) storm(ctx context.Context, c Chaos) (fleet.Report, error) {
 	if err != nil {
 		return fleet.Report{}, err
 	}
-	defer journal.Close()
+	defer func() { _ = journal.Close() }() // each entry is on the disk already
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	var customers errgroup.Group

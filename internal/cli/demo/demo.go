@@ -103,7 +103,7 @@ func (d Demo) order(env *cli.Env, ctx context.Context, st *stage, show *os.File,
 	if err != nil {
 		return nil, err
 	}
-	defer journal.Close()
+	defer func() { _ = journal.Close() }() // each entry is on the disk already
 	seen, err := newWatch(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return nil, err

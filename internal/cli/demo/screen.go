@@ -78,7 +78,7 @@ func (s *screen) picture(now scene) {
 		b.WriteByte('\n')
 	}
 	s.drawn = len(lines)
-	io.WriteString(s.out, b.String())
+	fmt.Fprint(s.out, b.String())
 }
 
 func (s *screen) latest(a arrival) string {

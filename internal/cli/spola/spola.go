@@ -31,7 +31,7 @@ func (Run) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
-		defer b.Close()
+		defer func() { _ = b.Close() }() // its data is synced with each batch
 		cfg.Kafka.Brokers = []string{b.Addr()}
 	}
 	group, ctx := errgroup.WithContext(env.Ctx)

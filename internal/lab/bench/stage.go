@@ -38,11 +38,10 @@ type stage struct {
 	log     stream.Config
 	config  string // path of spola.yaml
 
-	first, last  int64    // orders of the backlog
-	from, to     position // the backlog in the binlog
-	logged       int64    // records in the log before the backlog
-	decodes      []decoding
-	ordersBefore int64 // in the ERP, before what is measured
+	first, last int64    // orders of the backlog
+	from, to    position // the backlog in the binlog
+	logged      int64    // records in the log before the backlog
+	decodes     []decoding
 }
 
 func build(ctx context.Context, o Options) (_ *stage, err error) {

@@ -178,7 +178,7 @@ func (p *preflight) checkRetention(context.Context) error {
 	if !known {
 		days, err := strconv.ParseFloat(p.variables["expire_logs_days"], 64)
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // neither setting is one that this server has
 		}
 		seconds = strconv.FormatInt(int64(days*86400), 10)
 	}

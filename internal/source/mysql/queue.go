@@ -18,7 +18,6 @@ type queue struct {
 	events []*replication.BinlogEvent
 	spare  []*replication.BinlogEvent
 	bytes  int
-	err    error
 	came   chan struct{} // there is something to take
 	went   chan struct{} // there is room again
 	closed chan struct{}

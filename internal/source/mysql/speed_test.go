@@ -159,7 +159,6 @@ func decodeBare(t testing.TB, s *shop, rows int) {
 
 // summingLog does with records what the log's writer must at least do: copy and sum them.
 type summingLog struct {
-	memoryLog
 	rows int
 	done chan struct{}
 	want int

@@ -159,8 +159,7 @@ func (s *State) foldMarker(row []byte) error {
 	}
 	var request SnapshotRequest
 	if err := json.Unmarshal([]byte(*m.Note), &request); err != nil {
-		// Somebody else's writing: a request that can't be read asks for nothing.
-		return nil
+		return nil //nolint:nilerr // somebody else's writing: a request that can't be read asks for nothing
 	}
 	s.Requests = m.Number
 	for _, wanted := range request.Ranges {

@@ -47,17 +47,15 @@ type column struct {
 	nullable  bool
 	jsonIndex int // among the JSON columns, from 0
 
-	name       string
-	collation  uint64
-	primary    bool
-	prefixed   bool // only a prefix of it is in the primary key
-	labels     []string
-	precision  int
-	scale      int
-	fraction   int
-	set        bool
-	character  bool
-	enumerated bool
+	name      string
+	collation uint64
+	primary   bool
+	prefixed  bool // only a prefix of it is in the primary key
+	labels    []string
+	precision int
+	scale     int
+	fraction  int
+	character bool
 
 	captured bool
 	text     charset

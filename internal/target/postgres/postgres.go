@@ -75,7 +75,7 @@ func InTransaction(ctx context.Context, conn *pgx.Conn, do func(pgx.Tx) error) e
 	}
 	if err := do(tx); err != nil {
 		if rollback := tx.Rollback(context.WithoutCancel(ctx)); rollback != nil && !conn.IsClosed() {
-			return fmt.Errorf("%w (rollback: %v)", err, rollback)
+			return fmt.Errorf("%w (rollback: %w)", err, rollback)
 		}
 		return err
 	}

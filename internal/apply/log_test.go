@@ -57,7 +57,7 @@ func (m *memory) open(_ context.Context, from change.Stand) (apply.Reader, error
 
 type memoryReader struct {
 	m    *memory
-	next int
+	next int // guarded by m.mu: Behind is asked by the writing goroutine
 }
 
 func (r *memoryReader) Next(ctx context.Context) ([]change.Record, error) {
@@ -65,9 +65,9 @@ func (r *memoryReader) Next(ctx context.Context) ([]change.Record, error) {
 		r.m.mu.Lock()
 		end := min(len(r.m.records), r.next+r.m.chunk)
 		records, grown := append([]change.Record(nil), r.m.records[r.next:end]...), r.m.grown
+		r.next = end
 		r.m.mu.Unlock()
 		if len(records) > 0 {
-			r.next = end
 			return records, nil
 		}
 		select {

@@ -106,8 +106,9 @@ begin
                     when not k.settled and not (l.class = 'cancelled' and l.status in ('seen', 'cancelled')) then 'wait'
                     when l.erp_order is not null and l.status <> 'cancelled' then 'cancel'
                     else 'note' end
-                when k.class = 'placed' then 'placed'
-                when sh.mode = 'observe' then 'placed'
+                -- Rows that change behind the last history row are an edit or a deletion on its way.
+                when k.class = 'placed' or sh.mode = 'observe' then
+                    case when l.status is not null and h.revision <= l.revision and not k.settled then 'wait' else 'placed' end
                 when l.erp_order is null then case
                     when h.begun < sh.cut then 'close'
                     when k.class = 'final' and coalesce(l.class, '') <> 'taken' then 'untaken'

@@ -1,3 +1,5 @@
+//go:build speed
+
 package intake
 
 import (
@@ -8,7 +10,7 @@ import (
 	"time"
 )
 
-// TestSpeed prints how fast orders are derived; it runs when SPOLA_INTAKE_ORDERS says how many.
+// TestSpeed prints how fast orders are derived (go test -tags speed); SPOLA_INTAKE_ORDERS says how many.
 func TestSpeed(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("SPOLA_INTAKE_ORDERS"))
 	if err != nil {

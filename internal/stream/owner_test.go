@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +183,18 @@ func writeAlone(ctx context.Context, cfg Config, name int) error {
 	return nil
 }
 
+// sharedSource is drawn from by the test and by every connection that it spoils.
+type sharedSource struct {
+	mu     sync.Mutex
+	source rand.Source
+}
+
+func (s *sharedSource) Uint64() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.source.Uint64()
+}
+
 func TestConnectionsBreakAtRandom(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, brokers []string) {
 		cfg, faults := through(t, freshLog(t, brokers))
@@ -188,8 +202,8 @@ func TestConnectionsBreakAtRandom(t *testing.T) {
 		r := open(t, cfg, Position{})
 		seed := rand.Uint64()
 		t.Logf("seed %d", seed)
-		random := rand.New(rand.NewPCG(seed, 0))
-		held := 0
+		random := rand.New(&sharedSource{source: rand.NewPCG(seed, 0)})
+		var held atomic.Int64
 		faults.set(func(kind protocol.ApiKey) fate {
 			if kind == protocol.ApiVersions || random.IntN(16) > 0 {
 				return passes
@@ -199,7 +213,7 @@ func TestConnectionsBreakAtRandom(t *testing.T) {
 				return isCut
 			}
 			if what == comesLate {
-				held++
+				held.Add(1)
 			}
 			return what
 		})
@@ -229,7 +243,7 @@ func TestConnectionsBreakAtRandom(t *testing.T) {
 		}
 		sameRecords(t, want, take(t, r, len(want)+1)[1:])
 		sameRecords(t, want, whole(t, cfg)[1:])
-		t.Logf("%d records; %d requests came late", len(want), held)
+		t.Logf("%d records; %d requests came late", len(want), held.Load())
 	})
 }
 

@@ -35,6 +35,13 @@ func newLog() *memoryLog {
 	return &memoryLog{room: -1, largest: 1 << 20, came: make(chan struct{}, 1), place: change.Place{Gen: 1}}
 }
 
+// takes says how many more records the log takes; -1: any number.
+func (l *memoryLog) takes(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.room = n
+}
+
 func (l *memoryLog) MaxRecord() int { return l.largest }
 
 func (l *memoryLog) Append(_ context.Context, records []change.Record) error {

@@ -107,9 +107,7 @@ func TestResumeAtEveryRecord(t *testing.T) {
 		s.log = newLog()
 		s.log.Append(context.Background(), begun)
 		for kills := 0; ; kills++ {
-			s.log.mu.Lock()
-			s.log.room = 2 // the claim and one more
-			s.log.mu.Unlock()
+			s.log.takes(2) // the claim and one more
 			s.start()
 			if err := s.ended(); !errors.Is(err, errKilled) {
 				t.Fatalf("after %d kills: %v", kills, err)

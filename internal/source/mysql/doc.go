@@ -11,7 +11,7 @@
 //	tablemap.go  how a table's rows lie            rows.go         row images → JSON
 //	record.go    rows → records                    output.go       records → the log
 //	state.go     what the tail tells               gtid.go         positions of both servers
-//	snapshot.go  chunks between watermarks         text.go         selected rows → JSON
+//	snapshot.go  chunks between watermarks         chunk.go        their rows, read and shown (text.go)
 //	marker.go    Spola's table in the shop         ddl.go          what statements mean
 //	types.go     columns of both servers           preflight.go    what must be set up, and how
 package mysql

@@ -224,6 +224,13 @@ func (s *shop) row(table, text string) change.Record {
 	s.t.Helper()
 	var found change.Record
 	s.log.wait(s.t, text, func(records []change.Record) bool {
+		if s.stop != nil {
+			select {
+			case <-s.done:
+				s.t.Fatalf("%s: the reader has ended: %v", text, s.failed)
+			default:
+			}
+		}
 		for _, r := range rowsOf(records, table) {
 			if strings.Contains(string(r.Value), text) {
 				found = r

@@ -129,16 +129,20 @@ func (r *reader) readRow(ev *rowsEvent) error {
 	before := extent{len(o.bytes), 0}
 	if ev.op == rowInsert {
 		o.bytes = append(o.bytes, "null"...)
-	} else if o.bytes, err = r.before.appendImage(o.bytes, ev, false); err != nil {
+	} else if o.bytes, err = r.before.appendImage(o.bytes, ev, nil); err != nil {
 		o.bytes = o.bytes[:start]
 		return err
 	}
 	before.to = len(o.bytes)
 	o.bytes = append(o.bytes, `,"after":`...)
 	after := extent{len(o.bytes), 0}
+	var first *decoder
+	if ev.op == rowUpdate {
+		first = &r.before
+	}
 	if ev.op == rowDelete {
 		o.bytes = append(o.bytes, "null"...)
-	} else if o.bytes, err = r.after.appendImage(o.bytes, ev, ev.op == rowUpdate); err != nil {
+	} else if o.bytes, err = r.after.appendImage(o.bytes, ev, first); err != nil {
 		o.bytes = o.bytes[:start]
 		return err
 	}
@@ -466,10 +470,13 @@ func (r *reader) ownValue(record *change.Record, at change.Position, anchor stri
 		block, record.Time, record.Time*1000, transaction, payload)
 }
 
+// stateEvery is how many records a new owner must read at most to find the state.
+const stateEvery = 20000
+
 // beat writes a heartbeat with the state when enough was recorded or an hour is over, so that
 // the tail of the log stays short. inside tells that a transaction goes on behind it.
 func (r *reader) beat(inside bool) error {
-	if r.sinceState < 20000 && time.Since(r.stateAt) < time.Hour {
+	if r.sinceState < stateEvery && time.Since(r.stateAt) < time.Hour {
 		return nil
 	}
 	state, err := r.state.encode()

@@ -126,10 +126,10 @@ type decoder struct {
 	scratch []byte
 }
 
-// appendImage writes the captured columns of the next image and passes over the others.
-// base is where the object begins in the buffer that spans refer to.
-func (d *decoder) appendImage(dst []byte, ev *rowsEvent, second bool) ([]byte, error) {
-	present := ev.before
+// appendImage writes the captured columns of the next image and passes over the others. first
+// has decoded the row's first image into the same buffer, if this is the second; else it is nil.
+func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte, error) {
+	present, second := ev.before, first != nil
 	if second {
 		present = ev.after
 	}
@@ -148,7 +148,7 @@ func (d *decoder) appendImage(dst []byte, ev *rowsEvent, second bool) ([]byte, e
 	d.spans = d.spans[:len(columns)]
 	d.flaw = nil
 	dst = append(dst, '{')
-	first, at, data := true, 0, ev.rest
+	begun, at, data := false, 0, ev.rest
 	for i := range columns {
 		c := &columns[i]
 		if !bit(present, i) {
@@ -170,24 +170,26 @@ func (d *decoder) appendImage(dst []byte, ev *rowsEvent, second bool) ([]byte, e
 			data = data[n:]
 			continue
 		}
-		if !first {
+		if begun {
 			dst = append(dst, ',')
 		}
-		first = false
+		begun = true
 		from := len(dst)
 		dst = append(dst, c.member...)
 		value := len(dst)
 		if null {
 			dst = append(dst, "null"...)
 		} else {
-			if c.kind == kindJSON && differences != nil && bit(differences, c.jsonIndex) {
-				return dst, fmt.Errorf("column %s: %w", c.name, errPartial)
-			}
 			n, err := c.size(data)
 			if err != nil {
 				return dst, err
 			}
-			if dst, err = d.appendValue(dst, c, data[:n]); err != nil {
+			if c.kind == kindJSON && differences != nil && bit(differences, c.jsonIndex) {
+				if n > c.width {
+					return dst, fmt.Errorf("column %s: %w", c.name, errPartial)
+				}
+				dst = append(dst, first.value(dst, i)...) // no difference
+			} else if dst, err = d.appendValue(dst, c, data[:n]); err != nil {
 				dst = append(dst[:value], "null"...)
 				if d.flaw == nil {
 					d.flaw = fmt.Errorf("column %s: %w", c.name, err)

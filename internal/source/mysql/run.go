@@ -86,6 +86,7 @@ func newReader(cfg *Config, log Log) *reader {
 		snapshots: newSnapshots(), activity: &activity{}, stateAt: time.Now(),
 	}
 	r.out.log = log
+	r.activity.seen() // what came just before a restart settles by ticks too
 	for _, c := range cfg.captures() {
 		t := &table{capture: c}
 		if c.Only != nil {

@@ -48,7 +48,7 @@ func TestPrivateServer(t *testing.T) {
 				test func(t *testing.T, s *server.Server)
 			}{
 				{"compressed", testCompressed}, {"connection cut", testConnectionCut}, {"server id collision", testServerIDCollision},
-				{"wrong server", testWrongServer}, {"reset and purge", testResetAndPurge},
+				{"metadata", testMetadataGone}, {"wrong server", testWrongServer}, {"reset and purge", testResetAndPurge},
 			} {
 				t.Run(part.name, func(t *testing.T) { part.test(t, s) })
 			}
@@ -232,6 +232,20 @@ func testConnectionCut(t *testing.T, private *server.Server) {
 		t.Errorf("%d rows in the log, %d in the shop", n, 5*4001)
 	}
 	checkChain(t, s.log.all())
+}
+
+// Column names that are switched off while the reader runs stop it at the first row.
+func testMetadataGone(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	s.exec("SET GLOBAL binlog_row_metadata = 'MINIMAL'")
+	defer s.exec("SET GLOBAL binlog_row_metadata = 'FULL'")
+	s.exec("INSERT INTO oc_order (total) VALUES (1)")
+	if err := s.ended(); !errors.Is(err, ErrFormat) {
+		t.Fatalf("without column names: %v", err)
+	}
 }
 
 // killDumps kills the dump threads of readers of this process's tests.

@@ -122,7 +122,11 @@ func parseTableMap(body []byte, f flavor) (*layout, error) {
 	meta := &mapReader{rest: m.text()}
 	l.columns = make([]column, count)
 	for i := range l.columns {
-		if err := l.columns[i].read(types[i], meta); err != nil {
+		err := l.columns[i].read(types[i], meta)
+		if err == nil {
+			err = l.columns[i].sound()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("table %s.%s, column %d: %w", l.schema, l.name, i+1, err)
 		}
 		if l.columns[i].kind == kindJSON {
@@ -301,6 +305,34 @@ func (c *column) read(typ byte, meta *mapReader) error {
 		return c.readTemporal(typ, int(meta.byte()))
 	default:
 		return c.readFixed(typ)
+	}
+	return nil
+}
+
+// sound refuses metadata by which a value could not be read.
+func (c *column) sound() error {
+	low, high := 0, 0
+	switch c.kind {
+	case kindFloat:
+		low, high = 4, 4
+	case kindDouble, kindLongLong:
+		low, high = 8, 8
+	case kindBlob, kindGeometry, kindVector, kindJSON, kindCompressed:
+		low, high = 1, 4
+	case kindEnum:
+		low, high = 1, 2
+	case kindSet, kindBit:
+		low, high = 1, 8
+	case kindDecimal:
+		if c.precision > 65 || c.scale > c.precision || c.precision == 0 {
+			return fmt.Errorf("decimal(%d,%d)", c.precision, c.scale)
+		}
+		return nil
+	default:
+		return nil
+	}
+	if c.width < low || c.width > high {
+		return fmt.Errorf("a value of %d bytes", c.width)
 	}
 	return nil
 }

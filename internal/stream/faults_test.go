@@ -73,7 +73,10 @@ func (f *faults) once(what fate) {
 // broker's answer.
 func (f *faults) deliver(frame []byte) []byte {
 	f.t.Helper()
-	conn, err := net.Dial("tcp", f.addr)
+	f.mu.Lock()
+	addr := f.addr
+	f.mu.Unlock()
+	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -47,6 +47,17 @@ create type {{.Schema}}.draft as (
 
 create type {{.Schema}}.use as (order_id bigint, incarnation bigint, line text, stock_row text, article bigint, pieces bigint, quantity bigint);
 
+-- Those of the changed orders that can mean anything: linked ones, and those that were complete once. Most
+-- transactions of a checkout only prepare an order; they cost these two look-ups and nothing more.
+create function {{.Schema}}.pick(changed bigint[]) returns bigint[]
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+begin
+    return array(
+        select i.id from unnest(changed) as i(id)
+        where {{.Schema}}.complete(i.id) or exists (select from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id));
+end $$;
+
 -- What is to be done with the orders that are in the mirror.
 --   skip     a cart, or cancelled before it was anything to us
 --   wait     half-written, or a cancellation, or rows changed behind the last history row: settles first
@@ -409,6 +420,7 @@ create function {{.Schema}}.derive(changed bigint[], clock bigint, most int,
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
+    ids     bigint[];
     ready   bigint[];
     gone    bigint[];
     work    bigint[];
@@ -424,20 +436,24 @@ declare
     back    bigint[];
     try     numeric;
 begin
-    articles := '{}';
+    more := false; taken := 0; parked := 0; articles := '{}';
+    ids := case when cardinality(changed) > 0 then {{.Schema}}.pick(changed) else changed end;
+    if cardinality(ids) = 0 and not exists (select from spola.due d where d.shop = '{{.Shop}}' and d.tick <= clock) then
+        return;
+    end if;
     perform from spola.shop s where s.shop = '{{.Shop}}' for update;
     ready := array(select d.order_id from spola.due d where d.shop = '{{.Shop}}' and d.tick <= clock order by d.tick, d.order_id limit most);
     more := cardinality(ready) = most;
     if exists (select from spola.due d where d.shop = '{{.Shop}}') then
-        delete from spola.due d where d.shop = '{{.Shop}}' and d.order_id = any (changed || ready);
+        delete from spola.due d where d.shop = '{{.Shop}}' and d.order_id = any (ids || ready);
     end if;
     if cardinality(ready) > 0 then
-        ready := array(select r from unnest(ready) as r except select c from unnest(changed) as c);
+        ready := array(select r from unnest(ready) as r except select c from unnest(ids) as c);
     end if;
 
-    tasks := {{.Schema}}.tasks(changed || ready, ready);
-    if cardinality(tasks) < cardinality(changed || ready) then
-        gone := array(select i from unnest(changed || ready) as i except select t.order_id from unnest(tasks) as t);
+    tasks := {{.Schema}}.tasks(ids || ready, ready);
+    if cardinality(tasks) < cardinality(ids || ready) then
+        gone := array(select i from unnest(ids || ready) as i except select t.order_id from unnest(tasks) as t);
         articles := {{.Schema}}.forget(gone);
     end if;
 

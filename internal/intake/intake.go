@@ -93,6 +93,9 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 	if !changed.SnapshotDone {
 		return sum, nil
 	}
+	if in.installed && in.derived && len(changed.Orders) == 0 && changed.Ticks == in.ticks && !in.concerns(changed) {
+		return sum, nil // stock, statistics, the marker: nothing to derive, and nothing that became due
+	}
 	ready, err := in.prepare(ctx, tx, changed)
 	if err != nil || !ready {
 		return sum, err
@@ -108,6 +111,11 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 		more = again || len(orders) > 0
 	}
 	return sum, nil
+}
+
+// concerns tells whether anything changed that is no order's but lets orders go on.
+func (in *Intake) concerns(changed *mirror.Changed) bool {
+	return len(changed.Shapes) > 0 || in.changedKind(changed, schemas.KindLookup) || in.changedKind(changed, schemas.KindCustomer)
 }
 
 // prepare has the canonical schema in place, the settings copied, and what is due noted. It tells

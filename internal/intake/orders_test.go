@@ -51,6 +51,8 @@ func TestMoneyOfOneOrder(t *testing.T) {
 			"1729", "0.000/DE/N3.2/1729/1729/0", ""},
 		"pounds": {testOrder{lines: []testLine{{31, 0, 1}}, currency: "GBP", factor: "0.87310000"},
 			"2109", "22.000/IT/2109/1729/380", ""},
+		"fee and coupon on what is not shipped": {testOrder{lines: []testLine{{31, 0, 1}}, noShip: true, country: 81, fee: d("2.05"), coupon: d("0.1")},
+			"1599", "22.000/IT/1599/1311/288", "charge:payment_fee:250 discount:coupon:-150@22"},
 		"nothing to ship": {testOrder{lines: []testLine{{31, 0, 1}}, noShip: true},
 			"1499", "22.000/IT/1499/1229/270", ""},
 	} {

@@ -72,11 +72,12 @@ create table spola.customer_kind (
 -- ---- the versioned copy of the shop's settings and look-ups, written by take_lookups of the platform
 
 create table spola.shop_settings (
-    shop      text   primary key,
-    timezone  text   not null,  -- of the shop's wall times
-    currency  text   not null,  -- of all amounts
-    country   text   not null,  -- of the shop, two letters
-    consuming text[] not null   -- states in which an order has taken its pieces from the shop's stock
+    shop       text   primary key,
+    timezone   text   not null,  -- of the shop's wall times
+    currency   text   not null,  -- of all amounts
+    country    text   not null,  -- of the shop, two letters
+    country_id bigint not null, -- as the shop's tables name it
+    consuming  text[] not null  -- states in which an order has taken its pieces from the shop's stock
 );
 
 -- What a VAT row's title means for an order delivered to a country: resolved when it is copied, since

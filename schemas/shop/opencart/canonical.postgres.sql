@@ -33,6 +33,10 @@ language sql stable as $$
     ) h on true
 $$;
 
+-- Was the order complete once? Until then it is a cart, or half-written.
+create function {{.Schema}}.complete(id bigint) returns boolean language sql stable
+return exists (select from {{table "order_history"}} x where x.order_id = id);
+
 -- The parts of the orders: lines, rows of the totals, and one part 'total' each.
 --
 -- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
@@ -57,7 +61,9 @@ language sql stable as $$
     join spola.shop_settings s on s.shop = '{{.Shop}}'
     cross join lateral (
         -- An order without an address of one kind has the other. offset 0: worked out once.
-        select g.*, (select c.code from spola.country c where c.shop = '{{.Shop}}' and c.id = g.ship_country) as country
+        -- The shop taxes by its own country what it ships nowhere.
+        select g.*, (select c.code from spola.country c where c.shop = '{{.Shop}}' and c.id = g.ship_country) as country,
+            case when coalesce(o.shipping_country_id, 0) = 0 then s.country_id end as own_country
         from (select
             case when o.shipping_country_id <> 0 then o.shipping_country_id else coalesce(o.payment_country_id, 0) end as ship_country,
             case when o.shipping_country_id <> 0 then o.shipping_zone_id else o.payment_zone_id end as ship_zone,
@@ -162,8 +168,9 @@ language sql stable as $$
                     where q.shop = '{{.Shop}}'
                         and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
                         and q.customer_group = o.customer_group_id
-                        and q.country_id = case q.based when 'shipping' then a.ship_country when 'payment' then a.pay_country
-                            else (select f.id from spola.country f where f.shop = '{{.Shop}}' and f.code = s.country) end
+                        and q.country_id = any (array[a.ship_country, a.pay_country, s.country_id])
+                        and q.country_id = any (case q.based when 'shipping' then array[a.ship_country, a.own_country]
+                            when 'payment' then array[a.pay_country, a.own_country] else array[s.country_id] end)
                         and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then a.ship_zone when 'payment' then a.pay_zone end)
                         and q.rate = any (v.rates)
                 ), 0) end as rate
@@ -289,9 +296,9 @@ $$;
 create function {{.Schema}}.take_lookups() returns void language plpgsql as $$
 begin
     delete from spola.shop_settings where shop = '{{.Shop}}';
-    insert into spola.shop_settings (shop, timezone, currency, country, consuming)
+    insert into spola.shop_settings (shop, timezone, currency, country, country_id, consuming)
     select '{{.Shop}}', v ->> 'config_timezone', v ->> 'config_currency',
-        (select c.iso_code_2 from {{table "country"}} c where c.country_id::text = v ->> 'config_country_id'),
+        (select c.iso_code_2 from {{table "country"}} c where c.country_id::text = v ->> 'config_country_id'), (v ->> 'config_country_id')::bigint,
         array(select distinct n from jsonb_array_elements_text((v ->> 'config_processing_status')::jsonb || (v ->> 'config_complete_status')::jsonb) as n)
     from (select jsonb_object_agg(x.key, x.value) as v from {{table "setting"}} x where x.store_id = 0 and x.key like 'config\_%') as t;
 

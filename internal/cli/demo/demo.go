@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/apply"
@@ -49,15 +50,16 @@ func (d Demo) Run(env *cli.Env) error {
 		show = os.Stderr
 	}
 	fmt.Fprintf(show, "Spola demo, seed %d. Starting a shop on %s and an ERP on PostgreSQL …\n", d.Seed, product(d.Shop))
+	log := env.Log.Level(max(env.Log.GetLevel(), zerolog.WarnLevel)) // the screen shows the rest
 	started := time.Now()
-	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: env.Log,
+	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: log,
 		tell: func(line string) { fmt.Fprintln(show, "  "+line) }})
 	if err != nil {
 		return fmt.Errorf("build the demo's stage: %w", err)
 	}
 	fmt.Fprintf(show, "  ready in %.1f s: %s %s, PostgreSQL %s, %s\n\n", time.Since(started).Seconds(),
 		product(d.Shop), st.shopDB.Version(), st.erpDB.Version(), brokerName(d.Brokers))
-	proof, err := d.play(env, st, show)
+	proof, err := d.play(env, log, st, show)
 	if err = errors.Join(err, st.Close()); err != nil {
 		return err
 	}
@@ -75,15 +77,15 @@ func (d Demo) Run(env *cli.Env) error {
 }
 
 // play runs the pipeline, the customers and the screen, and proves the result.
-func (d Demo) play(env *cli.Env, st *stage, show *os.File) (*Proof, error) {
+func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (*Proof, error) {
 	// The pipeline outlives ctrl-C: what was ordered must arrive before it is compared.
 	running, stop := context.WithCancel(context.WithoutCancel(env.Ctx))
 	defer stop()
 	pipeline, ctx := errgroup.WithContext(running)
 	var progress atomic.Pointer[apply.Progress]
-	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: env.Log}) })
+	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log}) })
 	pipeline.Go(func() error {
-		return applier.Intake(ctx, st.cfg, applier.IntakeOptions{Log: env.Log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
+		return applier.Intake(ctx, st.cfg, applier.IntakeOptions{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
 	})
 	proof, err := d.order(env, ctx, st, show, &progress)
 	stop()

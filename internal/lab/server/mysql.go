@@ -38,6 +38,7 @@ var shopSettings = map[string]string{
 }
 
 var mysqlSettings = map[string]string{
+	"source_verify_checksum":   "ON",
 	"gtid_mode":                "ON",
 	"enforce_gtid_consistency": "ON",
 	"mysqlx":                   "OFF",

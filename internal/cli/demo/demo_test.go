@@ -1,0 +1,87 @@
+package demo_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/cli/demo"
+	"github.com/spola-cdc/spola/internal/cli/spola"
+)
+
+// TestMain is the program spola too: the kill test runs its parts as processes of its own, by
+// calling itself with their verbs.
+func TestMain(m *testing.M) {
+	var program struct {
+		cli.Common
+
+		Broker  spola.Broker  `cmd:""`
+		Cdc     cdc.Verbs     `cmd:""`
+		Applier applier.Verbs `cmd:""`
+	}
+	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "cdc" || os.Args[1] == "applier") {
+		os.Exit(cli.Main("spola", "spola, as its own kill test", &program.Common, &program))
+	}
+	os.Exit(m.Run())
+}
+
+// environment is what a verb gets whose answer is read by a test.
+func environment(t *testing.T) (*cli.Env, *bytes.Buffer) {
+	var out bytes.Buffer
+	return &cli.Env{Ctx: t.Context(), Out: &out, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)}, &out
+}
+
+// Every order of the shop is in the ERP, or parked because it was made so, to the cent.
+func TestDemoEndsWithAProof(t *testing.T) {
+	for _, product := range []string{"mysql", "mariadb"} {
+		t.Run(product, func(t *testing.T) {
+			env, out := environment(t)
+			if err := (demo.Demo{For: 5 * time.Second, Rate: 20, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var proof demo.Proof
+			if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
+				t.Fatalf("%v in %s", err, out)
+			}
+			if proof.OrdersPlaced < 50 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
+				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
+				proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
+				t.Errorf("proof: %s", out)
+			}
+		})
+	}
+}
+
+// Whatever part is killed whenever, nothing is lost, nothing is there twice, and the log is
+// 1, 2, 3 … from its first record on.
+func TestPartsAreKilledAtRandom(t *testing.T) {
+	for name, chaos := range map[string]demo.Chaos{
+		"mysql, embedded broker":   {For: 20 * time.Second, Shop: "mysql"},
+		"mariadb, embedded broker": {For: 20 * time.Second, Shop: "mariadb"},
+		"mysql, one Kafka":         {For: 30 * time.Second, Shop: "mysql", Brokers: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, out := environment(t)
+			chaos.Rate, chaos.Seed, chaos.JSON = 20, 1, true
+			if err := chaos.Run(env); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			var proof demo.ChaosProof
+			if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
+				t.Fatalf("%v in %s", err, out)
+			}
+			if proof.Kills < 3 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
+				proof.OrdersParked != proof.ParkedPlanted || proof.Log.Records < 1000 || proof.Log.Generations != 1 {
+				t.Errorf("proof: %s", out)
+			}
+			t.Logf("%d kills, %d orders in the ERP, %d records in the log", proof.Kills, proof.OrdersInERP, proof.Log.Records)
+		})
+	}
+}

@@ -195,7 +195,7 @@ func TestAppendNumber(t *testing.T) {
 		if err != nil || back != f {
 			t.Fatalf("%v is written %s", f, short)
 		}
-		if !json.Valid(short) || bytes.IndexAny(short, ".e") < 0 {
+		if !json.Valid(short) || !bytes.ContainsAny(short, ".e") {
 			t.Fatalf("%v is written %s", f, short)
 		}
 		if abs := math.Abs(f); abs < 1e15 && abs > 1e-6 {

@@ -311,7 +311,7 @@ func (c *column) read(typ byte, meta *mapReader) error {
 
 // sound refuses metadata by which a value could not be read.
 func (c *column) sound() error {
-	low, high := 0, 0
+	var low, high int
 	switch c.kind {
 	case kindFloat:
 		low, high = 4, 4

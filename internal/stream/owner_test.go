@@ -149,6 +149,23 @@ func TestOlderOwnerWritesUntilTheFence(t *testing.T) {
 	}
 }
 
+// An owner who died between his fence and his claim must not fence the next one, who meets that
+// fence when he asks whether the log is still his.
+func TestFenceWithoutClaimFencesNobodyLater(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, brokers []string) {
+		cfg, faults := through(t, freshLog(t, brokers))
+		died, _ := acquire(t, cfg)
+		died.Close()
+		w, tail := acquire(t, cfg)
+		faults.once(losesAnswer)
+		mustAppend(t, w, claim(tail))
+		mustAppend(t, w, rows(0, 5)...)
+		if n := len(whole(t, cfg)); n != 6 {
+			t.Errorf("%d records, want 6", n)
+		}
+	})
+}
+
 func TestTwoOwnersAtOnceLeaveOne(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, brokers []string) {
 		cfg := freshLog(t, brokers)

@@ -148,7 +148,8 @@ func (w *Writer) meets(r *change.Record, at standing) error {
 		if err := json.Unmarshal(r.Value, &fence); err != nil {
 			return stopAt(ErrForeign, w.cfg.Topic, r.Offset, change.Place{}, "a fence that can't be read: "+err.Error())
 		}
-		if fence.Takes && fence.ID != w.own.id {
+		// Whoever took the log before this owner did may have died before his claim.
+		if fence.Takes && fence.ID != w.own.id && r.Offset > w.taken {
 			return fmt.Errorf("%w: %s took %s at offset %d", ErrFenced, fence.Owner, w.cfg.Topic, r.Offset)
 		}
 		return nil

@@ -32,6 +32,7 @@ type Writer struct {
 	// The sender's alone.
 	session *session
 	own     owner
+	taken   int64     // offset of the fence by which this owner took the log
 	stands  standing  // the last record that is known to stand in the log
 	since   time.Time // of the epoch
 
@@ -64,7 +65,7 @@ func newWriter(s *session, own owner, tail *Tail) (*Writer, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &Writer{
 		cfg: s.cfg, cancel: cancel, wake: make(chan struct{}, 1), done: make(chan struct{}),
-		session: s, own: own, since: time.Now(),
+		session: s, own: own, taken: tail.fence, since: time.Now(),
 		stands:  standing{tail.Place, tail.Offset},
 		changed: make(chan struct{}), open: open, spare: spare, first: true,
 		place: change.Place{Gen: tail.Generation},

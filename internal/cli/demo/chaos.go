@@ -91,6 +91,7 @@ type theatre struct {
 	show    io.Writer
 	fleet   *fleet.Fleet
 	proxies map[string]*fault.Proxy
+	self    string    // this program, where the lab's user may run it
 	counter *pgx.Conn // of orders in the ERP; made anew when it is lost
 }
 
@@ -106,6 +107,9 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 			err = errors.Join(err, t.Close())
 		}
 	}()
+	if t.self, err = copySelf(lab.Dir()); err != nil {
+		return nil, err
+	}
 	t.fleet = fleet.New(fleet.Options{Seed: c.Seed, Progress: t.ordersInERP, Say: func(line string) { fmt.Fprintln(show, "  "+line) }})
 	// What is started here is added to the fleet, which kills it.
 	s := setting{shop: c.Shop, brokers: []string{"to be started"}, log: env.Log}
@@ -186,11 +190,25 @@ func (t *theatre) addPrograms() error {
 
 // program is this very program with other verbs.
 func (t *theatre) program(name string, ready func(context.Context) error, verbs ...string) (*server.Server, error) {
-	self, err := os.Executable()
+	return t.lab.Program(name, server.Program{Argv: append([]string{t.self}, verbs...), Ready: ready})
+}
+
+// copySelf puts a copy of this program where the lab's user may run it: a program that root has
+// built may lie where nobody else looks.
+func copySelf(dir string) (string, error) {
+	path, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return "", fmt.Errorf("find this program: %w", err)
 	}
-	return t.lab.Program(name, server.Program{Argv: append([]string{self}, verbs...), Ready: ready})
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("copy this program: %w", err)
+	}
+	self := filepath.Join(dir, "spola")
+	if err := os.WriteFile(self, text, 0o755); err != nil {
+		return "", fmt.Errorf("copy this program: %w", err)
+	}
+	return self, nil
 }
 
 // ordersInERP counts, past the proxies.

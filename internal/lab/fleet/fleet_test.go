@@ -147,9 +147,19 @@ func TestRunKillsAndPartsComeBack(t *testing.T) {
 	if err := w.fleet.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	report, err := w.fleet.Run(t.Context(), 12*time.Second)
-	if err != nil {
-		t.Fatal(err)
+	// How many kills fit into a time depends on the machine; in a minute every kind has its turn.
+	var report fleet.Report
+	every := func() bool {
+		return report.Kills["postgres"] > 0 && report.Kills["counter"] > 0 && report.WhileStarting > 0
+	}
+	for range 10 {
+		var err error
+		if report, err = w.fleet.Run(t.Context(), 6*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if every() {
+			break
+		}
 	}
 	if err := w.fleet.Calm(t.Context()); err != nil {
 		t.Fatal(err)
@@ -158,7 +168,7 @@ func TestRunKillsAndPartsComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", report)
-	if report.Kills["postgres"] == 0 || report.Kills["counter"] == 0 || report.WhileStarting == 0 {
+	if !every() {
 		t.Errorf("not every kind of kill happened: %+v", report)
 	}
 	var sum int64

@@ -114,7 +114,7 @@ begin
                 when l.status = 'closed' then 'note'
                 when k.class = 'cancelled' then case
                     when l.status is null then 'skip'
-                    when not k.settled and not (l.class = 'cancelled' and l.status in ('seen', 'cancelled')) then 'wait'
+                    when not k.settled and not (l.class = 'cancelled' and l.state = h.state and l.status in ('seen', 'cancelled')) then 'wait'
                     when l.erp_order is not null and l.status <> 'cancelled' then 'cancel'
                     else 'note' end
                 -- Rows that change behind the last history row are an edit or a deletion on its way.
@@ -493,10 +493,10 @@ begin
 
     -- K: of orders that have their pieces from the shop now, and of those that gave them back.
     kept := array(select t.order_id from unnest(tasks) as t where t.action not in ('wait', 'half', 'skip', 'reused') and t.consuming
-        and (t.status is null or not t.consumed or t.action in ('edit', 'revive', 'take', 'unknown', 'placed')));
+        and (t.status is null or not t.consumed or t.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'placed')));
     back := array(select t.order_id from unnest(tasks) as t where t.action not in ('wait', 'half', 'skip', 'reused') and not t.consuming and t.consumed);
     if cardinality(kept) > 0 or cardinality(back) > 0 then
-        uses := {{.Schema}}.uses(array(select t from unnest(tasks) as t where t.consuming and t.action not in ('wait', 'half', 'skip', 'reused')), parts);
+        uses := {{.Schema}}.uses(array(select t from unnest(tasks) as t join unnest(kept) as k on k = t.order_id), parts);
         articles := articles || {{.Schema}}.consume(
             array(select u from unnest(uses) as u join unnest(tasks) as t on t.order_id = u.order_id where t.status is null),
             array(select u from unnest(uses) as u join unnest(tasks) as t on t.order_id = u.order_id where t.status is not null),

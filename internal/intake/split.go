@@ -183,10 +183,10 @@ func (s *splitter) follow(b *batchFacts, c orderChange) {
 	case c.changed:
 		b.touched[c.order] = true
 		s.unsettled[c.order] = open{state: c.state, tick: s.ticks}
+	case c.gone:
+		delete(s.unsettled, c.order)
 	case c.deleted || c.rewritten:
-		if o, is := s.unsettled[c.order]; is || c.rewritten {
-			s.unsettled[c.order] = open{state: o.state, tick: s.ticks}
-		}
+		s.unsettled[c.order] = open{state: s.unsettled[c.order].state, tick: s.ticks}
 	}
 }
 
@@ -205,6 +205,7 @@ type orderChange struct {
 	changed   bool   // its state is another
 	completed bool   // the completeness row was written
 	deleted   bool
+	gone      bool // deleted is its own row
 	rewritten bool // its row was written and its state is the same
 }
 
@@ -274,7 +275,7 @@ func (r *rules) readOrder(f *facts, rec *change.Record) error {
 	}
 	switch {
 	case rec.Op == change.Delete:
-		c.deleted, c.state = true, ""
+		c.deleted, c.gone, c.state = true, rec.Table == r.state, ""
 	case rec.Table == r.complete:
 		c.completed = rec.Op == change.Create
 		c.rewritten = !c.completed

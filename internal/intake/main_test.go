@@ -7,12 +7,16 @@ import (
 	"testing"
 )
 
-// TestMain plays the same histories on every run, so that a failure is the change's own. Others
-// are played by `go test -args -rapid.seed=N`.
+// TestMain plays the same histories on every run, so that a failure is the change's own. Others,
+// and more, are played by `go test -args -rapid.seed=N -rapid.checks=N`.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if seed := flag.Lookup("rapid.seed"); seed != nil && seed.Value.String() == seed.DefValue {
-		if err := seed.Value.Set("1"); err != nil {
+	for name, value := range map[string]string{"rapid.seed": "1", "rapid.checks": "40"} {
+		f := flag.Lookup(name)
+		if f == nil || f.Value.String() != f.DefValue {
+			continue
+		}
+		if err := f.Value.Set(value); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -91,7 +91,12 @@ func group(cfg config.Config) string { return cfg.Topic() + ".intake" }
 func shopIntake(cfg config.Config) (*intake.Intake, error) {
 	file, err := intake.LoadShopFile(cfg.Shop.File)
 	if err != nil {
-		return nil, err
+		return nil, &config.Error{File: cfg.Shop.File, What: err.Error(), Mend: "deploy/shop.opencart.example.yaml explains each key"}
+	}
+	// Both files name the prefix: the reader's way to the tables, and the merchant's word for them.
+	if file.Prefix != cfg.Shop.Prefix {
+		return nil, &config.Error{File: cfg.Shop.File, Key: "prefix", Mend: "write the same prefix into both files",
+			What: fmt.Sprintf("is %q, but shop.prefix of the configuration is %q", file.Prefix, cfg.Shop.Prefix)}
 	}
 	profile, platform, err := schemas.Platform(cfg.Shop.Platform)
 	if err != nil {

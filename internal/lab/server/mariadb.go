@@ -12,7 +12,7 @@ var mariadbPackages = packages{
 	names: []string{"mariadb-server-core", "mariadb-client-core"},
 }
 
-var mariadbSettings = map[string]string{"gtid_strict_mode": "1"}
+var mariadbSettings = map[string]string{"gtid_strict_mode": "1", "master_verify_checksum": "1"}
 
 // mariadbBinary is how MariaDB and the script that makes its system tables are called.
 type mariadbBinary struct {

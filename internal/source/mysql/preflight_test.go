@@ -48,7 +48,7 @@ func TestPreflightOfBadServer(t *testing.T) {
 		"binlog_checksum": "NONE", "binlog_expire_logs_seconds": "3600",
 	}
 	t.Run("mysql", func(t *testing.T) {
-		settings := map[string]string{"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_row_value_options": "PARTIAL_JSON", "binlog_order_commits": "OFF"}
+		settings := map[string]string{"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_row_value_options": "PARTIAL_JSON", "binlog_order_commits": "OFF", "source_verify_checksum": "OFF"}
 		for name, value := range bad {
 			settings[name] = value
 		}
@@ -58,7 +58,7 @@ func TestPreflightOfBadServer(t *testing.T) {
 		})
 	})
 	t.Run("mariadb", func(t *testing.T) {
-		settings := map[string]string{"binlog_format": "MIXED", "binlog_row_metadata": "NO_LOG", "mysql56_temporal_format": "OFF", "gtid_strict_mode": "OFF"}
+		settings := map[string]string{"binlog_format": "MIXED", "binlog_row_metadata": "NO_LOG", "mysql56_temporal_format": "OFF", "gtid_strict_mode": "OFF", "master_verify_checksum": "OFF"}
 		for name, value := range bad {
 			if settings[name] == "" {
 				settings[name] = value

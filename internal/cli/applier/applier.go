@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
@@ -54,14 +55,14 @@ const publishEvery = time.Second
 
 // Intake takes the shop's orders into the ERP until ctx ends.
 func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
-	if err := MigrateDatabase(ctx, cfg); err != nil {
-		return err
-	}
 	in, err := shopIntake(cfg)
 	if err != nil {
 		return err
 	}
 	log := o.Log.With().Str("component", "applier").Str("log", cfg.Topic()).Logger()
+	if err := prepare(ctx, cfg, log); err != nil {
+		return err
+	}
 	kafka := cfg.Stream(log)
 	var offsets apply.Offsets
 	publishing, stop := context.WithCancel(ctx)
@@ -83,6 +84,21 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 				}
 			},
 		})
+}
+
+// prepare migrates the ERP's database, and waits for one that is away until ctx ends.
+func prepare(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
+	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second))
+	migrate := func() error {
+		err := MigrateDatabase(ctx, cfg)
+		if err != nil && !postgres.Retryable(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}
+	return backoff.RetryNotify(migrate, backoff.WithContext(pause, ctx), func(err error, wait time.Duration) {
+		log.Warn().Err(err).Dur("wait", wait).Msg("the ERP's database is away: trying again")
+	})
 }
 
 // group is the consumer group under which lag tools find this applier.

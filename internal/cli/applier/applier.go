@@ -5,11 +5,9 @@ package applier
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/apply"
@@ -74,7 +72,7 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 		})
 	}()
 	defer func() { stop(); <-published }()
-	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, owner()),
+	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, cli.Owner()),
 		intake.NewEffect(in, nil), apply.Stream(kafka), apply.Options{
 			Log: log,
 			OnCommit: func(p apply.Progress) {
@@ -135,17 +133,4 @@ func (Migrate) Run(env *cli.Env) error {
 	}
 	fmt.Fprintln(env.Out, "The ERP's database is at this program's version.")
 	return nil
-}
-
-func connect(ctx context.Context, cfg config.Config) (*pgx.Conn, error) {
-	return postgres.Connect(ctx, cfg.ERP.URL(), "spola command")
-}
-
-// owner tells people which process holds a place.
-func owner() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return fmt.Sprintf("%s, process %d", host, os.Getpid())
 }

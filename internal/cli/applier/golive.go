@@ -6,8 +6,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 )
 
@@ -18,26 +19,19 @@ type Articles struct {
 
 // Run imports a file of mappings, whole or not at all.
 func (a Articles) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
-	if err != nil {
-		return err
-	}
 	file, err := os.Open(a.Import)
 	if err != nil {
 		return fmt.Errorf("import articles: %w", err)
 	}
 	defer file.Close()
-	conn, err := connect(env.Ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(env.Ctx)
-	n, err := intake.ImportArticles(env.Ctx, conn, cfg.Shop.Name, file)
-	if err != nil {
-		return fmt.Errorf("import articles from %s: %w", a.Import, err)
-	}
-	fmt.Fprintf(env.Out, "%d mappings taken. Orders that waited for them follow by themselves.\n", n)
-	return nil
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		n, err := intake.ImportArticles(env.Ctx, conn, shop, file)
+		if err != nil {
+			return fmt.Errorf("import articles from %s: %w", a.Import, err)
+		}
+		fmt.Fprintf(env.Out, "%d mappings taken. Orders that waited for them follow by themselves.\n", n)
+		return nil
+	})
 }
 
 // Golive is `applier golive`.
@@ -48,29 +42,22 @@ type Golive struct {
 
 // Run goes live, or tells what stands against it.
 func (g Golive) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
-	if err != nil {
-		return err
-	}
 	from, err := moment(g.From)
 	if err != nil {
 		return err
 	}
-	conn, err := connect(env.Ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(env.Ctx)
 	do := intake.GoLive
 	if g.DryRun {
 		do = intake.CheckLive
 	}
-	r, err := do(env.Ctx, conn, cfg.Shop.Name, from)
-	if err != nil {
-		return err
-	}
-	report(env.Out, r, from, g.DryRun)
-	return nil
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		r, err := do(env.Ctx, conn, shop, from)
+		if err != nil {
+			return err
+		}
+		report(env.Out, r, from, g.DryRun)
+		return nil
+	})
 }
 
 func report(w io.Writer, r intake.Readiness, from time.Time, dry bool) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // Parked is `applier parked`.
@@ -98,7 +99,7 @@ func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
 	if err != nil {
 		return err
 	}
-	conn, err := connect(env.Ctx, cfg)
+	conn, err := postgres.Connect(env.Ctx, cfg.ERP.URL(), "spola command")
 	if err != nil {
 		return err
 	}

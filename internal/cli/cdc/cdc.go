@@ -4,7 +4,6 @@ package cdc
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/rs/zerolog"
 
@@ -46,7 +45,7 @@ func Source(cfg config.Config, log zerolog.Logger) (mysql.Config, error) {
 	if err != nil {
 		return mysql.Config{}, err
 	}
-	source := mysql.Config{Source: cfg.Shop.Name, URL: cfg.Shop.URL(), ServerID: cfg.Shop.ServerID, Owner: owner(), Log: log}
+	source := mysql.Config{Source: cfg.Shop.Name, URL: cfg.Shop.URL(), ServerID: cfg.Shop.ServerID, Owner: cli.Owner(), Log: log}
 	for _, t := range profile.Tables {
 		capture := mysql.Capture{Name: cfg.Shop.Prefix + t.Name, Columns: t.Columns, Key: t.Key, Order: t.Order}
 		if t.Only != nil {
@@ -65,15 +64,6 @@ func load(env *cli.Env) (config.Config, mysql.Config, error) {
 	}
 	source, err := Source(cfg, env.Log)
 	return cfg, source, err
-}
-
-// owner tells people which process owns a log.
-func owner() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return fmt.Sprintf("%s, process %d", host, os.Getpid())
 }
 
 // Preflight is `cdc preflight`.

@@ -87,7 +87,7 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	pipeline.Go(func() error {
 		return applier.Intake(ctx, st.cfg, applier.IntakeOptions{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
 	})
-	proof, err := d.order(env, ctx, st, show, &progress)
+	proof, err := d.order(ctx, env, st, show, &progress)
 	stop()
 	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {
 		err = errors.Join(ended, err) // what ended the pipeline comes first: the rest follows from it
@@ -97,7 +97,7 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 
 // order goes live, lets customers order, waits until all is settled, and proves. ctx ends when
 // the pipeline does.
-func (d Demo) order(env *cli.Env, ctx context.Context, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress]) (*Proof, error) {
+func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress]) (*Proof, error) {
 	if err := st.goLive(ctx); err != nil {
 		return nil, err
 	}

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/spola-cdc/spola/internal/lab/bench"
 	"github.com/spola-cdc/spola/internal/verify"
 )
 
@@ -71,7 +74,7 @@ func compare(ctx context.Context, st *stage) (*verify.Report, error) {
 func (st *stage) memory() (map[string]float64, error) {
 	rss := map[string]float64{}
 	for name, pid := range map[string]int{"spola": os.Getpid(), st.shopDB.Name(): st.shopDB.PID(), st.erpDB.Name(): st.erpDB.PID()} {
-		mb, err := resident(pid)
+		mb, err := bench.Resident(pid)
 		if err != nil {
 			return nil, err
 		}
@@ -101,7 +104,7 @@ func (p *Proof) Print(w io.Writer) {
 
 func memoryText(rss map[string]float64) string {
 	var parts []string
-	for _, name := range sortedKeys(rss) {
+	for _, name := range slices.Sorted(maps.Keys(rss)) {
 		parts = append(parts, name+" "+strconv.FormatFloat(rss[name], 'f', 0, 64)+" MB")
 	}
 	return strings.Join(parts, ", ")

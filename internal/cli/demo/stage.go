@@ -135,7 +135,7 @@ kafka:
 // configFile is where programs on this stage find their configuration.
 func (st *stage) configFile() string { return filepath.Join(st.lab.Dir(), "spola.yaml") }
 
-// furnishShop builds a shop that keeps going back to the same database if the demo is killed.
+// furnishShop builds the shop: tables, settings, catalogue and accounts.
 func (st *stage) furnishShop(ctx context.Context) error {
 	var err error
 	if st.shop, err = shop.Open(ctx, st.cfg.Shop.URL(), shop.Options{Noise: true}); err != nil {
@@ -144,7 +144,7 @@ func (st *stage) furnishShop(ctx context.Context) error {
 	return st.shop.Install(ctx)
 }
 
-// furnishERP gives the ERP the articles that the shop sells, with goods in two warehouses.
+// furnishERP gives the ERP the articles that the shop sells, with goods in its warehouses.
 func (st *stage) furnishERP(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
 	if err != nil {

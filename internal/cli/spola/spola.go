@@ -24,10 +24,10 @@ func (Run) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	if len(cfg.Kafka.Brokers) == 0 {
+	if cfg.Embedded() {
 		env.Log.Warn().Msg("kafka.brokers is not set: running the embedded broker, which is for trying out. " +
 			"A shop that lives from it runs Apache Kafka (one broker of 360 MB will do): set kafka.brokers")
-		b, err := broker.Start(env.Ctx, broker.Config{Dir: cfg.Broker.Dir, Listen: cfg.Broker.Listen, Log: env.Log})
+		b, err := broker.Start(env.Ctx, cfg.EmbeddedBroker(env.Log))
 		if err != nil {
 			return err
 		}

@@ -111,6 +111,15 @@ func memoryOf(pid int) (memory, error) {
 	return m, nil
 }
 
+// Resident is a process's memory that is not swapped out, in MiB.
+func Resident(pid int) (float64, error) {
+	m, err := memoryOf(pid)
+	if err == nil && m.Now == 0 {
+		err = fmt.Errorf("read memory of process %d: it has none any more", pid)
+	}
+	return m.Now, err
+}
+
 // forgetPeak lets a process's peak begin anew.
 func forgetPeak(pid int) error {
 	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {

@@ -5,9 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // WasRead tells whether a reader has ticked in this shop before. Then an empty log is no first
@@ -19,18 +16,11 @@ func WasRead(ctx context.Context, cfg Config) (bool, error) {
 	}
 	defer db.Close()
 	var read bool
-	look := func() error {
-		var err error
-		if read, err = hasTicked(ctx, db); isRefused(err) {
-			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
-		}
+	err = retry(ctx, cfg.Log, "look whether it was read before", func() (err error) {
+		read, err = hasTicked(ctx, db)
 		return err
-	}
-	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithMaxInterval(2*time.Second))
-	note := func(err error, wait time.Duration) {
-		cfg.Log.Warn().Err(err).Dur("wait", wait).Msg("shop: look whether it was read before: trying again")
-	}
-	return read, backoff.RetryNotify(look, backoff.WithContext(pause, ctx), note)
+	})
+	return read, err
 }
 
 func hasTicked(ctx context.Context, db *sql.DB) (bool, error) {

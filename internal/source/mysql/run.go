@@ -14,6 +14,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/change"
@@ -49,10 +50,10 @@ func Run(ctx context.Context, cfg Config, tail *Tail, log Log) error {
 		return err
 	}
 	r := newReader(&cfg, log)
-	if err := r.retry(ctx, "begin", func() error { return r.prepareServer(ctx, db) }); err != nil {
+	if err := retry(ctx, r.log, "begin", func() error { return r.prepareServer(ctx, db) }); err != nil {
 		return err
 	}
-	if err := r.retry(ctx, "begin", func() error { return r.begin(ctx, db, state, tail) }); err != nil {
+	if err := retry(ctx, r.log, "begin", func() error { return r.begin(ctx, db, state, tail) }); err != nil {
 		return err
 	}
 	if err := r.claim(ctx, tail); err != nil {
@@ -68,7 +69,7 @@ func Run(ctx context.Context, cfg Config, tail *Tail, log Log) error {
 		return c.run(ctx, r.snapshots.tasks)
 	})
 	group.Go(func() error {
-		return r.retry(ctx, "read the binary log", func() error { return r.session(ctx, db) })
+		return retry(ctx, r.log, "read the binary log", func() error { return r.session(ctx, db) })
 	})
 	return group.Wait()
 }
@@ -124,7 +125,7 @@ func ReadState(ctx context.Context, tail *Tail) (*State, error) {
 
 // retry repeats what the network or the server may have spoilt. It begins with short pauses
 // again whenever a try has gone on for a while.
-func (r *reader) retry(ctx context.Context, what string, do func() error) error {
+func retry(ctx context.Context, log zerolog.Logger, what string, do func() error) error {
 	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second))
 	try := func() error {
 		begun := time.Now()
@@ -146,7 +147,7 @@ func (r *reader) retry(ctx context.Context, what string, do func() error) error 
 		return err
 	}
 	note := func(err error, wait time.Duration) {
-		r.log.Warn().Err(err).Dur("wait", wait).Msg("shop: " + what + ": trying again")
+		log.Warn().Err(err).Dur("wait", wait).Msg("shop: " + what + ": trying again")
 	}
 	return backoff.RetryNotify(try, backoff.WithContext(pause, ctx), note)
 }

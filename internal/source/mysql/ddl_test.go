@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/spola-cdc/spola/internal/change"
-	"github.com/spola-cdc/spola/internal/lab/server"
 )
 
 func TestJudge(t *testing.T) {
@@ -179,29 +178,5 @@ func TestStops(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// A JSON column that comes as a difference stops the stream; one whose whole value comes in
-// the same kind of event does not.
-func TestPartialJSON(t *testing.T) {
-	s := newShop(t, server.MySQL(t), Capture{Name: "docs", Columns: []string{"id", "doc"}, Key: []string{"id"}})
-	s.exec("CREATE TABLE docs (id int NOT NULL PRIMARY KEY, doc json, other json)")
-	s.exec(`INSERT INTO docs VALUES (1, JSON_OBJECT('a', REPEAT('x', 100), 'b', 1), JSON_OBJECT('a', REPEAT('x', 100), 'b', 1))`)
-	s.start()
-	s.snapshotDone(1)
-	conn, err := s.db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	exec(t, conn, "SET SESSION binlog_row_value_options = 'PARTIAL_JSON'")
-	exec(t, conn, `UPDATE docs SET other = JSON_SET(other, '$.b', 2)`)
-	exec(t, conn, `UPDATE docs SET doc = JSON_OBJECT('whole', 1)`)
-	s.row("docs", "whole")
-	exec(t, conn, "UPDATE docs SET doc = JSON_OBJECT('a', REPEAT('x', 100), 'b', 1)")
-	exec(t, conn, `UPDATE docs SET doc = JSON_SET(doc, '$.b', 3)`)
-	conn.Close()
-	if err := s.ended(); !errors.Is(err, ErrFormat) {
-		t.Fatalf("after a partial update: %v", err)
 	}
 }

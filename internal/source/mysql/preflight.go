@@ -141,7 +141,6 @@ func (p *preflight) checkFormat(context.Context) error {
 	p.want("binlog_format", Blocking, "statements do not tell which rows they changed", p.persist("binlog_format", "'ROW'")+"; sessions that are open keep their own", "ROW")
 	p.want("binlog_row_image", Blocking, "rows come without the columns that did not change", p.persist("binlog_row_image", "'FULL'"), "FULL")
 	p.want("binlog_row_metadata", Blocking, "rows come without column names", p.persist("binlog_row_metadata", "'FULL'"), "FULL")
-	p.want("binlog_row_value_options", Blocking, "JSON columns come as differences", p.persist("binlog_row_value_options", "''"), "")
 	p.want("binlog_encryption", Warning, "tested without only", "none needed", "OFF", "0")
 	p.want("mysql56_temporal_format", Blocking, "times with fractions of seconds have a form that can't be told", p.persist("mysql56_temporal_format", "ON"), "ON", "1")
 	p.want("binlog_checksum", Warning, "a damaged binary log is not found", p.persist("binlog_checksum", "'CRC32'"), "CRC32")

@@ -48,12 +48,12 @@ func TestPreflightOfBadServer(t *testing.T) {
 		"binlog_checksum": "NONE", "binlog_expire_logs_seconds": "3600",
 	}
 	t.Run("mysql", func(t *testing.T) {
-		settings := map[string]string{"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_row_value_options": "PARTIAL_JSON", "binlog_order_commits": "OFF", "source_verify_checksum": "OFF"}
+		settings := map[string]string{"gtid_mode": "OFF", "enforce_gtid_consistency": "OFF", "binlog_order_commits": "OFF", "source_verify_checksum": "OFF"}
 		for name, value := range bad {
 			settings[name] = value
 		}
 		testBadServer(t, server.PrivateMySQL(t, settings), []string{
-			"binlog_row_image", "binlog_row_metadata", "binlog_row_value_options", "gtid_mode", "binlog_order_commits", "sync_binlog",
+			"binlog_row_image", "binlog_row_metadata", "gtid_mode", "binlog_order_commits", "sync_binlog",
 			"innodb_flush_log_at_trx_commit", "binlog_checksum", "binlog_expire_logs_seconds", "source_verify_checksum",
 		})
 	})

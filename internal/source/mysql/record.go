@@ -109,7 +109,7 @@ func (r *reader) badRow(l *layout, h *replication.EventHeader, err error) error 
 	case errors.Is(err, errMissing):
 		return r.stop(ErrFormat, l.name, err.Error()+", at "+r.where(h), "SET GLOBAL binlog_row_image = FULL, also in the sessions that are open; "+beginAnew)
 	case errors.Is(err, errPartial):
-		return r.stop(ErrFormat, l.name, err.Error()+", at "+r.where(h), "SET GLOBAL binlog_row_value_options = ''; "+beginAnew)
+		return r.stop(ErrFormat, l.name, err.Error()+", at "+r.where(h), "SET PERSIST binlog_row_value_options = '', also in the sessions that are open; "+beginAnew)
 	}
 	return r.stop(ErrEvent, l.name, fmt.Sprintf("row %d of %s: %v", r.tx.row+1, r.where(h), err), "this version of cdc can't read this server's binary log")
 }

@@ -20,9 +20,6 @@ var errShort = errors.New("the row image is cut short")
 // errMissing says that a captured column is not in the row image.
 var errMissing = errors.New("a captured column is not in the row image")
 
-// errPartial says that a JSON column came as a difference to what it was.
-var errPartial = errors.New("a JSON column came as a partial update")
-
 var (
 	errInvalidText = errors.New("bytes that are no text in the column's character set")
 	errInvalidJSON = errors.New("a JSON document that can't be read")
@@ -184,12 +181,15 @@ func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte
 			if err != nil {
 				return dst, err
 			}
-			if c.kind == kindJSON && differences != nil && bit(differences, c.jsonIndex) {
-				if n > c.width {
-					return dst, fmt.Errorf("column %s: %w", c.name, errPartial)
-				}
-				dst = append(dst, first.value(dst, i)...) // no difference
-			} else if dst, err = d.appendValue(dst, c, data[:n]); err != nil {
+			if differences != nil && c.kind == kindJSON && bit(differences, c.jsonIndex) {
+				dst, err = d.appendChanged(dst, first, i, data[c.width:n])
+			} else {
+				dst, err = d.appendValue(dst, c, data[:n])
+			}
+			if errors.Is(err, errPartial) {
+				return dst, fmt.Errorf("column %s: %w", c.name, err)
+			}
+			if err != nil {
 				dst = append(dst[:value], "null"...)
 				if d.flaw == nil {
 					d.flaw = fmt.Errorf("column %s: %w", c.name, err)
@@ -201,6 +201,18 @@ func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte
 	}
 	ev.rest = data
 	return append(dst, '}'), nil
+}
+
+// appendChanged writes a JSON column that comes as differences to its value in the first image.
+func (d *decoder) appendChanged(dst []byte, first *decoder, column int, differences []byte) ([]byte, error) {
+	before := first.value(dst, column)
+	if len(differences) == 0 {
+		return append(dst, before...), nil
+	}
+	if first.flaw != nil {
+		return dst, first.flaw // the row leaves a stub, whatever it becomes
+	}
+	return d.appendPatched(dst, before, differences)
 }
 
 // skipImage passes over the next image.

@@ -23,9 +23,9 @@ func (s *shopSide) amounts(o *shopOrder) (amounts, error) {
 			a.taxes = append(a.taxes, taxRow{rate: rate, value: number(t.value)})
 		}
 	}
-	for _, l := range o.lines {
-		a.parts = append(a.parts, part{kind: KindNothing, net: number(l.net), rate: a.rateOf(l), quantity: l.quantity,
-			article: fmt.Sprintf("%d:%s:%s", l.product, l.variant, l.model)})
+	for i := range o.lines {
+		l := &o.lines[i]
+		a.parts = append(a.parts, part{kind: KindNothing, net: number(l.net), rate: a.rateOf(l), line: l})
 	}
 	if err := s.addTotals(o, &a); err != nil {
 		return a, err
@@ -58,7 +58,7 @@ func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
 
 // rateOf is the rate among the order's own at which a piece of the line bears the VAT that it
 // states; the higher of two that fit alike.
-func (a amounts) rateOf(l shopLine) *big.Rat {
+func (a amounts) rateOf(l *shopLine) *big.Rat {
 	price, tax := number(l.price), number(l.tax)
 	miss := func(rate *big.Rat) *big.Rat {
 		vat := new(big.Rat).Quo(new(big.Rat).Mul(price, rate), hundred)

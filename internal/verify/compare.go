@@ -196,8 +196,7 @@ func (p *proof) compareTexts(order int64, kind string, shop, erp []string) {
 	}
 }
 
-// shopLines describes lines and charges. Of a line the article is the one that its product and
-// option values are mapped to, or else the one whose SKU is its model.
+// shopLines describes lines and charges.
 func (p *proof) shopLines(m money, erp []erpLine) []string {
 	var all []string
 	for _, x := range m.parts {
@@ -207,23 +206,35 @@ func (p *proof) shopLines(m money, erp []erpLine) []string {
 			}
 			continue
 		}
-		fields := strings.SplitN(x.article, ":", 3)
-		name := fields[2]
-		if id, ok := p.erp.articles[fields[0]+":"+fields[1]]; ok {
-			at := slices.IndexFunc(erp, func(l erpLine) bool { return l.article == id })
-			if at >= 0 {
-				name = erp[at].sku
-			}
-		}
-		all = append(all, fmt.Sprintf("%d x %s %d at %s %%", x.quantity, name, x.cents, x.rate.RatString()))
+		all = append(all, fmt.Sprintf("%d x %s %d at %s %%%s", x.line.quantity, p.articleOf(x.line, erp), x.cents, x.rate.RatString(), withOptions(x.line.options)))
 	}
 	return all
+}
+
+// articleOf is the SKU of the article that a line's product is mapped to with all its option
+// values, or else with those that keep stock; or else the product's model.
+func (p *proof) articleOf(line *shopLine, erp []erpLine) string {
+	for _, variant := range []string{line.variant, line.stocked} {
+		id, mapped := p.erp.articles[fmt.Sprintf("%d:%s", line.product, variant)]
+		at := slices.IndexFunc(erp, func(l erpLine) bool { return mapped && l.article == id })
+		if at >= 0 {
+			return erp[at].sku
+		}
+	}
+	return line.model
+}
+
+func withOptions(options string) string {
+	if options == "" {
+		return ""
+	}
+	return " (" + options + ")"
 }
 
 func erpLines(l *link) []string {
 	var all []string
 	for _, x := range l.lines {
-		all = append(all, fmt.Sprintf("%d x %s %d at %s %%", x.quantity, x.sku, x.gross, x.rate.RatString()))
+		all = append(all, fmt.Sprintf("%d x %s %d at %s %%%s", x.quantity, x.sku, x.gross, x.rate.RatString(), withOptions(x.options)))
 	}
 	for _, x := range l.charges {
 		if x.gross == 0 {

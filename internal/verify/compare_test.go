@@ -118,8 +118,8 @@ func (s *sides) fillERP() {
 	// Net 10.00 + 49.0910 + 35.8197 + 5.00 shipping; a tenth off the goods: 9.49107.
 	// 22 %: (45.8197 - 4.58197 + 5) × 1.22 = 56.41; 10 %: (49.0910 - 4.9091) × 1.1 = 48.60.
 	s.order(mixed, "1", "taken", "open", 10501)
-	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country)
-		values (%[1]d, 1, 1, 1, '', 1, 1220, 1220, 22, 'IT'), (%[1]d, 2, 2, 2, '', 2, 2700, 5400, 10, 'IT'), (%[1]d, 3, 3, 3, '', 1, 4370, 4370, 22, 'IT')`, mixed)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, options, quantity, unit_gross, gross, vat_rate, vat_country)
+		values (%[1]d, 1, 1, 1, '', '', 1, 1220, 1220, 22, 'IT'), (%[1]d, 2, 2, 2, '', '', 2, 2700, 5400, 10, 'IT'), (%[1]d, 3, 3, 3, '', 'Taglia: L', 1, 4370, 4370, 22, 'IT')`, mixed)
 	s.exec(`insert into erp.order_charge values (%[1]d, 1, 'charge', 'shipping', '', 610, 22, 'IT'), (%[1]d, 2, 'discount', 'coupon', '', -540, 10, 'IT'), (%[1]d, 3, 'discount', 'coupon', '', -559, 22, 'IT')`, mixed)
 	s.exec(`insert into erp.order_vat values (%[1]d, 22, 'IT', '', 5641, 4624, 1017), (%[1]d, 10, 'IT', '', 4860, 4418, 442)`, mixed)
 	s.order(credit, "1", "taken", "open", 1830)
@@ -195,6 +195,7 @@ func TestDifferencesAreFound(t *testing.T) {
 			`update erp.order_vat set net = net + 1, vat = vat - 1 where order_id = 2 and vat_rate = 10`, "2 vat"},
 		{"another article", `update erp.order_line set article_id = 2 where order_id = 1`, `update erp.order_line set article_id = 1 where order_id = 1`, "1 lines, 1 journal"},
 		{"another quantity", `update erp.order_line set quantity = 3 where order_id = 1`, `update erp.order_line set quantity = 2 where order_id = 1`, "1 lines, 1 journal"},
+		{"another size in words", `update erp.order_line set options = 'Taglia: M' where order_id = 2 and line = 3`, `update erp.order_line set options = 'Taglia: L' where order_id = 2 and line = 3`, "2 lines, 2 journal"},
 		{"not cancelled", `update erp.sales_order set state = 'open' where id = 5`, `update erp.sales_order set state = 'cancelled' where id = 5`, "5 state"},
 		{"cancelled", `update erp.sales_order set state = 'cancelled' where id = 1`, `update erp.sales_order set state = 'open' where id = 1`, "1 state"},
 		{"class", `update spola.link set class = 'final' where order_id = 1`, `update spola.link set class = 'taken' where order_id = 1`, "1 state"},

@@ -44,7 +44,7 @@ type link struct {
 
 type erpLine struct {
 	article         int64
-	sku             string
+	sku, options    string
 	quantity, gross int64
 	rate            *big.Rat
 }
@@ -78,7 +78,7 @@ func (e *erpSide) open(ctx context.Context) error {
 	}
 	if e.lines, err = erpCursor(ctx, e, "lines", func(r rows) (id int64, l erpLine, err error) {
 		var rate string
-		err = r.Scan(&id, &l.article, &l.sku, &l.quantity, &l.gross, &rate)
+		err = r.Scan(&id, &l.article, &l.sku, &l.options, &l.quantity, &l.gross, &rate)
 		l.rate = number(rate)
 		return id, l, err
 	}); err != nil {

@@ -35,13 +35,13 @@ func (p *proof) compareFactLines(x pair, f Facts) {
 	for _, want := range f.Lines {
 		at := -1
 		for i, got := range left {
-			if got.sku == want.SKU && got.quantity == want.Quantity && near(got.gross, want.Gross) {
+			if got.sku == want.SKU && got.options == want.Options && got.quantity == want.Quantity && near(got.gross, want.Gross) {
 				at = i
 				break
 			}
 		}
 		if at < 0 {
-			p.differ(x.id, "journal", "a line of %d x %s for %d was meant; the ERP has %v", want.Quantity, want.SKU, want.Gross, erpLines(x.link))
+			p.differ(x.id, "journal", "a line of %d x %s%s for %d was meant; the ERP has %v", want.Quantity, want.SKU, withOptions(want.Options), want.Gross, erpLines(x.link))
 			return
 		}
 		left = append(left[:at], left[at+1:]...)

@@ -74,7 +74,8 @@ type Facts struct {
 
 // FactLine is a line of an order. Gross is rounded for itself, so lines need not add up.
 type FactLine struct {
-	SKU      string `json:"sku"` // of the article: model, or model and size
+	SKU      string `json:"sku"`               // of the article: model, or model and size
+	Options  string `json:"options,omitempty"` // as a clerk reads them: "Taglia: L, Iniziali: M"
 	Quantity int64  `json:"quantity"`
 	Gross    int64  `json:"gross"` // cents
 }

@@ -11,8 +11,7 @@ type part struct {
 	code     string
 	net      *big.Rat
 	rate     *big.Rat // percent
-	quantity int64
-	article  string // of a line
+	line     *shopLine // of a line
 	cents    int64
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,7 +26,7 @@ type shopSide struct {
 
 	orders    *cursor[shopOrder]
 	lines     *cursor[shopLine]
-	options   *cursor[[2]int64] // order_product_id, product_option_value_id
+	options   *cursor[shopOption]
 	totals    *cursor[shopTotal]
 	histories *cursor[history]
 }
@@ -58,6 +59,14 @@ type shopLine struct {
 	quantity        int64
 	price, net, tax string
 	variant         string // option values in order: "51,62"
+	stocked         string // those of them that keep stock of their own
+	options         string // as a clerk reads them
+}
+
+type shopOption struct {
+	line, value int64 // order_product_id; product_option_value_id, 0 for what was typed
+	stocked     bool  // the value keeps stock of its own
+	name, text  string
 }
 
 type shopTotal struct{ code, title, value string }
@@ -85,8 +94,8 @@ func (s *shopSide) open(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if s.options, err = shopCursor(ctx, s, "options", func(r rows) (id int64, o [2]int64, err error) {
-		err = r.Scan(&id, &o[0], &o[1])
+	if s.options, err = shopCursor(ctx, s, "options", func(r rows) (id int64, o shopOption, err error) {
+		err = r.Scan(&id, &o.line, &o.value, &o.stocked, &o.name, &o.text)
 		return id, o, err
 	}); err != nil {
 		return err
@@ -210,19 +219,44 @@ func (s *shopSide) take(id int64) (*shopOrder, error) {
 		return nil, err
 	}
 	for i := range o.lines {
-		var values []string
-		for _, option := range options {
-			if option[0] == o.lines[i].id {
-				values = append(values, fmt.Sprint(option[1]))
-			}
-		}
-		o.lines[i].variant = strings.Join(values, ",")
+		o.lines[i].choose(options)
 	}
 	if o.totals, err = s.totals.take(id); err != nil {
 		return nil, err
 	}
 	o.histories, err = s.histories.take(id)
 	return &o, err
+}
+
+// choose gives a line those of the order's options that are its own.
+func (l *shopLine) choose(all []shopOption) {
+	var values, stocked []int64
+	var texts []string
+	for _, o := range all {
+		if o.line != l.id {
+			continue
+		}
+		texts = append(texts, asTyped.Replace(o.name)+": "+asTyped.Replace(o.text))
+		if o.value != 0 {
+			values = append(values, o.value)
+		}
+		if o.stocked {
+			stocked = append(stocked, o.value)
+		}
+	}
+	l.variant, l.stocked, l.options = variant(values), variant(stocked), strings.Join(texts, ", ")
+}
+
+// asTyped undoes the escaping for HTML with which the shop stores texts.
+var asTyped = strings.NewReplacer("&quot;", `"`, "&#039;", "'", "&#39;", "'", "&lt;", "<", "&gt;", ">", "&amp;", "&")
+
+func variant(values []int64) string {
+	slices.Sort(values)
+	texts := make([]string, len(values))
+	for i, v := range values {
+		texts[i] = strconv.FormatInt(v, 10)
+	}
+	return strings.Join(texts, ",")
 }
 
 // method is the first part of the payment method's code: "cod" of "cod.cod".

@@ -11,7 +11,7 @@ left join erp.sales_order o on o.id = l.erp_order
 order by l.order_id
 
 -- name: lines
-select l.order_id, a.id, a.sku, x.quantity, x.gross, x.vat_rate
+select l.order_id, a.id, a.sku, x.options, x.quantity, x.gross, x.vat_rate
 from spola.link l
 join erp.order_line x on x.order_id = l.erp_order
 join erp.article a on a.id = x.article_id

@@ -15,7 +15,7 @@ type cart struct {
 type cartLine struct {
 	Line
 	product Product
-	value   *OptionValue
+	chosen  []chosen
 	price   decimal.Decimal // of one piece, without VAT
 	tax     decimal.Decimal // of one piece
 }
@@ -69,10 +69,10 @@ func (s *Shop) fill(o Order, coupon bool, balance decimal.Decimal) cart {
 	t := &taxes{country: s.destination(o), none: o.Customer.EUBusiness, amounts: map[int]decimal.Decimal{}}
 	subTotal := decimal.Zero
 	for _, line := range o.Lines {
-		p, value, _ := s.find(line) // withDefaults has found it
-		l := cartLine{Line: line, product: p, value: value, price: p.Net}
-		if value != nil {
-			l.price = l.price.Add(value.Extra)
+		p, options, _ := s.find(line) // withDefaults has found it
+		l := cartLine{Line: line, product: p, chosen: options, price: p.Net}
+		for _, c := range options {
+			l.price = l.price.Add(c.extra)
 		}
 		_, l.tax = t.of(l.price, p.TaxClass)
 		t.add(l.net(), p.TaxClass)
@@ -115,7 +115,7 @@ func (c *cart) row(code, title string, value decimal.Decimal, sort int) {
 func (c *cart) discount(code string, subTotal decimal.Decimal, t *taxes) {
 	sum := decimal.Zero
 	for _, l := range c.lines {
-		off := l.net().Div(decimal.New(10, 0)) // ESTATE10 and ULTIMO: 10 %
+		off := l.net().Div(decimal.New(10, 0)) // all others: 10 %
 		if code == "MENO5" {
 			off = decimal.Min(decimal.New(5, 0), subTotal).Mul(l.net()).DivRound(subTotal, 14)
 		}

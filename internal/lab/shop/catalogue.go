@@ -23,17 +23,26 @@ type Product struct {
 	Name     string
 	Net      decimal.Decimal // price without VAT, four decimals
 	TaxClass int
-	Virtual  bool // nothing to ship
-	Untraced bool // subtract = 0: the shop keeps no stock of it
-	Values   []OptionValue
-	Strange  bool // no ERP knows it: for orders that can't be taken over
+	Virtual  bool          // nothing to ship
+	Untraced bool          // subtract = 0: the shop keeps no stock of it
+	Values   []OptionValue // sizes, each with a stock of its own
+	Options  []Option      // others, in the order of its page
+	Strange  bool          // no ERP knows it: for orders that can't be taken over
 }
 
-// OptionValue is a choice of a product with sizes. Its stock is its own.
+// Option is what a customer may choose or type besides the size. The shop keeps no stock of it.
+type Option struct {
+	ID     int    // product_option_id
+	Kind   string // radio, checkbox, text, textarea, file, date, datetime, time
+	Name   string
+	Values []OptionValue // of radio and checkbox
+}
+
+// OptionValue is one value to choose of an option.
 type OptionValue struct {
 	ID       int // product_option_value_id
 	OptionID int // product_option_id
-	ValueID  int // option_value_id: 1 S, 2 M, 3 L
+	ValueID  int // option_value_id: 1 S, 2 M, 3 L, then those of the other options
 	Name     string
 	Extra    decimal.Decimal // on top of the product's net price
 }
@@ -47,11 +56,31 @@ const (
 
 var sizes = [...]string{"S", "M", "L"}
 
+// otherOptions are the other kinds of options that the shop knows; with the size they are nine.
+var otherOptions = [...]struct {
+	kind, name, german string
+	values             []string
+}{
+	{kind: "radio", name: "Colore", german: "Farbe", values: []string{"Rosso", `Blu "notte"`}},
+	{kind: "checkbox", name: "Aggiunte", german: "Extras", values: []string{"Tasca & zip", "Fibbia <ottone>", "Rinforzo"}},
+	{kind: "text", name: "Iniziali", german: "Initialen"},
+	{kind: "textarea", name: "Dedica", german: "Widmung"},
+	{kind: "file", name: "Logo", german: "Logo"},
+	{kind: "date", name: "Consegna il", german: "Lieferung am"},
+	{kind: "datetime", name: "Ritiro", german: "Abholung"},
+	{kind: "time", name: "Ora della chiamata", german: "Uhrzeit des Anrufs"},
+}
+
 // Special products of every catalogue.
 const (
 	Hot     = 1 // what concurrent checkouts all want
 	Sized   = 5 // the first product with sizes
 	Virtual = 7 // the first that is not shipped
+
+	// Of a catalogue of at least 20: the first with options of all nine kinds, and the first with
+	// one that is typed and none that keeps stock.
+	Personal = 18
+	Engraved = 19
 )
 
 // makeCatalogue is a pure function of the options: product n is the same in every shop.
@@ -79,6 +108,12 @@ func makeCatalogue(o Options) []Product {
 		case 0:
 			p.Untraced = true
 		}
+		switch id % 20 {
+		case 18:
+			p.Values, p.Options = sizesOf(id), optionsOf(id)
+		case 19:
+			p.Options = optionsOf(id)[2:3]
+		}
 		p.Net = netPrice(id, p.TaxClass)
 		all = append(all, p)
 	}
@@ -96,6 +131,23 @@ func sizesOf(product int) []OptionValue {
 		}
 	}
 	return values
+}
+
+// optionsOf gives a product one option of each other kind. The ids of a product's values follow
+// those of its sizes.
+func optionsOf(product int) []Option {
+	value, valueID := product*10+len(sizes), len(sizes)
+	all := make([]Option, 0, len(otherOptions))
+	for i, o := range otherOptions {
+		option := Option{ID: 1_000_000 + product*10 + i, Kind: o.kind, Name: o.name}
+		for j, name := range o.values {
+			value, valueID = value+1, valueID+1
+			option.Values = append(option.Values, OptionValue{ID: value, OptionID: option.ID, ValueID: valueID, Name: name,
+				Extra: decimal.New(int64(j)*4098, -4)})
+		}
+		all = append(all, option)
+	}
+	return all
 }
 
 // netPrice is what a merchant types who thinks in prices with VAT: 9.90 becomes 8.1148.

@@ -53,6 +53,9 @@ func (s *Shop) Begin(ctx context.Context, order Order) (*Checkout, error) {
 	if c.order, err = s.withDefaults(order); err != nil {
 		return c, err
 	}
+	if err := c.upload(ctx); err != nil {
+		return c, err
+	}
 	if err := c.fillCart(ctx); err != nil {
 		return c, err
 	}
@@ -73,6 +76,22 @@ func (s *Shop) Begin(ctx context.Context, order Order) (*Checkout, error) {
 		}
 	}
 	return c, nil
+}
+
+// upload sends the files that the customer has chosen.
+func (c *Checkout) upload(ctx context.Context) error {
+	for _, line := range c.order.Lines {
+		_, options, _ := c.shop.find(line) // withDefaults has found it
+		for _, o := range options {
+			if o.kind != "file" {
+				continue
+			}
+			if err := c.exec(ctx, "upload", "logo.png", "logo.png."+o.text, o.text); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (c *Checkout) exec(ctx context.Context, name string, args ...any) error {
@@ -187,16 +206,15 @@ func (c *Checkout) writeLines(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if l.value == nil {
-			continue
-		}
 		id, err := result.LastInsertId()
 		if err != nil {
 			return err
 		}
-		err = c.exec(ctx, "order option", c.ID, id, l.value.OptionID, l.value.ID, sizeName, l.value.Name, sizeType)
-		if err != nil {
-			return err
+		for _, o := range l.chosen {
+			err := c.exec(ctx, "order option", c.ID, id, o.option, o.value, escape(o.name), escape(o.text), o.kind)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

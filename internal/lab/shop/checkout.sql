@@ -10,6 +10,8 @@ INSERT INTO `{prefix}cart` SET `store_id` = '0', `customer_id` = ?, `session_id`
 -- name: cart clear
 DELETE FROM `{prefix}cart` WHERE `customer_id` = ? AND `session_id` = ?
 
+-- name: upload
+INSERT INTO `{prefix}upload` SET `name` = ?, `filename` = ?, `code` = ?, `date_added` = NOW()
 -- name: login forget
 DELETE FROM `{prefix}customer_login` WHERE LOWER(`email`) = ?
 -- name: customer

@@ -1,6 +1,8 @@
 package shop
 
 import (
+	"strings"
+
 	"github.com/shopspring/decimal"
 
 	"github.com/spola-cdc/spola/internal/verify"
@@ -25,11 +27,15 @@ func (s *Shop) Facts(order Order) (verify.Facts, error) {
 	t := &taxes{country: s.destination(o), none: o.Customer.EUBusiness}
 	for _, l := range c.lines {
 		_, tax := t.of(l.net(), l.product.TaxClass)
-		sku := l.product.Model
-		if l.value != nil {
-			sku += "-" + l.value.Name
+		sku, options := l.product.Model, make([]string, len(l.chosen))
+		for i, o := range l.chosen {
+			options[i] = o.name + ": " + o.text
+			if o.kind == sizeType {
+				sku += "-" + o.text
+			}
 		}
-		f.Lines = append(f.Lines, verify.FactLine{SKU: sku, Quantity: int64(l.Quantity), Gross: cents(l.net().Add(tax))})
+		f.Lines = append(f.Lines, verify.FactLine{SKU: sku, Options: strings.Join(options, ", "),
+			Quantity: int64(l.Quantity), Gross: cents(l.net().Add(tax))})
 	}
 	f.VAT = factVAT(c, t)
 	return f, nil

@@ -67,6 +67,12 @@ func (s *Shop) insert(ctx context.Context, table, columns string, rows [][]any) 
 func (s *Shop) installCatalogue(ctx context.Context) error {
 	const day = "2026-01-01 09:00:00"
 	var products, names, codes, options, values [][]any
+	add := func(product, option, productOption int, typed any, choice []OptionValue, stock, subtract int) {
+		options = append(options, []any{productOption, product, option, typed, 0})
+		for _, v := range choice {
+			values = append(values, []any{v.ID, productOption, product, option, v.ValueID, stock, subtract, v.Extra, "+", 0, "+", 0, "+"})
+		}
+	}
 	for _, p := range s.catalogue {
 		shipping, subtract := !p.Virtual, !p.Untraced && !p.Virtual
 		products = append(products, []any{p.ID, 0, p.Model, "", "", "", s.options.Stock, 7, "", 0, shipping, p.Net, 0,
@@ -78,13 +84,17 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 			codes = append(codes, []any{p.ID, "SKU", p.SKU})
 		}
 		if len(p.Values) > 0 {
-			options = append(options, []any{p.Values[0].OptionID, p.ID, sizeOption, "", 1})
+			add(p.ID, sizeOption, p.Values[0].OptionID, nil, p.Values, s.options.Stock, 1)
 		}
-		for _, v := range p.Values {
-			values = append(values, []any{v.ID, v.OptionID, p.ID, sizeOption, v.ValueID, s.options.Stock, 1, v.Extra, "+", 0, "+", 0, "+"})
+		for _, o := range p.Options {
+			var typed any // NULL where there are values to choose from
+			if len(o.Values) == 0 {
+				typed = ""
+			}
+			add(p.ID, optionOf(o.Kind), o.ID, typed, o.Values, 0, 0)
 		}
 	}
-	sizeRows, sizeNames := sizeTables()
+	kinds, kindNames, choices, choiceNames := optionTables()
 	for _, table := range []struct {
 		name, columns string
 		rows          [][]any
@@ -92,10 +102,10 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 		{"product", "product_id, master_id, model, location, variant, override, quantity, stock_status_id, image, manufacturer_id, shipping, price, points, tax_class_id, date_available, weight, weight_class_id, length, width, height, length_class_id, subtract, minimum, rating, sort_order, status, date_added, date_modified", products},
 		{"product_description", "product_id, language_id, name, description, tag, meta_title, meta_description, meta_keyword", names},
 		{"product_code", "product_id, code, value", codes},
-		{"option", "option_id, type, validation, sort_order", [][]any{{sizeOption, sizeType, "", 1}}},
-		{"option_description", "option_id, language_id, name", [][]any{{sizeOption, 1, sizeName}, {sizeOption, 2, "Größe"}}},
-		{"option_value", "option_value_id, option_id, image, sort_order", sizeRows},
-		{"option_value_description", "option_value_id, language_id, option_id, name", sizeNames},
+		{"option", "option_id, type, validation, sort_order", kinds},
+		{"option_description", "option_id, language_id, name", kindNames},
+		{"option_value", "option_value_id, option_id, image, sort_order", choices},
+		{"option_value_description", "option_value_id, language_id, option_id, name", choiceNames},
 		{"product_option", "product_option_id, product_id, option_id, value, required", options},
 		{"product_option_value", "product_option_value_id, product_option_id, product_id, option_id, option_value_id, quantity, subtract, price, price_prefix, points, points_prefix, weight, weight_prefix", values},
 	} {
@@ -106,12 +116,34 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 	return nil
 }
 
-func sizeTables() (rows, names [][]any) {
-	for i, size := range sizes {
-		rows = append(rows, []any{i + 1, sizeOption, "", i + 1})
-		names = append(names, []any{i + 1, 1, sizeOption, size}, []any{i + 1, 2, sizeOption, size})
+// optionTables are the rows of options and their values, each with its names, before any product
+// has them.
+func optionTables() (options, names, values, valueNames [][]any) {
+	add := func(kind, name, german string, choices []string) {
+		id := len(options) + 1
+		options = append(options, []any{id, kind, "", id})
+		names = append(names, []any{id, 1, escape(name)}, []any{id, 2, escape(german)})
+		for _, choice := range choices {
+			value := len(values) + 1
+			values = append(values, []any{value, id, "", value})
+			valueNames = append(valueNames, []any{value, 1, id, escape(choice)}, []any{value, 2, id, escape(choice)})
+		}
 	}
-	return rows, names
+	add(sizeType, sizeName, "Größe", sizes[:])
+	for _, o := range otherOptions {
+		add(o.kind, o.name, o.german, o.values)
+	}
+	return options, names, values, valueNames
+}
+
+// optionOf is the option_id of a kind.
+func optionOf(kind string) int {
+	for i, o := range otherOptions {
+		if o.kind == kind {
+			return sizeOption + 1 + i
+		}
+	}
+	return sizeOption
 }
 
 func (s *Shop) installAccounts(ctx context.Context) error {

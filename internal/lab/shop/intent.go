@@ -97,7 +97,31 @@ func (s *Shop) drawLine(r *rand.Rand) Line {
 	if values := s.byID[l.Product].Values; len(values) > 0 {
 		l.Value = values[r.IntN(len(values))].ID
 	}
+	for _, o := range s.byID[l.Product].Options {
+		l.Choices = append(l.Choices, drawChoices(r, o)...)
+	}
 	return l
+}
+
+// drawChoices answers an option, or leaves it open.
+func drawChoices(r *rand.Rand, o Option) []Choice {
+	switch {
+	case chance(r, 30):
+		return nil
+	case o.Kind == "checkbox":
+		all := []Choice{{Option: o.ID, Value: o.Values[0].ID}, {Option: o.ID, Value: o.Values[1].ID}, {Option: o.ID, Value: o.Values[2].ID}}
+		return all[:1+r.IntN(3)]
+	case len(o.Values) > 0:
+		return []Choice{{Option: o.ID, Value: o.Values[r.IntN(len(o.Values))].ID}}
+	case o.Kind == "file":
+		return []Choice{{Option: o.ID, Text: fmt.Sprintf("%016x%016x", r.Uint64(), r.Uint64())}}
+	}
+	texts := map[string][]string{
+		"text":     {"A & B", `"M"`, "D'A <3", "李 🙏"},
+		"textarea": {"A te,\r\ncon affetto: \"R\", <G> & family", "Auguri"},
+		"date":     {"2026-12-24"}, "datetime": {"2026-12-24 18:30"}, "time": {"18:30"},
+	}[o.Kind]
+	return []Choice{{Option: o.ID, Text: texts[r.IntN(len(texts))]}}
 }
 
 func (s *Shop) drawCustomer(r *rand.Rand, n int64) Customer {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"time"
 )
 
@@ -20,11 +21,8 @@ func (c *Checkout) fillCart(ctx context.Context) error {
 		return nil
 	}
 	for _, l := range c.order.Lines {
-		option := "[]"
-		if _, value, _ := c.shop.find(l); value != nil {
-			option = fmt.Sprintf(`{"%d":"%d"}`, value.OptionID, value.ID)
-		}
-		if err := c.exec(ctx, "cart add", c.customer, c.session, l.Product, option, l.Quantity); err != nil {
+		_, options, _ := c.shop.find(l) // withDefaults has found it
+		if err := c.exec(ctx, "cart add", c.customer, c.session, l.Product, cartOptions(options), l.Quantity); err != nil {
 			return err
 		}
 		if err := c.request(ctx); err != nil {
@@ -32,6 +30,27 @@ func (c *Checkout) fillCart(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// cartOptions is a line's options as the cart keeps them: an answer by option, a list for boxes.
+func cartOptions(all []chosen) string {
+	if len(all) == 0 {
+		return "[]"
+	}
+	answers := map[string]any{}
+	for _, o := range all {
+		key := strconv.Itoa(o.option)
+		switch {
+		case o.kind == "checkbox":
+			boxes, _ := answers[key].([]string)
+			answers[key] = append(boxes, strconv.Itoa(o.value))
+		case o.value != 0:
+			answers[key] = strconv.Itoa(o.value)
+		default:
+			answers[key] = escape(o.text)
+		}
+	}
+	return toJSON(answers)
 }
 
 func (c *Checkout) clearCart(ctx context.Context) error {

@@ -3,7 +3,10 @@ package shop
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/shopspring/decimal"
 )
 
 // Order states of the shop, with OpenCart's own ids.
@@ -57,11 +60,26 @@ type Order struct {
 	Token string // stands in user_agent; tells the order apart when its number was never learnt
 }
 
-// Line is a product in the cart. Value is a product_option_value_id, 0 for products without.
+// Line is a product in the cart.
 type Line struct {
 	Product  int
-	Value    int
+	Value    int      // product_option_value_id of the size; 0 for products without
+	Choices  []Choice // of the product's other options
 	Quantity int
+}
+
+// Choice is an answer to one of a product's options.
+type Choice struct {
+	Option int    // product_option_id
+	Value  int    // product_option_value_id, of radio and checkbox: a choice for each box
+	Text   string // of the other kinds; of a file the code under which it was uploaded
+}
+
+// chosen is what an order_option row is made of.
+type chosen struct {
+	option, value    int
+	name, text, kind string
+	extra            decimal.Decimal // on top of the product's net price
 }
 
 // Customer is who orders: a guest, somebody who opens an account in the checkout, or an account
@@ -168,21 +186,45 @@ func (c Customer) withDefaults() Customer {
 	return c
 }
 
-// find returns what a line orders.
-func (s *Shop) find(line Line) (Product, *OptionValue, error) {
+// find returns what a line orders, the size first.
+func (s *Shop) find(line Line) (Product, []chosen, error) {
 	p, ok := s.byID[line.Product]
 	if !ok {
 		return p, nil, fmt.Errorf("product %d is not in the catalogue", line.Product)
 	}
-	if line.Value == 0 && len(p.Values) == 0 {
-		return p, nil, nil
-	}
-	for i := range p.Values {
-		if p.Values[i].ID == line.Value {
-			return p, &p.Values[i], nil
+	var all []chosen
+	if line.Value != 0 || len(p.Values) > 0 {
+		v, ok := valueOf(p.Values, line.Value)
+		if !ok {
+			return p, nil, fmt.Errorf("product %d has no option value %d", line.Product, line.Value)
 		}
+		all = append(all, chosen{v.OptionID, v.ID, sizeName, v.Name, sizeType, v.Extra})
 	}
-	return p, nil, fmt.Errorf("product %d has no option value %d", line.Product, line.Value)
+	for _, c := range line.Choices {
+		at := slices.IndexFunc(p.Options, func(o Option) bool { return o.ID == c.Option })
+		if at < 0 {
+			return p, nil, fmt.Errorf("product %d has no option %d", line.Product, c.Option)
+		}
+		o := p.Options[at]
+		answer := chosen{o.ID, 0, o.Name, c.Text, o.Kind, decimal.Zero}
+		if len(o.Values) > 0 {
+			v, ok := valueOf(o.Values, c.Value)
+			if !ok {
+				return p, nil, fmt.Errorf("option %d of product %d has no value %d", o.ID, line.Product, c.Value)
+			}
+			answer.value, answer.text, answer.extra = v.ID, v.Name, v.Extra
+		}
+		all = append(all, answer)
+	}
+	return p, all, nil
+}
+
+func valueOf(values []OptionValue, id int) (OptionValue, bool) {
+	at := slices.IndexFunc(values, func(v OptionValue) bool { return v.ID == id })
+	if at < 0 {
+		return OptionValue{}, false
+	}
+	return values[at], true
 }
 
 // virtual tells whether nothing of the order is shipped.
@@ -245,12 +287,14 @@ func (c Country) names() (country, zone string) {
 
 // toJSON writes a value as PHP's json_encode does: only ASCII, the slash escaped.
 func toJSON(value any) string {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return "[]" // strings and maps of strings: cannot happen
+	var text strings.Builder
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return "[]" // strings, lists and maps of strings: cannot happen
 	}
 	var b strings.Builder
-	for _, r := range string(text) {
+	for _, r := range strings.TrimSuffix(text.String(), "\n") {
 		switch {
 		case r == '/':
 			b.WriteString(`\/`)

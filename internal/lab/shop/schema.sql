@@ -694,3 +694,12 @@ CREATE TABLE `{prefix}api_history` (
   `date_added`     datetime,
   PRIMARY KEY (`api_history_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+CREATE TABLE `{prefix}upload` (
+  `upload_id`  int NOT NULL AUTO_INCREMENT,
+  `name`       varchar(255),
+  `filename`   varchar(255),
+  `code`       varchar(255),
+  `date_added` datetime,
+  PRIMARY KEY (`upload_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;

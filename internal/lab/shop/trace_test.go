@@ -2,6 +2,7 @@ package shop_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -31,6 +32,7 @@ func TestTrace(t *testing.T) {
 		{"stock", stockFollowsTheOrders},
 		{"coupon", couponUsedUpMeanwhile},
 		{"texts", textsAndAddresses},
+		{"options", optionsOfAllKinds},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s.t, s.names = t, nil
@@ -97,6 +99,13 @@ func checkoutsWriteWhatAGenuineShopWrites(t *testing.T, s *traced) {
 		"order total · order total · order total · order total · order total · "+
 		"statistics · statistics · coupon history · product subtract · option subtract · product subtract · option subtract · status · history")
 
+	s.place(shop.Order{Lines: []shop.Line{everyKind(s)}})
+	s.wrote("all nine kinds of options, two boxes ticked", "upload · login forget · order · order product · "+
+		"order option · order option · order option · order option · order option · order option · order option · order option · order option · order option · "+
+		"order total · order total · order total · order total · statistics · statistics · product subtract · "+
+		"option subtract · option subtract · option subtract · option subtract · option subtract · option subtract · option subtract · option subtract · option subtract · option subtract · "+
+		"status · history")
+
 	s.place(shop.Order{Lines: []shop.Line{{Product: 1}}, Reviews: 1, Abandon: true})
 	s.wrote("overview reached twice, abandoned", "login forget · order · order product · order total · order total · order total · order total · "+
 		"order again · products delete · options delete · subscriptions delete · order product · "+
@@ -105,6 +114,59 @@ func checkoutsWriteWhatAGenuineShopWrites(t *testing.T, s *traced) {
 	s.place(shop.Order{Lines: []shop.Line{{Product: shop.Virtual}}, Confirms: 2})
 	s.wrote("virtual goods, confirmed twice", "login forget · order · order product · order total · order total · order total · "+
 		"statistics · statistics · product subtract · status · history · status · history")
+}
+
+// everyKind is a line that answers every option of its product.
+func everyKind(s *traced) shop.Line {
+	p := s.Catalogue()[shop.Personal-1]
+	line := shop.Line{Product: p.ID, Value: p.Values[1].ID}
+	for i, o := range p.Options {
+		switch {
+		case o.Kind == "checkbox":
+			line.Choices = append(line.Choices, shop.Choice{Option: o.ID, Value: o.Values[1].ID}, shop.Choice{Option: o.ID, Value: o.Values[2].ID})
+		case len(o.Values) > 0:
+			line.Choices = append(line.Choices, shop.Choice{Option: o.ID, Value: o.Values[1].ID})
+		default:
+			line.Choices = append(line.Choices, shop.Choice{Option: o.ID, Text: fmt.Sprintf("%d & <%s>", i, o.Kind)})
+		}
+	}
+	return line
+}
+
+// What was typed stands in the order's options as text without a value, all prices in the line's.
+func optionsOfAllKinds(t *testing.T, s *traced) {
+	line := everyKind(s)
+	id := s.place(shop.Order{Lines: []shop.Line{line}})
+	p := s.Catalogue()[shop.Personal-1]
+	var rows []string
+	found, err := s.DB().QueryContext(t.Context(), `SELECT CONCAT_WS('|', type, name, value, product_option_id - 1000180, product_option_value_id),
+		(SELECT price FROM oc_order_product p WHERE p.order_product_id = o.order_product_id) FROM oc_order_option o WHERE order_id = ? ORDER BY order_option_id`, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = found.Close() }()
+	price := ""
+	for found.Next() {
+		var row string
+		if err := found.Scan(&row, &price); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row)
+	}
+	want := []string{"select|Taglia|M|-1000162|182", "radio|Colore|Blu &quot;notte&quot;|0|185", "checkbox|Aggiunte|Fibbia &lt;ottone&gt;|1|187",
+		"checkbox|Aggiunte|Rinforzo|1|188", "text|Iniziali|2 &amp; &lt;text&gt;|2|0", "textarea|Dedica|3 &amp; &lt;textarea&gt;|3|0",
+		"file|Logo|4 &amp; &lt;file&gt;|4|0", "date|Consegna il|5 &amp; &lt;date&gt;|5|0", "datetime|Ritiro|6 &amp; &lt;datetime&gt;|6|0",
+		"time|Ora della chiamata|7 &amp; &lt;time&gt;|7|0"}
+	if diff := cmp.Diff(want, rows); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	extras := p.Values[1].Extra.Add(p.Options[0].Values[1].Extra).Add(p.Options[1].Values[1].Extra).Add(p.Options[1].Values[2].Extra)
+	if sum := p.Net.Add(extras).StringFixed(4); sum != price {
+		t.Errorf("price %s, want %s", price, sum)
+	}
+	if _, err := s.PlaceOrder(t.Context(), shop.Order{Lines: []shop.Line{{Product: p.ID, Value: 181, Choices: []shop.Choice{{Option: 7}}}}}); err == nil {
+		t.Error("an option that the product does not have was ordered")
+	}
 }
 
 func theAdministratorWritesWhatAGenuineOneWrites(t *testing.T, s *traced) {

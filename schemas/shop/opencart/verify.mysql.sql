@@ -25,8 +25,10 @@ SELECT `order_id`, `order_product_id`, `product_id`, COALESCE(`model`, ''), `qua
 FROM `{prefix}order_product` ORDER BY `order_id`, `order_product_id`
 
 -- name: options
-SELECT `order_id`, `order_product_id`, `product_option_value_id`
-FROM `{prefix}order_option` WHERE `product_option_value_id` > 0 ORDER BY `order_id`, `order_product_id`, `product_option_value_id`
+SELECT o.`order_id`, o.`order_product_id`, COALESCE(o.`product_option_value_id`, 0), COALESCE(v.`subtract`, 0) = 1, COALESCE(o.`name`, ''), COALESCE(o.`value`, '')
+FROM `{prefix}order_option` o
+LEFT JOIN `{prefix}product_option_value` v ON v.`product_option_value_id` = o.`product_option_value_id`
+ORDER BY o.`order_id`, o.`order_product_id`, o.`order_option_id`
 
 -- name: totals
 SELECT `order_id`, `code`, `title`, `value` FROM `{prefix}order_total` ORDER BY `order_id`, `order_total_id`

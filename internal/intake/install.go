@@ -16,6 +16,9 @@ import (
 	"github.com/spola-cdc/spola/schemas"
 )
 
+//go:embed empty.postgres.sql
+var emptySQL string
+
 //go:embed derive.postgres.sql
 var deriveSQL string
 
@@ -25,8 +28,8 @@ const Settle = 3
 // Schema is the name of a shop's canonical schema.
 func Schema(shop string) string { return "canonical_" + shop }
 
-// render makes the SQL of a shop's canonical schema: the platform's file and the functions that
-// are the same for all.
+// render makes the SQL of a shop's canonical schema: it is emptied, then filled with the platform's
+// file and the functions that are the same for all.
 func render(shop, prefix string, dir fs.FS) (string, error) {
 	platform, err := fs.ReadFile(dir, schemas.CanonicalFile)
 	if err != nil {
@@ -36,7 +39,7 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
 	}}
 	var sql strings.Builder
-	for _, text := range []string{string(platform), deriveSQL} {
+	for _, text := range []string{emptySQL, string(platform), deriveSQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
@@ -51,7 +54,7 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 }
 
 // install makes the canonical schema anew unless it stands there as this program and the shape
-// of the mirror want it. Nothing of a merchant's own belongs into it: it is dropped whole.
+// of the mirror want it. Nothing of a merchant's own belongs into it: all that it holds is dropped.
 func (in *Intake) install(ctx context.Context, tx pgx.Tx, force bool) error {
 	sql, err := render(in.shop, in.file.Prefix, in.platform)
 	if err != nil {
@@ -68,9 +71,7 @@ func (in *Intake) install(ctx context.Context, tx pgx.Tx, force bool) error {
 	if stands && !force {
 		return nil
 	}
-	schema := pgx.Identifier{Schema(in.shop)}.Sanitize()
-	script := "drop schema if exists " + schema + " cascade; create schema " + schema + ";\n" + sql
-	if _, err := tx.Conn().PgConn().Exec(ctx, script).ReadAll(); err != nil {
+	if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 		return in.failed("install the canonical schema", err)
 	}
 	if _, err := tx.Exec(ctx, "update spola.shop set installed = $2 where shop = $1", in.shop, want); err != nil {

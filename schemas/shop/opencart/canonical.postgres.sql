@@ -98,14 +98,14 @@ language sql stable as $$
                 when a.country is null then null  -- the order's own problem
                 when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 - l.tax) <= 0.0002 then null
                 when l.quantity is null or l.quantity not between 1 and 1000000 then
-                    row('overflow', format('"%s" has quantity %s.', l.name, l.quantity), null, null)::spola.problem
+                    row('overflow', format('"%s" has quantity %s.', spola.html(l.name), l.quantity), null, null)::spola.problem
                 when m.article is null and x.stocked > 1 then
-                    row('multi_stock_options', format('"%s" (product %s) with %s.', l.name, l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
+                    row('multi_stock_options', format('"%s" (product %s) with %s.', spola.html(l.name), l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
                 when m.article is null then
-                    row('unknown_article', format('"%s" (product %s, model %s%s).', l.name, l.product_id, l.model,
+                    row('unknown_article', format('"%s" (product %s, model %s%s).', spola.html(l.name), l.product_id, l.model,
                             case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
                         'article', l.product_id || ':' || x.variant || ':' || case when x.stocked = 0 then l.model else '' end)::spola.problem
-                else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', l.name, l.price, l.tax,
+                else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', spola.html(l.name), l.price, l.tax,
                         round(100 * l.tax / nullif(l.price, 0), 2), coalesce(nullif(array_to_string(v.rates, ' %, '), '') || ' %', 'no rate')), null, null)::spola.problem
             end
         from {{table "order_product"}} l

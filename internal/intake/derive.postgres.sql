@@ -63,7 +63,8 @@ end $$;
 --   wait     half-written, or a cancellation, or rows changed behind the last history row: settles first
 --   half     half-written for good: its state has no row of the history, so it is nobody's order
 --   reused   another order under a known id
---   placed   counts in consumption only: not to be taken over yet, or the shop is only observed
+--   placed   counts in consumption only: not to be taken over yet, or the shop is only observed (then what would
+--            be taken, class taken, is parked like one that is)
 --   take     import   · edit  bring changes · revive  take up again what the shop had cancelled
 --   cancel   · close  complete before the cut of going live
 --   unknown  no class for its state · untaken  final without ever having been taken
@@ -89,7 +90,7 @@ begin
         left join lateral (
             select * from spola.link x
             where x.shop = '{{.Shop}}' and x.order_id = h.order_id and (x.incarnation = sh.incarnation or x.fingerprint = h.fingerprint)
-            order by x.incarnation desc
+            order by x.fingerprint = h.fingerprint desc, x.incarnation desc
             limit 1
         ) l on true
         -- A class that was decided holds as long as the order's state does.
@@ -115,12 +116,14 @@ begin
                 when k.class = 'cancelled' then case
                     when l.status is null then 'skip'
                     when not k.settled and not (l.class = 'cancelled' and l.state = h.state and l.status in ('seen', 'cancelled')) then 'wait'
+                    when l.decision = 'keep_erp' and l.class = 'cancelled' and l.state = h.state then 'note'
                     when l.erp_order is not null and l.status <> 'cancelled' then 'cancel'
                     else 'note' end
                 -- Rows that change behind the last history row are an edit or a deletion on its way.
                 when k.class = 'placed' or sh.mode = 'observe' then
                     case when l.status is not null and h.revision <= l.revision and not k.settled then 'wait' else 'placed' end
                 when l.erp_order is null then case
+                    when l.decision = 'import' then 'take'
                     when h.begun < sh.cut then 'close'
                     when k.class = 'final' and coalesce(l.class, '') <> 'taken' then 'untaken'
                     else 'take' end
@@ -349,7 +352,8 @@ begin
     return case when lost is null then '{}' else {{.Schema}}.consume('{}', '{}', lost) end;
 end $$;
 
--- Parks what has a problem or was refused by the ERP, and lets go what has none any more. Returns how many.
+-- Parks what has a problem or was refused by the ERP, and lets go what has none any more. An edit that changes
+-- nothing of what the ERP took is no problem, whatever is wrong with the order. Returns how many.
 create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint) returns int
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
@@ -365,8 +369,8 @@ begin
         from unnest(tasks) as t
         left join unnest(drafts) as d on (d.task).order_id = t.order_id
         left join unnest(results) as r on r.reference = t.reference and not r.ok
-        where t.action in ('take', 'edit', 'revive', 'cancel', 'unknown', 'untaken', 'reused')
-            and ((d.problem).reason is not null and t.action <> 'cancel' or (t.problem).reason is not null or r.reference is not null)
+        where (t.action in ('take', 'edit', 'revive', 'cancel', 'unknown', 'untaken', 'reused') or t.action = 'placed' and t.class = 'taken')
+            and ((d.problem).reason is not null and t.action <> 'cancel' and not (t.action = 'edit' and d.content is not distinct from t.content) or (t.problem).reason is not null or r.reference is not null)
     ), kept as (
         insert into spola.parked as p (shop, order_id, reason, what, waits_for, waits_key, payload, tick)
         select '{{.Shop}}', x.order_id, x.reason, x.what, x.waits_for, x.waits_key, x.payload, clock from trouble x
@@ -529,7 +533,7 @@ begin
     if parked > 0 then
         select p.reason into overrun
         from spola.parked p join spola.shop s on s.shop = p.shop
-        where p.shop = '{{.Shop}}' and p.tick > clock - 60
+        where p.shop = '{{.Shop}}' and p.tick > clock - 60 and s.mode = 'live'
         group by p.reason, s.systemic having count(*) > s.systemic
         limit 1;
     end if;

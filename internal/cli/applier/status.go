@@ -1,63 +1,103 @@
 package applier
 
 import (
-	_ "embed" // the query stands in status.sql
-	"errors"
+	"encoding/json"
 	"fmt"
+	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
-//go:embed status.sql
-var statusQuery string
-
 // Status is `applier status`.
-type Status struct{}
-
-// status is a row of status.sql.
-type status struct {
-	mode                                string
-	snapshot                            bool
-	gen, seq, offset, recordTime        int64
-	moved                               time.Time
-	imported, cancelled, closed, parked int64
+type Status struct {
+	JSON bool `help:"Print JSON." name:"json"`
 }
 
-// Run shows how far the applier is, whether or not it runs.
-func (Status) Run(env *cli.Env) error {
+// lag is how far the applier is behind the end of the log.
+type lag struct {
+	Events  int64   `json:"events"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Run shows how far the applier is and what became of the orders, whether or not it runs.
+func (s Status) Run(env *cli.Env) error {
 	cfg, err := config.Load(env.Config)
 	if err != nil {
 		return err
 	}
-	var s status
+	var o intake.Overview
 	err = withShop(env, func(conn *pgx.Conn, shop string) error {
-		err := conn.QueryRow(env.Ctx, statusQuery, shop).Scan(&s.mode, &s.snapshot, &s.gen, &s.seq, &s.offset, &s.recordTime, &s.moved,
-			&s.imported, &s.cancelled, &s.closed, &s.parked)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("shop %s is not known: no applier has run for it", shop)
-		}
-		if err != nil {
-			return fmt.Errorf("read the status of shop %s: %w", shop, err)
-		}
-		return nil
+		o, err = intake.Look(env.Ctx, conn, shop)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Out, "shop      %s, mode %s, first snapshot %s\n", cfg.Shop.Name, s.mode, yes(s.snapshot, "complete", "not complete"))
-	fmt.Fprintf(env.Out, "place     generation %d, record %d, moved %s ago\n", s.gen, s.seq, time.Since(s.moved).Round(time.Millisecond))
-	fmt.Fprintf(env.Out, "orders    %d in the ERP, %d cancelled, %d closed, %d parked\n", s.imported, s.cancelled, s.closed, s.parked)
-	lag, err := stream.MeasureLag(env.Ctx, cfg.Stream(env.Log), s.offset)
+	if !s.JSON {
+		printOverview(env.Out, o)
+	}
+	measured, err := stream.MeasureLag(env.Ctx, cfg.Stream(env.Log), o.Offset)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(env.Out, "lag       %d records, %.1f s\n", lag.Events, lag.Age.Seconds())
+	behind := lag{Events: measured.Events, Seconds: measured.Age.Seconds()}
+	if s.JSON {
+		return json.NewEncoder(env.Out).Encode(struct {
+			intake.Overview
+			Lag lag `json:"lag"`
+		}{o, behind})
+	}
+	fmt.Fprintf(env.Out, "lag       %d records, %.1f s\n", behind.Events, behind.Seconds)
 	return nil
+}
+
+func printOverview(w io.Writer, o intake.Overview) {
+	cut := ""
+	if o.Cut != nil {
+		cut = ", orders from " + o.Cut.Local().Format(time.DateTime) + " on"
+	}
+	fmt.Fprintf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
+	fmt.Fprintf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))
+	if o.Mode == "observe" {
+		fmt.Fprintln(w, "          Only observed: nothing is written to the ERP's orders. What follows is what would be.")
+	}
+	label := "orders"
+	for _, k := range intake.OrderKinds {
+		n := o.Orders[k.Kind]
+		if n.Count == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "%-8s %7d  %s%s\n", label, n.Count, yes(o.Mode == "observe", k.Observed, k.Live), examples(n))
+		label = ""
+	}
+	if label != "" {
+		fmt.Fprintln(w, "orders          none so far")
+	}
+	if o.Waiting > 0 {
+		fmt.Fprintf(w, "%-8s %7d  settle, or are to be derived again\n", "", o.Waiting)
+	}
+	label = "parked"
+	for _, p := range o.Parked {
+		fmt.Fprintf(w, "%-8s %7d  %s: %s\n%18sorder %d: %s\n%18sto mend: %s\n", label, p.Count, p.Reason, p.Why, "", p.Examples[0], p.What[0], "", p.Mend)
+		label = ""
+	}
+}
+
+// examples names the newest orders of a sample: " (4713, 4712, 4711 …)".
+func examples(n intake.Sample) string {
+	var words []string
+	for _, id := range n.Examples {
+		words = append(words, strconv.FormatInt(id, 10))
+	}
+	return fmt.Sprintf(" (%s%s)", strings.Join(words, ", "), yes(n.Count > int64(len(words)), " …", ""))
 }
 
 func yes(b bool, yes, no string) string {

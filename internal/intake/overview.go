@@ -1,0 +1,115 @@
+package intake
+
+import (
+	"context"
+	_ "embed" // the queries stand in overview.sql
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed overview.sql
+var overviewSQL string
+
+// Overview is how far the intake of a shop is, and what has become of its orders.
+type Overview struct {
+	Shop     string     `json:"shop"`
+	Mode     string     `json:"mode"`          // observe or live
+	Cut      *time.Time `json:"cut,omitempty"` // of going live
+	Snapshot bool       `json:"snapshot"`      // the first one is complete
+	Derived  bool       `json:"derived"`       // and its orders are derived
+
+	Generation int64     `json:"generation"` // of the log, and the record last applied
+	Seq        int64     `json:"seq"`
+	Moved      time.Time `json:"moved"`     // when it was
+	RecordTime int64     `json:"record_ms"` // when the shop committed it, ms since 1970
+	Offset     int64     `json:"-"`         // of that record on Kafka
+	Waiting    int64     `json:"waiting"`   // orders that settle, or are to be derived again
+
+	Orders map[string]Sample `json:"orders"` // by what became of them, or would: see OrderKinds
+	Parked []ParkedSample    `json:"parked"` // by reason, most frequent first
+}
+
+// OrderKinds are the keys of Overview.Orders, with what each means.
+var OrderKinds = []struct{ Kind, Observed, Live string }{
+	{"imported", "in the ERP", "in the ERP"},
+	{"adopted", "in the ERP, entered there by hand", "in the ERP, entered there by hand"},
+	{"cancelled", "cancelled in the ERP", "cancelled in the ERP"},
+	{"takeable", "would be imported", "to be taken with the next batch"},
+	{"parked", "would be parked", "parked"},
+	{"placed", "placed, not to be taken yet", "placed, not to be taken yet"},
+	{"final", "done in the shop", "done in the shop"},
+	{"closed", "closed: from before the cut, or by decision", "closed: from before the cut, or by decision"},
+	{"nothing", "cancelled in the shop, or carts again", "cancelled in the shop, or carts again"},
+	{"deleted", "deleted in the shop", "deleted in the shop"},
+}
+
+// Sample is a number of orders with the newest of them.
+type Sample struct {
+	Count    int64   `json:"count"`
+	Examples []int64 `json:"examples"` // at most three
+}
+
+// ParkedSample is what is parked for one reason.
+type ParkedSample struct {
+	Reason string `json:"reason"`
+	Why    string `json:"why"`
+	Mend   string `json:"mend"`
+	Sample
+	What []string `json:"what"` // of the examples, in their order
+}
+
+// ErrUnknownShop says that no applier has run for a shop.
+var ErrUnknownShop = errors.New("no applier has run for it")
+
+// Look tells how far the intake of a shop is. In observe the parked orders are those that would be.
+func Look(ctx context.Context, conn *pgx.Conn, shop string) (Overview, error) {
+	o := Overview{Shop: shop, Orders: map[string]Sample{}}
+	query := namedStatements(overviewSQL)
+	err := conn.QueryRow(ctx, query["shop"], shop).Scan(&o.Mode, &o.Cut, &o.Derived, &o.Snapshot, &o.Generation, &o.Seq,
+		&o.Offset, &o.RecordTime, &o.Moved, &o.Waiting)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, fmt.Errorf("shop %s is not known: %w", shop, ErrUnknownShop)
+	}
+	if err != nil {
+		return o, fmt.Errorf("read the status of shop %s: %w", shop, err)
+	}
+	rows, err := conn.Query(ctx, query["orders"], shop)
+	if err != nil {
+		return o, fmt.Errorf("count the orders of shop %s: %w", shop, err)
+	}
+	var kind string
+	var n Sample
+	_, err = pgx.ForEachRow(rows, []any{&kind, &n.Count, &n.Examples}, func() error {
+		o.Orders[kind] = n
+		n = Sample{}
+		return nil
+	})
+	if err != nil {
+		return o, fmt.Errorf("count the orders of shop %s: %w", shop, err)
+	}
+	if rows, err = conn.Query(ctx, query["parked"], shop); err != nil {
+		return o, fmt.Errorf("count the parked orders of shop %s: %w", shop, err)
+	}
+	o.Parked, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (p ParkedSample, err error) {
+		err = r.Scan(&p.Reason, &p.Why, &p.Mend, &p.Count, &p.Examples, &p.What)
+		return p, err
+	})
+	if err != nil {
+		return o, fmt.Errorf("count the parked orders of shop %s: %w", shop, err)
+	}
+	return o, nil
+}
+
+// namedStatements takes a file of statements apart at its lines "-- name: …".
+func namedStatements(text string) map[string]string {
+	statements := map[string]string{}
+	for _, part := range strings.Split(text, "\n-- name: ")[1:] {
+		name, statement, _ := strings.Cut(part, "\n")
+		statements[name] = statement
+	}
+	return statements
+}

@@ -24,6 +24,9 @@ type Entry struct {
 	Error   string    `json:"error,omitempty"`
 	Taken   bool      `json:"taken,omitempty"` // outcome: the state reached is one that the ERP takes over
 	Facts   *Facts    `json:"facts,omitempty"` // intent of a checkout or edit: what the order shall be
+
+	Product int              `json:"product,omitempty"` // of a product's page
+	Stock   map[string]int64 `json:"stock,omitempty"`   // intent of a product's page: pieces that it writes, by row of the shop's stock
 }
 
 // Action is what an operation does.
@@ -36,6 +39,7 @@ const (
 	Change  Action = "edit"
 	State   Action = "status"
 	Remove  Action = "delete"
+	Form    Action = "product" // the page of a product is saved: no order's
 )
 
 // Outcome is what became of an operation.
@@ -164,6 +168,8 @@ func (o *Journaled) record(intent, outcome Entry) {
 		}
 	case Remove:
 		o.Deleted = o.Deleted || outcome.Outcome == OK
+	case Form:
+		return
 	}
 	o.Unfinished = o.Unfinished || outcome.Outcome == Unknown
 }

@@ -7,12 +7,12 @@ import (
 
 // part is a line, a charge or a share of the discounts.
 type part struct {
-	kind     TotalKind // KindNothing: a line
-	code     string
-	net      *big.Rat
-	rate     *big.Rat // percent
-	line     *shopLine // of a line
-	cents    int64
+	kind  TotalKind // KindNothing: a line
+	code  string
+	net   *big.Rat
+	rate  *big.Rat  // percent
+	line  *shopLine // of a line
+	cents int64
 }
 
 // vatSum is what is sold at one rate.

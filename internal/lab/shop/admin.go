@@ -1,15 +1,19 @@
 package shop
 
-import (
-	"context"
-	"database/sql"
-	"fmt"
-)
+import "context"
 
 // SetStatus is the administrator's change of an order's state.
 func (s *Shop) SetStatus(ctx context.Context, id int64, status int) error {
 	_, err := s.addHistory(ctx, id, history{status: status})
 	return err
+}
+
+// SetStatusByAPI is SetStatus as another program asks for it, by the shop's signed API.
+func (s *Shop) SetStatusByAPI(ctx context.Context, id int64, status int) error {
+	if _, err := s.exec(ctx, id, "api history", 1, "history_add", clientIP); err != nil {
+		return err
+	}
+	return s.SetStatus(ctx, id, status)
 }
 
 // Cancel is SetStatus with the state cancelled: the pieces go back into the shop's stock.
@@ -67,75 +71,4 @@ func (s *Shop) void(ctx context.Context, was stored) error {
 	}
 	_, err := s.exec(ctx, was.id, "history", was.id, Voided, 1, "")
 	return err
-}
-
-// SaveSettings saves a page of settings unchanged, as the shop does: all rows of a code are
-// deleted, then inserted one by one. The codes are those of the setting table: config,
-// payment_cod, shipping_flat …
-func (s *Shop) SaveSettings(ctx context.Context, code string) error {
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	page, err := s.settingsOf(ctx, code)
-	if err != nil {
-		return err
-	}
-	return s.replace(ctx, page)
-}
-
-// SaveTaxClass saves a tax class unchanged: its rules are deleted, then inserted one by one.
-func (s *Shop) SaveTaxClass(ctx context.Context, class int) error {
-	s.saving.Lock()
-	defer s.saving.Unlock()
-	page, err := s.rulesOf(ctx, class)
-	if err != nil {
-		return err
-	}
-	return s.replace(ctx, page)
-}
-
-// replacement is a page that is saved by a DELETE and an INSERT a row.
-type replacement struct {
-	clear, insert string
-	key           any
-	rows          [][]any
-}
-
-func (s *Shop) settingsOf(ctx context.Context, code string) (replacement, error) {
-	r := replacement{clear: "setting delete", insert: "setting", key: code}
-	err := s.scan(ctx, "read settings", code, func(rows *sql.Rows) error {
-		var key, value string
-		var serialized int
-		err := rows.Scan(&key, &value, &serialized)
-		r.rows = append(r.rows, []any{code, key, value, serialized})
-		return err
-	})
-	return r, err
-}
-
-func (s *Shop) rulesOf(ctx context.Context, class int) (replacement, error) {
-	r := replacement{clear: "tax rules delete", insert: "tax rule", key: class}
-	err := s.scan(ctx, "read tax rules", class, func(rows *sql.Rows) error {
-		var rate, priority int
-		var based string
-		err := rows.Scan(&rate, &based, &priority)
-		r.rows = append(r.rows, []any{class, rate, based, priority})
-		return err
-	})
-	return r, err
-}
-
-// replace refuses to save nothing: that would lose the page for good.
-func (s *Shop) replace(ctx context.Context, r replacement) error {
-	if len(r.rows) == 0 {
-		return fmt.Errorf("%s %v: nothing to save", r.clear, r.key)
-	}
-	if _, err := s.exec(ctx, 0, r.clear, r.key); err != nil {
-		return err
-	}
-	for _, row := range r.rows {
-		if _, err := s.exec(ctx, 0, r.insert, row...); err != nil {
-			return err
-		}
-	}
-	return nil
 }

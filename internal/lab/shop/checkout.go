@@ -13,21 +13,24 @@ import (
 // It returns the order's id. An error leaves the order where the failing statement left it;
 // Refused tells whether that statement can have had an effect.
 func (s *Shop) PlaceOrder(ctx context.Context, order Order) (int64, error) {
-	c, err := s.checkout(ctx, order)
-	return c.ID, err
+	c, err := s.Begin(ctx, order)
+	if err != nil {
+		return c.ID, err
+	}
+	return c.ID, c.finish(ctx)
 }
 
-func (s *Shop) checkout(ctx context.Context, order Order) (*Checkout, error) {
-	c, err := s.Begin(ctx, order)
-	if err != nil || c.order.Abandon {
-		return c, err
+// finish presses the button as often as the order wants it.
+func (c *Checkout) finish(ctx context.Context) error {
+	if c.order.Abandon {
+		return nil
 	}
 	for range c.order.Confirms {
 		if err := c.Confirm(ctx); err != nil {
-			return c, err
+			return err
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // Checkout is an order between the overview and the button.

@@ -87,6 +87,43 @@ DELETE FROM `{prefix}tax_rule` WHERE `tax_class_id` = ?
 -- name: tax rule
 INSERT INTO `{prefix}tax_rule` SET `tax_class_id` = ?, `tax_rate_id` = ?, `based` = ?, `priority` = ?
 
+-- name: api history
+INSERT INTO `{prefix}api_history` SET `api_id` = ?, `call` = ?, `ip` = ?, `date_added` = NOW()
+-- name: coupon add
+INSERT INTO `{prefix}coupon` SET `name` = ?, `code` = ?, `discount` = '10', `type` = 'P', `total` = '0', `logged` = '0', `shipping` = '0', `date_start` = '2026-01-01', `date_end` = '2036-12-31', `uses_total` = '1', `uses_customer` = '0', `status` = '1', `date_added` = NOW()
+
+-- name: product save
+UPDATE `{prefix}product` SET `model` = ?, `location` = ?, `variant` = ?, `override` = ?, `quantity` = ?, `minimum` = ?, `subtract` = ?, `stock_status_id` = ?, `image` = ?, `date_available` = ?, `manufacturer_id` = ?, `shipping` = ?, `price` = ?, `points` = ?,
+ `weight` = ?, `weight_class_id` = ?, `length` = ?, `width` = ?, `height` = ?, `length_class_id` = ?, `status` = ?, `tax_class_id` = ?, `sort_order` = ?, `date_modified` = NOW() WHERE `product_id` = ?
+-- name: descriptions delete
+DELETE FROM `{prefix}product_description` WHERE `product_id` = ?
+-- name: description
+INSERT INTO `{prefix}product_description` SET `product_id` = ?, `language_id` = ?, `name` = ?, `description` = ?, `tag` = ?, `meta_title` = ?, `meta_description` = ?, `meta_keyword` = ?
+-- name: codes delete
+DELETE FROM `{prefix}product_code` WHERE `product_id` = ?
+-- name: code
+INSERT INTO `{prefix}product_code` SET `product_id` = ?, `code` = ?, `value` = ?
+-- name: categories delete
+DELETE FROM `{prefix}product_to_category` WHERE `product_id` = ?
+-- name: stores delete
+DELETE FROM `{prefix}product_to_store` WHERE `product_id` = ?
+-- name: product options delete
+DELETE FROM `{prefix}product_option` WHERE `product_id` = ?
+-- name: product option values delete
+DELETE FROM `{prefix}product_option_value` WHERE `product_id` = ?
+-- name: product option
+INSERT INTO `{prefix}product_option` SET `product_option_id` = ?, `product_id` = ?, `option_id` = ?, `value` = ?, `required` = ?
+-- name: product option value
+INSERT INTO `{prefix}product_option_value` SET `product_option_value_id` = ?, `product_option_id` = ?, `product_id` = ?, `option_id` = ?, `option_value_id` = ?, `quantity` = ?, `subtract` = ?, `price` = ?, `price_prefix` = ?, `points` = ?, `points_prefix` = ?, `weight` = ?, `weight_prefix` = ?
+-- name: discounts delete
+DELETE FROM `{prefix}product_discount` WHERE `product_id` = ?
+-- name: images delete
+DELETE FROM `{prefix}product_image` WHERE `product_id` = ?
+-- name: rewards delete
+DELETE FROM `{prefix}product_reward` WHERE `product_id` = ?
+-- name: addresses delete
+DELETE FROM `{prefix}seo_url` WHERE `key` = 'product_id' AND `value` = ?
+
 -- name: read order
 SELECT `order_status_id`, `customer_id`, `total` FROM `{prefix}order` WHERE `order_id` = ?
 -- name: read products
@@ -98,6 +135,17 @@ SELECT `code`, `title`, `value` FROM `{prefix}order_total` WHERE `order_id` = ? 
 -- name: read coupon
 SELECT c.`coupon_id`, c.`uses_total`, (SELECT COUNT(*) FROM `{prefix}coupon_history` h WHERE h.`coupon_id` = c.`coupon_id`) FROM `{prefix}coupon` c WHERE c.`code` = ?
 -- name: read settings
-SELECT `key`, `value`, `serialized` FROM `{prefix}setting` WHERE `store_id` = '0' AND `code` = ? ORDER BY `setting_id`
+SELECT `code`, `key`, `value`, `serialized` FROM `{prefix}setting` WHERE `store_id` = '0' AND `code` = ? ORDER BY `setting_id`
 -- name: read tax rules
-SELECT `tax_rate_id`, `based`, `priority` FROM `{prefix}tax_rule` WHERE `tax_class_id` = ? ORDER BY `tax_rule_id`
+SELECT `tax_class_id`, `tax_rate_id`, `based`, `priority` FROM `{prefix}tax_rule` WHERE `tax_class_id` = ? ORDER BY `tax_rule_id`
+-- name: read product
+SELECT `model`, `location`, `variant`, `override`, `quantity`, `minimum`, `subtract`, `stock_status_id`, `image`, `date_available`, `manufacturer_id`, `shipping`, `price`, `points`,
+ `weight`, `weight_class_id`, `length`, `width`, `height`, `length_class_id`, `status`, `tax_class_id`, `sort_order`, `product_id` FROM `{prefix}product` WHERE `product_id` = ?
+-- name: read descriptions
+SELECT `product_id`, `language_id`, `name`, `description`, `tag`, `meta_title`, `meta_description`, `meta_keyword` FROM `{prefix}product_description` WHERE `product_id` = ? ORDER BY `language_id`
+-- name: read codes
+SELECT `product_id`, `code`, `value` FROM `{prefix}product_code` WHERE `product_id` = ? ORDER BY `product_code_id`
+-- name: read product options
+SELECT `product_option_id`, `product_id`, `option_id`, `value`, `required` FROM `{prefix}product_option` WHERE `product_id` = ? ORDER BY `product_option_id`
+-- name: read product option values
+SELECT `product_option_value_id`, `product_option_id`, `product_id`, `option_id`, `option_value_id`, `quantity`, `subtract`, `price`, `price_prefix`, `points`, `points_prefix`, `weight`, `weight_prefix` FROM `{prefix}product_option_value` WHERE `product_id` = ? ORDER BY `product_option_value_id`

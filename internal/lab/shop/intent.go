@@ -10,6 +10,7 @@ import (
 type intent struct {
 	n      int64
 	order  Order
+	friend *intent // uses the order's coupon up while this shopper looks at the overview
 	follow []followUp
 }
 
@@ -19,6 +20,7 @@ type followUp struct {
 	status int    // a change of state, unless one of the others
 	edit   *Order // the order page, saved
 	delete bool
+	api    bool // the change of state comes from another program
 }
 
 // plantEvery: one in so many orders is planted until there are as many as were asked for.
@@ -36,10 +38,29 @@ func (s *Shop) intent(seed uint64, n int64, planted int) intent {
 		in.order.Lines = []Line{{Product: Hot, Quantity: 1}}
 		return in
 	}
-	if !in.order.Abandon {
+	switch {
+	case n%friendEvery == 4:
+		s.addFriend(r, &in)
+	case !in.order.Abandon:
 		in.follow = s.drawFollowUps(r, in.order)
 	}
 	return in
+}
+
+// friendEvery: one in so many shoppers shares a coupon, good for one order, with a friend who is
+// faster.
+const friendEvery = 23
+
+func (s *Shop) addFriend(r *rand.Rand, in *intent) {
+	code := fmt.Sprintf("UNICO%d", in.n)
+	in.order.Abandon, in.order.Confirms, in.order.Coupon = false, 1, code
+	friend := s.drawOrder(r, -in.n)
+	friend.Abandon, friend.Coupon = false, code
+	friend.Token = fmt.Sprintf("%s (friend)", in.order.Token)
+	in.friend = &intent{n: -in.n, order: friend}
+	if chance(r, 50) { // denied; cancelled then, it gives nothing back
+		in.follow = []followUp{{after: 500 * time.Millisecond, status: Cancelled}}
+	}
 }
 
 func chance(r *rand.Rand, percent int) bool { return r.IntN(100) < percent }
@@ -49,15 +70,18 @@ func (s *Shop) drawOrder(r *rand.Rand, n int64) Order {
 	for range 1 + r.IntN(3) {
 		o.Lines = append(o.Lines, s.drawLine(r))
 	}
-	if chance(r, 3) {
+	if chance(r, 5) {
 		o.Lines = []Line{{Product: Virtual, Quantity: 1}}
 		o.Customer.EUBusiness, o.Customer.VATNumber = false, ""
+		if chance(r, 30) { // billed to Germany; the shop taxes at home what it ships nowhere
+			o.Customer = Customer{First: "Jörg", Last: "Weiß", Email: fmt.Sprintf("shopper%d@mail.example", n), German: true, Address: Address{Country: Germany}}
+		}
 	}
 	o.Payment = CashOnDelivery
 	if chance(r, 40) {
 		o.Payment = BankTransfer
 	}
-	o.Fee = o.Payment == CashOnDelivery && chance(r, 40) && !s.virtual(o) // cash on delivery is not offered then
+	o.Fee = (o.Payment == CashOnDelivery || s.virtual(o)) && chance(r, 40)
 	o.Pounds = chance(r, 5)
 	if chance(r, 18) {
 		o.Coupon = [...]string{"ESTATE10", "MENO5"}[r.IntN(2)]
@@ -154,7 +178,7 @@ func (s *Shop) drawFollowUps(r *rand.Rand, o Order) []followUp {
 	if o.Payment == BankTransfer || s.virtual(o) {
 		switch p := r.IntN(100); {
 		case p < 50:
-			all = append(all, followUp{after: delay(), status: Processing})
+			all = append(all, followUp{after: delay(), status: Processing, api: p < 20})
 		case p < 60:
 			return append(all, followUp{after: delay(), status: Cancelled})
 		default:

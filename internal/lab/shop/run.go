@@ -97,10 +97,17 @@ func (g *generator) serve(ctx context.Context, n int64) {
 			return
 		}
 	}
-	if g.load.Settings && n%100 == 50 {
+	switch {
+	case !g.load.Settings:
+	case n%100 == 50:
 		g.saveSettings(ctx, n)
+	case n%formEvery == 12:
+		g.saveProduct(ctx, in)
 	}
 }
+
+// formEvery: at one in so many shoppers the administrator saves the page of a product.
+const formEvery = 25
 
 // wait returns false when nothing new shall begin.
 func (g *generator) wait(d time.Duration) bool {
@@ -120,6 +127,9 @@ func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
 		g.fail(err)
 		return 0, false
 	}
+	if in.friend != nil {
+		facts.State = Denied
+	}
 	entry := verify.Entry{Shopper: in.n, Action: verify.Place, Token: in.order.Token, Facts: &facts}
 	if in.order.Abandon {
 		entry.Action = verify.Abandon
@@ -128,10 +138,27 @@ func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
 		return 0, false
 	}
 	entry.Facts = nil
-	c, err := g.shop.checkout(ctx, in.order)
+	c, err := g.checkout(ctx, in)
 	entry.Order, entry.At = c.ID, c.At
 	entry.Taken = !in.order.Abandon && !facts.Planted && verify.OpenCartRules().Takes(facts.State, facts.Method)
 	return c.ID, g.conclude(entry, err) && err == nil
+}
+
+// checkout is a whole checkout, with the friend's in the middle of it.
+func (g *generator) checkout(ctx context.Context, in intent) (*Checkout, error) {
+	if in.friend != nil {
+		if _, err := g.shop.exec(ctx, 0, "coupon add", "Per un solo ordine", in.order.Coupon); err != nil {
+			return &Checkout{}, err
+		}
+	}
+	c, err := g.shop.Begin(ctx, in.order)
+	if err != nil {
+		return c, err
+	}
+	if in.friend != nil {
+		g.place(ctx, *in.friend)
+	}
+	return c, c.finish(ctx)
 }
 
 // administer does a follow-up and, as the person at the desk would, again until it is done.
@@ -176,6 +203,9 @@ func (g *generator) operation(ctx context.Context, id int64, f followUp) func() 
 	case f.delete:
 		return func() error { return s.Delete(ctx, id) }
 	}
+	if f.api {
+		return func() error { return s.SetStatusByAPI(ctx, id, f.status) }
+	}
 	return func() error { return s.SetStatus(ctx, id, f.status) }
 }
 
@@ -193,24 +223,54 @@ func (g *generator) untilDone(ctx context.Context, operation func() error) error
 }
 
 func (g *generator) saveSettings(ctx context.Context, n int64) {
-	load := func() (replacement, error) { return g.shop.settingsOf(ctx, "config") }
+	open := func() (form, error) { return g.shop.openSettings(ctx, "config") }
 	if n%200 == 50 {
-		load = func() (replacement, error) { return g.shop.rulesOf(ctx, Standard) }
+		open = func() (form, error) { return g.shop.openTaxClass(ctx, Standard) }
 	}
 	g.shop.saving.Lock()
 	defer g.shop.saving.Unlock()
-	var page replacement
+	var page form
 	err := g.untilDone(ctx, func() (err error) {
-		page, err = load()
+		page, err = open()
 		return err
 	})
 	if err == nil {
-		err = g.untilDone(ctx, func() error { return g.shop.replace(ctx, page) })
+		err = g.untilDone(ctx, func() error { return g.shop.send(ctx, page) })
 	}
 	if err != nil {
 		g.fail(fmt.Errorf("save settings: %w", err))
 	}
 }
+
+// saveProduct opens the page of a product, thinks, and saves it: what was sold meanwhile is back
+// in the shop's stock.
+func (g *generator) saveProduct(ctx context.Context, in intent) {
+	products := [...]int{Hot, Sized, Personal, Engraved}
+	product := products[in.n/formEvery%int64(len(products))]
+	if product > g.shop.options.Products {
+		product = Sized
+	}
+	var page *ProductForm
+	err := g.untilDone(ctx, func() (err error) {
+		page, err = g.shop.OpenProduct(ctx, product)
+		return err
+	})
+	if err != nil {
+		g.fail(fmt.Errorf("open product %d: %w", product, err))
+		return
+	}
+	entry := verify.Entry{Shopper: in.n, Step: len(in.follow) + 1, Action: verify.Form, Product: product, Stock: page.Stock}
+	if !g.wait(thinking) || !g.intend(entry) {
+		return
+	}
+	entry.Stock = nil
+	err = g.untilDone(ctx, func() error { return page.Save(ctx) })
+	entry.At = time.Now()
+	g.conclude(entry, err)
+}
+
+// thinking is how long a page stands open before it is saved.
+const thinking = 500 * time.Millisecond
 
 // intend writes an intent. False: there is no journal any more to count by.
 func (g *generator) intend(e verify.Entry) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ func TestJournalIsTheShop(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "journal")
 		run(t, s, shop.Load{Rate: 100, Seed: 7, Shoppers: 80, Planted: 5, Settings: true}, path)
 		journal := readJournal(t, path)
+		const shoppers, friends = 80, 4
 		orders := numbers(t, s, "SELECT order_id, order_status_id FROM oc_order")
 		placed, planted := 0, 0
 		for _, o := range journal.Orders {
@@ -41,8 +43,21 @@ func TestJournalIsTheShop(t *testing.T) {
 		if len(orders) != 0 {
 			t.Errorf("orders that the journal does not know: %v", orders)
 		}
-		if len(journal.Orders) != 80 || placed < 60 || placed == 80 || planted != 5 {
+		if len(journal.Orders) != shoppers+friends || placed < 60 || placed == shoppers+friends || planted != 5 {
 			t.Errorf("%d orders, %d placed, %d planted", len(journal.Orders), placed, planted)
+		}
+		if denied := numbers(t, s, "SELECT order_status_id, COUNT(DISTINCT order_id) FROM oc_order_history GROUP BY order_status_id")[shop.Denied]; denied != friends {
+			t.Errorf("%d orders were denied, want one for each of %d friends", denied, friends)
+		}
+		if calls := numbers(t, s, "SELECT 1, COUNT(*) FROM oc_api_history")[1]; calls == 0 {
+			t.Error("no other program changed a state")
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pages := strings.Count(string(text), `"action":"product"`); pages != 2*3 {
+			t.Errorf("%d entries of product pages in the journal, want an intent and an outcome of each of 3", pages)
 		}
 	})
 }

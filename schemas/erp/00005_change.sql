@@ -11,14 +11,17 @@ create type erp.line_edit as (
     is_new     boolean,
     article_id bigint,
     wanted     bigint,       -- pieces to be committed after the edit
-    committed  bigint        -- pieces committed before it
+    committed  bigint,       -- pieces committed before it
+    shipped    bigint,       -- pieces that have left
+    quantity   bigint        -- pieces after the edit; 0: the line is gone
 );
 
 -- changeable locks the orders of a call and says of each why it can't be changed: reason and detail of
 -- what comes in are kept, and those of unknown, shipped and cancelled orders added. An order that the
--- shop cancelled may be edited: that takes it up again.
+-- shop cancelled may be edited: that takes it up again. what is edit, cancel, or force: an edit that a
+-- person has decided on.
 -- +goose StatementBegin
-create function erp.changeable(checked erp.order_check[], cancelling boolean) returns erp.order_check[]
+create function erp.changeable(checked erp.order_check[], what text) returns erp.order_check[]
 language plpgsql
 as $$
 declare
@@ -34,15 +37,15 @@ begin
         case
             when c.reason in ('reference', 'repeated') then c.reason
             when o.id is null then 'unknown'
-            when o.state in ('shipped', 'part_shipped') then 'shipped'
-            when o.state = 'cancelled' and o.cancelled_by = 'clerk' and not cancelling then 'cancelled'
+            when o.state in ('shipped', 'part_shipped') and what <> 'force' then 'shipped'
+            when o.state = 'cancelled' and o.cancelled_by = 'clerk' and what = 'edit' then 'cancelled'
             else c.reason
         end,
         case
             when c.reason in ('reference', 'repeated') then c.detail
             when o.id is null then 'no order has this reference'
-            when o.state in ('shipped', 'part_shipped') then format('order %s of %s has shipped, at least in part', o.number, o.year)
-            when o.state = 'cancelled' and o.cancelled_by = 'clerk' and not cancelling
+            when o.state in ('shipped', 'part_shipped') and what <> 'force' then format('order %s of %s has shipped, at least in part', o.number, o.year)
+            when o.state = 'cancelled' and o.cancelled_by = 'clerk' and what = 'edit'
                 then format('order %s of %s was cancelled in the ERP: %s', o.number, o.year, o.cancel_reason)
             else c.detail
         end, null)::erp.order_check order by c.rank)
@@ -53,18 +56,17 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- apply_edits makes orders what the shop has now: the same arguments as import_orders, whole orders. Lines
--- that stay keep their number and their pieces; only the difference is released or committed.
+-- edit_orders makes orders what the shop has now. Lines that stay keep their number and their pieces; only
+-- the difference is released or committed. What has left stays in the order: forced, an order that would
+-- have less of an article than that is refused. Its callers set how it is planned.
 -- +goose StatementBegin
-create function erp.apply_edits(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
-    vat erp.order_vat_in[], payments erp.order_payment_in[]) returns setof erp.result
-language plpgsql security definer
-set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
-set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+create function erp.edit_orders(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
+    vat erp.order_vat_in[], payments erp.order_payment_in[], forced boolean) returns erp.order_check[]
+language plpgsql
 as $$
 declare
     web     smallint[] := array(select w.id from erp.warehouse w where w.web_rank is not null order by w.web_rank);
-    checked erp.order_check[] := erp.changeable(erp.check_orders(orders, lines, charges, vat, payments), false);
+    checked erp.order_check[] := erp.changeable(erp.check_orders(orders, lines, charges, vat, payments), case when forced then 'force' else 'edit' end);
     good    erp.order_check[] := array(select c from unnest(checked) c where c.reason is null order by c.id);
     ids     bigint[] := array(select c.id from unnest(good) c);
     edits   erp.line_edit[];
@@ -72,11 +74,11 @@ declare
     less    erp.demand[];
 begin
     with written as materialized (
-        select l.order_id, l.line, l.position, l.article_id from erp.order_line l where l.order_id = any(ids)
+        select l.order_id, l.line, l.position, l.article_id, l.shipped from erp.order_line l where l.order_id = any(ids)
     ), commitment as materialized (
         select c.order_id, c.line, c.quantity from erp.commitment c where c.order_id = any(ids)
     ), old as (
-        select w.order_id, w.line, w.article_id, row_number() over (partition by w.order_id, w.article_id order by w.position, w.line) as nth
+        select w.order_id, w.line, w.article_id, w.shipped, row_number() over (partition by w.order_id, w.article_id order by w.position, w.line) as nth
         from written w
     ), new as (
         select g.id as order_id, g.rank, l.line, l.article, l.quantity,
@@ -89,21 +91,35 @@ begin
         select o.order_id, max(o.line) as line from old o group by o.order_id
     ), pair as (
         select coalesce(o.order_id, n.order_id) as order_id, n.rank, o.line as old_line, n.line as new_line,
-            coalesce(o.article_id, n.article) as article_id, coalesce(n.quantity, 0) as quantity
+            coalesce(o.article_id, n.article) as article_id, coalesce(n.quantity, 0) as quantity, coalesce(o.shipped, 0) as shipped
         from old o full join new n on n.order_id = o.order_id and n.article = o.article_id and n.nth = o.nth
     ), article as materialized (
         select a.id, a.stocked from erp.article a where a.id = any(array(select p.article_id from pair p))
     )
     select array_agg(e) into edits from (select row(b.order_id, b.rank,
         coalesce(b.old_line, coalesce(x.line, 0) + (row_number() over (partition by b.order_id, b.old_line is null order by b.new_line))::integer),
-        b.new_line, b.old_line is null, b.article_id, case when a.stocked then b.quantity else 0 end,
-        coalesce(h.pieces, 0))::erp.line_edit as e
+        b.new_line, b.old_line is null, b.article_id, case when a.stocked then greatest(b.quantity - b.shipped, 0) else 0 end,
+        coalesce(h.pieces, 0), b.shipped, b.quantity)::erp.line_edit as e
     from pair b
     join article a on a.id = b.article_id
     left join highest x on x.order_id = b.order_id
     left join held h on h.order_id = b.order_id and h.line = b.old_line) e;
 
-    if edits is not null then
+    if forced and exists (select from unnest(edits) e where e.shipped > e.quantity) then
+        checked := array(
+            select row(c.rank, c.reference, c.id, c.year, coalesce(c.reason, b.reason), coalesce(c.detail, b.detail), c.number)::erp.order_check
+            from unnest(checked) c
+            left join (
+                select e.order_id, 'shipped' as reason,
+                    string_agg(format('line %s: %s pieces have left, the shop has %s', e.line, e.shipped, e.quantity), '; ' order by e.line) as detail
+                from unnest(edits) e where e.shipped > e.quantity group by e.order_id
+            ) b on b.order_id = c.id);
+        good := array(select c from unnest(checked) c where c.reason is null order by c.id);
+        ids := array(select c.id from unnest(good) c);
+        edits := array(select e from unnest(edits) e where e.order_id = any(ids));
+    end if;
+
+    if cardinality(edits) > 0 then
         perform erp.lock_stock(array(select distinct e.article_id from unnest(edits) e where e.wanted > 0 or e.committed > 0), web[1]);
         less := array(select row(e.rank, e.order_id, e.line, e.article_id, e.committed - e.wanted)::erp.demand
             from unnest(edits) e where e.committed > e.wanted);
@@ -120,10 +136,48 @@ begin
         if cardinality(more) > 0 then
             perform erp.commit_lines(more, web);
         end if;
+        if forced then
+            with line as materialized (
+                select l.order_id, l.quantity, l.shipped from erp.order_line l where l.order_id = any(ids)
+            )
+            update erp.sales_order o
+            set state = case when l.shipped = 0 then 'open' when l.shipped < l.quantity then 'part_shipped' else 'shipped' end
+            from (select order_id, sum(quantity) as quantity, sum(shipped) as shipped from line group by order_id) l
+            where o.id = any(ids) and o.id + 0 = l.order_id;
+        end if;
     end if;
+    return checked;
+end $$;
+-- +goose StatementEnd
 
+-- apply_edits brings what the shop has changed: the same arguments as import_orders, whole orders.
+-- +goose StatementBegin
+create function erp.apply_edits(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
+    vat erp.order_vat_in[], payments erp.order_payment_in[]) returns setof erp.result
+language plpgsql security definer
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+as $$
+begin
     return query
-    select c.reference, c.id, c.reason is null, c.id is not null, c.reason, c.detail from unnest(checked) c order by c.rank;
+    select c.reference, c.id, c.reason is null, c.id is not null, c.reason, c.detail
+    from unnest(erp.edit_orders(orders, lines, charges, vat, payments, false)) c order by c.rank;
+end $$;
+-- +goose StatementEnd
+
+-- force_edits does it because a person has decided so: to orders too that have shipped or that the ERP
+-- has cancelled.
+-- +goose StatementBegin
+create function erp.force_edits(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[],
+    vat erp.order_vat_in[], payments erp.order_payment_in[]) returns setof erp.result
+language plpgsql security definer
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+as $$
+begin
+    return query
+    select c.reference, c.id, c.reason is null, c.id is not null, c.reason, c.detail
+    from unnest(erp.edit_orders(orders, lines, charges, vat, payments, true)) c order by c.rank;
 end $$;
 -- +goose StatementEnd
 
@@ -211,7 +265,7 @@ begin
     into asked
     from (select c.*, count(*) over (partition by c.reference) as times
         from unnest(orders) with ordinality c(reference, why, rank)) o;
-    checked := erp.changeable(asked, true);
+    checked := erp.changeable(asked, 'cancel');
     ids := array(select c.id from unnest(checked) c where c.reason is null);
 
     perform erp.release_orders(ids);
@@ -229,12 +283,15 @@ end $$;
 -- orders over without any right to write the ERP's tables. So they are not for everybody.
 revoke execute on function erp.import_customers(erp.customer_in[]), erp.cancel_orders(erp.order_cancel_in[]),
     erp.import_orders(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
-    erp.apply_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[])
+    erp.apply_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
+    erp.force_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[])
     from public;
 
 -- +goose Down
 drop function erp.cancel_orders(erp.order_cancel_in[]), erp.release_orders(bigint[]),
     erp.write_edit(erp.line_edit[], erp.order_check[], erp.order_in[], erp.order_line_in[]),
     erp.apply_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
-    erp.changeable(erp.order_check[], boolean);
+    erp.force_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
+    erp.edit_orders(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[], boolean),
+    erp.changeable(erp.order_check[], text);
 drop type erp.line_edit;

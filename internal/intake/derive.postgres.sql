@@ -402,8 +402,10 @@ begin
     where p.shop = '{{.Shop}}' and (
         p.waits_for = 'article' and (
             exists (select from spola.article a
-                where a.shop = p.shop and a.product = split_part(p.waits_key, ':', 1) and a.variant = split_part(p.waits_key, ':', 2))
-            or exists (select from erp.articles e where e.sku = nullif(substring(p.waits_key from '^[^:]*:[^:]*:(.*)$'), '')))
+                where a.shop = p.shop and a.product = split_part(p.waits_key, ':', 1)
+                    and a.variant in (split_part(p.waits_key, ':', 2), {{.Schema}}.stocked(split_part(p.waits_key, ':', 2))))
+            or {{.Schema}}.stocked(split_part(p.waits_key, ':', 2)) = ''
+                and exists (select from erp.articles e where e.sku = nullif(substring(p.waits_key from '^[^:]*:[^:]*:(.*)$'), '')))
         or p.waits_for = 'state' and exists (select from spola.state_class c
             where c.shop = p.shop and c.state = split_part(p.waits_key, '|', 1)
                 and c.method in (split_part(p.waits_key, '|', 2), split_part(split_part(p.waits_key, '|', 2), '.', 1), '*'))

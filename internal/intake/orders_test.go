@@ -2,6 +2,8 @@ package intake
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -245,6 +247,67 @@ func TestVariantsHaveArticlesByMapping(t *testing.T) {
 	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,NOBODY\n")); err == nil {
 		t.Error("an SKU that the ERP has not was imported")
 	}
+}
+
+// choices are options that keep no stock: one chosen by radio button, and what is typed.
+var choices = []row{
+	{"product_option_id": 3, "product_option_value_id": 20, "name": "Colore", "value": "Blu &quot;notte&quot;", "type": "radio"},
+	{"product_option_id": 4, "name": "Dedica", "value": "A &amp;amp; B,\r\ncon &lt;affetto&gt; 🙏", "type": "textarea"},
+	{"product_option_id": 5, "name": "Consegna il", "value": "2026-12-24", "type": "date"},
+	{"product_option_id": 6, "name": "Logo", "value": "f00dfacef00dfacef00dfacef00dface", "type": "file"},
+}
+
+// mapSizes maps the size of product 50, which has a colour besides that keeps no stock.
+func mapSizes(t *testing.T, shop *testOpenCart, erp *testERP) {
+	t.Helper()
+	shop.insert("product_option_value", row{"product_option_value_id": 20, "product_id": 50, "product_option_id": 3, "quantity": 0, "subtract": 0})
+	erp.article("SP-50-L")
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,variant,sku\n50,17,SP-50-L\n")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a customer chose or typed stands on the line for the clerk, and decides neither article nor stock.
+func TestTypedOptionsReachTheClerk(t *testing.T) {
+	shop, erp := bothLive(t)
+	mapSizes(t, shop, erp)
+	shop.place(testOrder{lines: []testLine{{50, 17, 1}, {31, 0, 2}, {50, 17, 1}}, options: choices}, 1)
+	erp.catchUp(shop.testLog, 1)
+	const typed = "Colore: Blu \"notte\", Dedica: A &amp; B,\r\ncon <affetto> 🙏, Consegna il: 2026-12-24, Logo: f00dfacef00dfacef00dfacef00dface"
+	erp.want("lines", "SP-50-L 1 Taglia: L, "+typed+"\nSP-31 2 "+typed+"\nSP-50-L 1 Taglia: L, "+typed,
+		`select string_agg(concat_ws(' ', a.sku, l.quantity, l.options), e'\n' order by l.line) from erp.order_line l join erp.article a on a.id = l.article_id`)
+	erp.want("consumption", "option:17=2 product:31=2 product:50=2", totals)
+}
+
+// An administrator saves the page of a product while it is ordered: all its option values are gone for a
+// moment. Whether they keep stock is not guessed; the order follows when they are back.
+func TestOrderWhileItsProductIsSaved(t *testing.T) {
+	shop, erp := bothLive(t)
+	mapSizes(t, shop, erp)
+	erp.article("SP-50") // what the size must not be taken for
+	shop.insert("product_option_value", row{"product_option_value_id": 21, "product_id": 43, "product_option_id": 4, "quantity": 0, "subtract": 0})
+	values := maps.Clone(shop.rows["product_option_value"])
+	sized, plain := shop.begin(testOrder{lines: []testLine{{50, 17, 1}}, options: choices}), shop.begin(testOrder{lines: []testLine{{43, 21, 1}}})
+	shop.together(func() {
+		for _, id := range slices.Sorted(maps.Keys(values)) {
+			shop.delete("product_option_value", id)
+		}
+	})
+	for _, id := range []int64{sized, plain} {
+		shop.update("order", id, row{"order_status_id": 1})
+		shop.insert("order_history", row{"order_id": id, "order_status_id": 1, "date_added": shop.now()})
+	}
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "", "select string_agg(shop_number, ' ') from erp.sales_order")
+	for _, id := range slices.Sorted(maps.Keys(values)) {
+		shop.insert("product_option_value", values[id])
+	}
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1 SP-50-L, 2 SP-43",
+		"select string_agg(o.shop_number || ' ' || a.sku, ', ' order by o.id) from erp.sales_order o join erp.order_line l on l.order_id = o.id join erp.article a on a.id = l.article_id")
+	erp.want("parked", "0", "select count(*) from spola.parked")
 }
 
 func TestMeaningIsFixedWhenFirstDerived(t *testing.T) {

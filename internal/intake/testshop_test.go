@@ -2,6 +2,7 @@ package intake
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -61,7 +62,8 @@ type testOrder struct {
 	noPay    bool // no payment address
 	currency string
 	factor   string
-	extra    row // another row of the totals
+	extra    row   // another row of the totals
+	options  []row // more rows of order_option, of each line
 	addTotal decimal.Decimal
 }
 
@@ -282,6 +284,11 @@ func (s *testOpenCart) parts(id int64, o testOrder) {
 			"quantity": l.quantity, "price": p.price, "total": d(p.price).Mul(decimal.NewFromInt(l.quantity)).StringFixed(4), "tax": d(p.price).Mul(r).Div(d("100")).StringFixed(4)})
 		if l.option > 0 {
 			s.insert("order_option", row{"order_id": id, "order_product_id": line, "product_option_id": 1, "product_option_value_id": l.option, "name": "Taglia", "value": "L", "type": "select"})
+		}
+		for _, extra := range o.options {
+			option := row{"order_id": id, "order_product_id": line, "product_option_value_id": 0}
+			maps.Copy(option, extra)
+			s.insert("order_option", option)
 		}
 	}
 	rows, _ := o.amounts()

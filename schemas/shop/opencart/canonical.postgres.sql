@@ -37,6 +37,15 @@ $$;
 create function {{.Schema}}.complete(id bigint) returns boolean language sql stable
 return exists (select from {{table "order_history"}} x where x.order_id = id);
 
+-- Those option values of a variant that keep stock, as a variant. One that is missing may: a shop saves the page
+-- of a product by deleting its values and inserting them again.
+create function {{.Schema}}.stocked(variant text) returns text language sql stable
+return (
+    select spola.variant(array_agg(i.id))
+    from (select v::bigint as id from unnest(string_to_array(variant, ',')) as v) i
+    left join {{table "product_option_value"}} z on z.product_option_value_id = i.id
+    where coalesce(z.subtract, 1) = 1);
+
 -- The parts of the orders: lines, rows of the totals, and one part 'total' each.
 --
 -- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
@@ -104,7 +113,7 @@ language sql stable as $$
                 when m.article is null then
                     row('unknown_article', format('"%s" (product %s, model %s%s).', spola.html(l.name), l.product_id, l.model,
                             case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
-                        'article', l.product_id || ':' || x.variant || ':' || case when x.stocked = 0 then l.model else '' end)::spola.problem
+                        'article', l.product_id || ':' || x.variant || ':' || l.model)::spola.problem
                 else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', spola.html(l.name), l.price, l.tax,
                         round(100 * l.tax / nullif(l.price, 0), 2), coalesce(nullif(array_to_string(v.rates, ' %, '), '') || ' %', 'no rate')), null, null)::spola.problem
             end
@@ -125,8 +134,8 @@ language sql stable as $$
                 coalesce(w.rows, '{}') as rows, coalesce(w.options, '') as options, w.flaw
             from (
                 select array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0) as ids,
-                    array_agg(w.product_option_value_id::bigint) filter (where z.subtract = 1) as stock_ids,
-                    array_agg('option:' || w.product_option_value_id) filter (where z.subtract = 1) as rows,
+                    array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as stock_ids,
+                    array_agg('option:' || w.product_option_value_id) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as rows,
                     string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ') as options,
                     max(w.spola_flaw) as flaw
                 from (select * from {{table "order_option"}} w

@@ -528,7 +528,9 @@ begin
     where t.action not in ('wait', 'half', 'skip', 'reused')
     on conflict (shop, order_id, incarnation) do update
     set status = excluded.status, erp_order = excluded.erp_order, state = excluded.state, method = excluded.method, class = excluded.class,
-        revision = excluded.revision, content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now();
+        revision = excluded.revision, content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
+        decision = case when l.decision = 'keep_erp' and excluded.content <> l.content then null else l.decision end,
+        adopted = l.adopted and excluded.content = l.content;
 
     parked := {{.Schema}}.park(tasks, drafts, results, clock);
     select count(*) into taken from unnest(results) as r where r.ok and not r.existing;

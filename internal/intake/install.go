@@ -16,11 +16,14 @@ import (
 	"github.com/spola-cdc/spola/schemas"
 )
 
-//go:embed empty.postgres.sql
-var emptySQL string
-
-//go:embed derive.postgres.sql
-var deriveSQL string
+var (
+	//go:embed empty.postgres.sql
+	emptySQL string
+	//go:embed derive.postgres.sql
+	deriveSQL string
+	//go:embed resolve.postgres.sql
+	resolveSQL string
+)
 
 // Settle is how many ticks of the source's clock a cancellation must stand before it counts.
 const Settle = 3
@@ -39,7 +42,7 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
 	}}
 	var sql strings.Builder
-	for _, text := range []string{emptySQL, string(platform), deriveSQL} {
+	for _, text := range []string{emptySQL, string(platform), deriveSQL, resolveSQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	_ "embed" // a query stands in difference.sql
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,19 @@ type Parked struct {
 	Attempts int       `json:"attempts"`
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
+
+	ERPOrder  *int64   `json:"erp_order,omitempty"` // the ERP has it, in an older version
+	Cancelled bool     `json:"cancelled"`           // in the shop
+	Choices   []Choice `json:"choices"`             // of `applier parked resolve`
+}
+
+// Difference is an article or a charge of which shop and ERP have not the same. Cents.
+type Difference struct {
+	What         string `json:"what"` // SKU, or the charge's code
+	ShopQuantity int64  `json:"shop_quantity"`
+	ShopGross    int64  `json:"shop_gross"`
+	ERPQuantity  int64  `json:"erp_quantity"`
+	ERPGross     int64  `json:"erp_gross"`
 }
 
 // ErrNotParked says that an order is not parked.
@@ -29,8 +43,16 @@ var ErrNotParked = errors.New("not parked")
 
 const parkedColumns = `p.shop, p.order_id, p.reason, p.what,
 	coalesce(r.why, 'The ERP refused it.'), coalesce(r.mend, 'Correct the order in the shop or what the ERP says is wrong, then "applier parked retry".'),
-	coalesce(p.waits_for, ''), coalesce(p.waits_key, ''), p.attempts, p.first_at, p.last_at
-	from spola.parked p left join spola.reason r on r.code = p.reason`
+	coalesce(p.waits_for, ''), coalesce(p.waits_key, ''), p.attempts, p.first_at, p.last_at, l.erp_order, coalesce(p.payload ->> 'action' = 'cancel', false)
+	from spola.parked p left join spola.reason r on r.code = p.reason
+	left join lateral (select x.erp_order from spola.link x where x.shop = p.shop and x.order_id = p.order_id
+		order by x.incarnation desc limit 1) l on true`
+
+func scanParked(row pgx.CollectableRow) (p Parked, err error) {
+	err = row.Scan(&p.Shop, &p.Order, &p.Reason, &p.What, &p.Why, &p.Mend, &p.WaitsFor, &p.Key, &p.Attempts, &p.First, &p.Last, &p.ERPOrder, &p.Cancelled)
+	p.Choices = choices(p.Reason, p.ERPOrder != nil, p.Cancelled)
+	return p, err
+}
 
 // ListParked lists the parked orders of a shop, of all shops if shop is empty, oldest first.
 func ListParked(ctx context.Context, conn *pgx.Conn, shop string) ([]Parked, error) {
@@ -38,7 +60,7 @@ func ListParked(ctx context.Context, conn *pgx.Conn, shop string) ([]Parked, err
 	if err != nil {
 		return nil, fmt.Errorf("list parked orders: %w", err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Parked])
+	list, err := pgx.CollectRows(rows, scanParked)
 	if err != nil {
 		return nil, fmt.Errorf("list parked orders: %w", err)
 	}
@@ -51,7 +73,7 @@ func ShowParked(ctx context.Context, conn *pgx.Conn, shop string, order int64) (
 	if err != nil {
 		return Parked{}, nil, fmt.Errorf("show parked order %d of %s: %w", order, shop, err)
 	}
-	p, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Parked])
+	p, err := pgx.CollectExactlyOneRow(rows, scanParked)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return p, nil, fmt.Errorf("order %d of %s is %w", order, shop, ErrNotParked)
 	}
@@ -64,6 +86,23 @@ func ShowParked(ctx context.Context, conn *pgx.Conn, shop string, order int64) (
 		return p, nil, fmt.Errorf("show parked order %d of %s: %w", order, shop, err)
 	}
 	return p, payload, nil
+}
+
+//go:embed difference.sql
+var differenceSQL string
+
+// CompareParked says in which articles and charges a parked order that the ERP has differs there
+// from the shop. Names, addresses and payments are not compared.
+func CompareParked(ctx context.Context, conn *pgx.Conn, shop string, order int64) ([]Difference, error) {
+	rows, err := conn.Query(ctx, differenceSQL, shop, order)
+	if err != nil {
+		return nil, fmt.Errorf("compare parked order %d of %s: %w", order, shop, err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Difference])
+	if err != nil {
+		return nil, fmt.Errorf("compare parked order %d of %s: %w", order, shop, err)
+	}
+	return list, nil
 }
 
 // RetryParked has parked orders derived again with the applier's next batch: those named, or all

@@ -25,7 +25,8 @@ type Verbs struct {
 	Status   Status   `cmd:"" help:"Show how far the applier is and what it has taken over."`
 	Articles Articles `cmd:"" help:"Map what the shop sells to the ERP's articles."`
 	Golive   Golive   `cmd:"" help:"Take orders over from a date on."`
-	Parked   Parked   `cmd:"" help:"Show orders that could not be taken over, and retry them."`
+	Parked   Parked   `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
+	Audit    Audit    `cmd:"" help:"List what people have decided, when and why."`
 }
 
 // Run is `applier run`.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/shopspring/decimal"
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
@@ -17,9 +18,10 @@ import (
 
 // Parked is `applier parked`.
 type Parked struct {
-	List  ListParked  `cmd:"" default:"withargs" help:"List the parked orders, oldest first."`
-	Show  ShowParked  `cmd:"" help:"Show one with all that is known of it."`
-	Retry RetryParked `cmd:"" help:"Derive parked orders again with the applier's next batch."`
+	List    ListParked    `cmd:"" default:"withargs" help:"List the parked orders, oldest first."`
+	Show    ShowParked    `cmd:"" help:"Show one with all that is known of it, and what may be decided."`
+	Retry   RetryParked   `cmd:"" help:"Derive parked orders again with the applier's next batch."`
+	Resolve ResolveParked `cmd:"" help:"Decide what becomes of one, and note who has decided so and why."`
 }
 
 // ListParked is `applier parked list`.
@@ -53,6 +55,7 @@ func (l ListParked) Run(env *cli.Env) error {
 // ShowParked is `applier parked show`.
 type ShowParked struct {
 	Order int64 `arg:"" help:"The shop's order number."`
+	JSON  bool  `help:"Print JSON." name:"json"`
 }
 
 // Run shows one order.
@@ -62,18 +65,77 @@ func (s ShowParked) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
-		show(env.Out, p, payload)
+		differences, err := intake.CompareParked(env.Ctx, conn, shop, s.Order)
+		if err != nil {
+			return err
+		}
+		decided, err := intake.ListAudit(env.Ctx, conn, shop, s.Order, 20)
+		if err != nil {
+			return err
+		}
+		if s.JSON {
+			return json.NewEncoder(env.Out).Encode(map[string]any{"parked": p, "differences": differences, "decided": decided, "payload": json.RawMessage(payload)})
+		}
+		show(env.Out, p, differences)
+		printAudit(env.Out, decided)
+		fmt.Fprintf(env.Out, "\n%s\n", payload)
 		return nil
 	})
 }
 
-func show(w io.Writer, p intake.Parked, payload []byte) {
+func show(w io.Writer, p intake.Parked, differences []intake.Difference) {
 	fmt.Fprintf(w, "Order %d of shop %s is parked: %s\n\n", p.Order, p.Shop, p.Reason)
 	fmt.Fprintf(w, "  %s %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
 	if p.WaitsFor != "" {
 		fmt.Fprintf(w, "  Goes on by itself when this appears: %s %s\n", p.WaitsFor, p.Key)
 	}
-	fmt.Fprintf(w, "  Since %s, tried %d times, last %s\n\n%s\n", p.First.Local().Format(time.DateTime), p.Attempts, p.Last.Local().Format(time.DateTime), payload)
+	fmt.Fprintf(w, "  Since %s, tried %d times, last %s\n", p.First.Local().Format(time.DateTime), p.Attempts, p.Last.Local().Format(time.DateTime))
+	for _, c := range p.Choices {
+		fmt.Fprintf(w, "  To decide: applier parked resolve %d --%s --reason …\n", p.Order, c)
+	}
+	for _, d := range differences {
+		fmt.Fprintf(w, "  %s: the shop has %s, the ERP %s\n", d.What, pieces(d.ShopQuantity, d.ShopGross), pieces(d.ERPQuantity, d.ERPGross))
+	}
+	if p.ERPOrder != nil && !p.Cancelled && len(differences) == 0 {
+		fmt.Fprintln(w, "  Lines and charges are the same in the ERP: names, addresses, payment or texts differ.")
+	}
+}
+
+// pieces describes one side of a difference: "2 for 24.40"; a charge has no pieces.
+func pieces(quantity, cents int64) string {
+	amount := decimal.New(cents, -2).StringFixed(2)
+	if quantity == 0 {
+		return amount
+	}
+	return fmt.Sprintf("%d for %s", quantity, amount)
+}
+
+// ResolveParked is `applier parked resolve`.
+type ResolveParked struct {
+	Order    int64  `arg:"" help:"The shop's order number."`
+	TakeShop bool   `help:"The ERP gets what the shop has, also if the order has shipped or was cancelled there." xor:"choice" required:""`
+	KeepERP  bool   `help:"The ERP keeps what it has." xor:"choice" required:"" name:"keep-erp"`
+	Drop     bool   `help:"The ERP shall never have the order." xor:"choice" required:""`
+	Reason   string `help:"Why; it stands with your name in the list of decisions (applier audit)." required:""`
+}
+
+// Run decides.
+func (r ResolveParked) Run(env *cli.Env) error {
+	choice := intake.Drop
+	switch {
+	case r.TakeShop:
+		choice = intake.TakeShop
+	case r.KeepERP:
+		choice = intake.KeepERP
+	}
+	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		said, err := intake.ResolveParked(env.Ctx, conn, shop, r.Order, choice, intake.By{Who: cli.Person(), Reason: r.Reason})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(env.Out, said)
+		return nil
+	})
 }
 
 // RetryParked is `applier parked retry`.

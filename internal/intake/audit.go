@@ -1,0 +1,56 @@
+package intake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// By says who decides something, and why.
+type By struct {
+	Who    string // account and machine
+	Reason string
+}
+
+// Audited is a decision that a person has taken.
+type Audited struct {
+	At       time.Time       `json:"at"`
+	Who      string          `json:"who"`
+	Order    *int64          `json:"order,omitempty"` // nil: about the shop as a whole
+	Verb     string          `json:"verb"`
+	Decision string          `json:"decision"`
+	Reason   string          `json:"reason"`
+	Detail   json.RawMessage `json:"detail"`
+}
+
+// audit writes the row of a decision, in the transaction that carries it out. order is 0 for one
+// about the shop as a whole.
+func audit(ctx context.Context, tx pgx.Tx, by By, shop string, order int64, verb, decision string, detail any) error {
+	if detail == nil {
+		detail = struct{}{}
+	}
+	_, err := tx.Exec(ctx, `insert into spola.audit (who, shop, order_id, verb, decision, reason, detail)
+		values ($1, $2, nullif($3, 0), $4, $5, $6, $7)`, by.Who, shop, order, verb, decision, by.Reason, detail)
+	if err != nil {
+		return fmt.Errorf("note the decision on shop %s: %w", shop, err)
+	}
+	return nil
+}
+
+// ListAudit lists the decisions about a shop, or about one of its orders if order is not 0,
+// newest first and at most limit.
+func ListAudit(ctx context.Context, conn *pgx.Conn, shop string, order int64, limit int) ([]Audited, error) {
+	rows, err := conn.Query(ctx, `select at, who, order_id, verb, decision, reason, detail from spola.audit
+		where shop = $1 and ($2 = 0 or order_id = $2) order by id desc limit $3`, shop, order, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list decisions about shop %s: %w", shop, err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Audited])
+	if err != nil {
+		return nil, fmt.Errorf("list decisions about shop %s: %w", shop, err)
+	}
+	return list, nil
+}

@@ -13,6 +13,10 @@ type Profile struct {
 	State    Column `yaml:"state"`
 	Complete string `yaml:"complete"`
 
+	// Totals says what the rows of an order's totals are that every shop of the platform has, by
+	// their code: charge, discount, payment, tax or ignored. A shop file may say otherwise.
+	Totals map[string]string `yaml:"totals"`
+
 	// Consumes are the columns of the catalogue that decide, beside an order's state, whether the
 	// shop's own code subtracts stock for it.
 	Consumes []Column `yaml:"consumes"`

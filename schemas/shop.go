@@ -83,6 +83,11 @@ func (p *Profile) check() error {
 			return fmt.Errorf("column %s.%s is not captured", c.Table, c.Name)
 		}
 	}
+	for code, kind := range p.Totals {
+		if !slices.Contains([]string{"charge", "discount", "payment", "tax", "ignored"}, kind) {
+			return fmt.Errorf("total %s: unknown kind %q", code, kind)
+		}
+	}
 	if t := p.Tables[len(p.Tables)-1]; t.Name != p.Complete || t.Kind != KindOrder {
 		return fmt.Errorf("the last table must be the one that ends the writing of an order, %q", p.Complete)
 	}

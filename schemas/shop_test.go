@@ -55,13 +55,14 @@ tables:
 		t.Fatal(err)
 	}
 	for name, edit := range map[string][2]string{
-		"unknown key":          {"complete: h", "complete: h\nkomplete: h"},
-		"state not captured":   {"columns: [id, s]", "columns: [id]"},
-		"key not captured":     {"key: [id], order: o", "key: [no], order: o"},
-		"order not captured":   {"order: o", "order: no"},
-		"unknown kind":         {"kind: order", "kind: odder"},
-		"completeness earlier": {"complete: h", "complete: o"},
-		"consumes unknown":     {"complete: h", "complete: h\nconsumes: [{table: o, column: q}]"},
+		"unknown key":           {"complete: h", "complete: h\nkomplete: h"},
+		"state not captured":    {"columns: [id, s]", "columns: [id]"},
+		"key not captured":      {"key: [id], order: o", "key: [no], order: o"},
+		"order not captured":    {"order: o", "order: no"},
+		"unknown kind":          {"kind: order", "kind: odder"},
+		"completeness earlier":  {"complete: h", "complete: o"},
+		"unknown kind of total": {"complete: h", "complete: h\ntotals: {tax: taxes}"},
+		"consumes unknown":      {"complete: h", "complete: h\nconsumes: [{table: o, column: q}]"},
 	} {
 		if err := load(strings.Replace(good, edit[0], edit[1], 1)); err == nil {
 			t.Errorf("%s: loaded", name)

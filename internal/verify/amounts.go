@@ -15,7 +15,7 @@ func (s *shopSide) amounts(o *shopOrder) (amounts, error) {
 		return a, fmt.Errorf("no lines")
 	}
 	for _, t := range o.totals {
-		if s.rules.Totals[t.code] == KindTax {
+		if s.rules.totals[t.code].kind == KindTax {
 			rate, ok := s.rates[t.title]
 			if !ok {
 				return a, fmt.Errorf("VAT row %q is no tax rate", t.title)
@@ -36,7 +36,8 @@ func (s *shopSide) amounts(o *shopOrder) (amounts, error) {
 func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
 	var codes []string
 	for _, t := range o.totals {
-		kind, known := s.rules.Totals[t.code]
+		rule, known := s.rules.totals[t.code]
+		kind := rule.kind
 		if !known {
 			return fmt.Errorf("total code %q is not known", t.code)
 		}
@@ -48,7 +49,7 @@ func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
 			a.discounts.Add(a.discounts, value)
 			codes = append(codes, t.code)
 		case kind == KindCharge || kind == KindDiscount:
-			a.parts = append(a.parts, part{kind: KindCharge, code: t.code, net: value, rate: s.chargeRate(o, t, a)})
+			a.parts = append(a.parts, part{kind: KindCharge, code: t.code, net: value, rate: s.chargeRate(o, t, rule, a)})
 		}
 	}
 	slices.Sort(codes)
@@ -73,11 +74,18 @@ func (a amounts) rateOf(l *shopLine) *big.Rat {
 	return best
 }
 
-// chargeRate is the rate of the charge's tax class where the order goes, if the order has it; else
-// that of the shop's own country, by which the shop taxes what is not shipped.
-func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, a *amounts) *big.Rat {
+// chargeRate is the rate that the shop file gives the charge; else that of its tax class where the
+// order goes, if the order has it; else that of the shop's own country, by which the shop taxes
+// what is not shipped.
+func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, rule totalRule, a *amounts) *big.Rat {
+	if rule.rate != nil {
+		return rule.rate
+	}
 	class := s.classes[t.code]
-	if t.code == "shipping" {
+	switch {
+	case rule.taxClass != "":
+		class = rule.taxClass
+	case t.code == "shipping":
 		class = memberOf(o.shipping, "tax_class_id")
 	}
 	best := zeroRate

@@ -123,7 +123,7 @@ func (p *proof) count(x pair) {
 // inScope tells whether the ERP has to have the order, or has to say why not.
 func (p *proof) inScope(x pair) bool {
 	if x.order == nil {
-		return x.journal != nil && x.journal.Taken()
+		return x.journal != nil && x.journal.Taken(p.shop.rules)
 	}
 	if !p.erp.cut.IsZero() && p.shop.began(x.order).Before(p.erp.cut) && !x.inERP() {
 		return false // closed
@@ -169,7 +169,7 @@ func (p *proof) compareOrder(x pair) {
 	if x.journal != nil && x.journal.Unfinished {
 		return
 	}
-	class := p.shop.rules.class(x.order.state, x.order.method())
+	class := p.shop.rules.class(x.order.state, x.order.method)
 	cancelled := *x.link.erpState == "cancelled"
 	switch {
 	case cancelled != (class == Cancelled):

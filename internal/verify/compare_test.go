@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/target/postgres"
@@ -20,6 +21,7 @@ import (
 // sides is a shop and an ERP that hold the same few orders. What stands in the ERP was worked out
 // by hand and written by hand.
 type sides struct {
+	rules   verify.Rules
 	t       *testing.T
 	shop    *shop.Shop
 	erp     *pgxpool.Pool
@@ -40,6 +42,9 @@ const (
 func newSides(t *testing.T) *sides {
 	s := &sides{t: t, journal: &verify.Journal{}}
 	var err error
+	if s.rules, err = verify.ReadRules("opencart", deploy.ShopExample); err != nil {
+		t.Fatal(err)
+	}
 	if s.shop, err = shop.Open(t.Context(), server.MySQL(t), shop.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,7 @@ func (s *sides) order(id int, state, class, erpState string, total int) {
 
 func (s *sides) prove() *verify.Report {
 	s.t.Helper()
-	report, err := verify.Run(context.Background(), verify.Config{Shop: s.shop.DB(), ERP: s.erp, Name: "shop", Journal: s.journal})
+	report, err := verify.Run(context.Background(), verify.Config{Shop: s.shop.DB(), ERP: s.erp, Name: "shop", Rules: s.rules, Journal: s.journal})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -181,6 +186,35 @@ func TestEqualSidesAreEqual(t *testing.T) {
 	s.journal = nil
 	if got := s.prove(); got.Differences != 0 || got.OrdersPlaced != 6 || got.OrdersInScope != 5 || got.ParkedPlanted != 0 {
 		t.Errorf("without a journal: %+v", got)
+	}
+}
+
+// Nothing of the order is shipped and its bill goes to Germany: goods, fee and coupon bear the VAT of
+// the shop's own country.
+func TestWhatIsNotShippedIsTaxedAtHome(t *testing.T) {
+	s := newSides(t)
+	const id = orders + 1
+	order := shop.Order{Lines: []shop.Line{{Product: shop.Virtual}}, Fee: true, Coupon: "ESTATE10",
+		Customer: shop.Customer{German: true, Address: shop.Address{Country: shop.Germany}}}
+	if placed, err := s.shop.PlaceOrder(t.Context(), order); err != nil || placed != id {
+		t.Fatalf("order %d: %v", placed, err)
+	}
+	if err := s.shop.SetStatus(t.Context(), id, shop.Processing); err != nil { // paid
+		t.Fatal(err)
+	}
+	facts, err := s.shop.Facts(order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal.Orders = append(s.journal.Orders, &verify.Journaled{ID: id, Intended: true, Placed: verify.OK, Facts: facts})
+	// Net 46.2295 + 2.05 fee - 4.62295 coupon, all at 22 %: 53.260991.
+	s.exec(`insert into erp.article (product_id, sku, name, vat_rate) values (1, 'SP-0007', 'SP-0007', 22)`)
+	s.order(id, "2", "taken", "open", 5326)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country) values (%d, 1, 1, 4, '', 1, 5640, 5640, 22, 'IT')`, id)
+	s.exec(`insert into erp.order_charge values (%[1]d, 1, 'charge', 'payment_fee', '', 250, 22, 'IT'), (%[1]d, 2, 'discount', 'coupon', '', -564, 22, 'IT')`, id)
+	s.exec(`insert into erp.order_vat values (%d, 22, 'IT', '', 5326, 4366, 960)`, id)
+	if got := s.prove(); got.Differences != 0 {
+		t.Error(got.Details)
 	}
 }
 
@@ -245,5 +279,13 @@ func (s *sides) spoilShop() {
 	s.journal.Orders[0].Deleted = true
 	if got := s.prove(); got.Differences != 0 || got.OrdersInERP != 4 || got.CentsShop != 18431-3050 || got.CentsERP != got.CentsShop {
 		s.t.Errorf("an order that was deleted in the shop: %+v", got)
+	}
+	unpaid := strings.Replace(string(deploy.ShopExample), "{state: \"1\", method: cod, class: taken}", "{state: \"1\", method: cod, class: placed}", 1)
+	var err error
+	if s.rules, err = verify.ReadRules("opencart", []byte(unpaid)); err != nil {
+		s.t.Fatal(err)
+	}
+	if got := s.prove(); !strings.Contains(kinds(got), "1 extra") {
+		s.t.Errorf("a deleted order whose state is not taken by this shop's file is in the ERP: %v", got.Details)
 	}
 }

@@ -4,7 +4,8 @@
 // must be in the ERP with arithmetic of its own, and compares in whole cents. It shares nothing
 // with the reader, the log and the appliers; CheckLog does the same for the log.
 //
-//	report, err := verify.Run(ctx, verify.Config{Shop: db, ERP: conn, Name: "shop", Journal: journal})
+//	rules, err := verify.ReadRules("opencart", shopFile)
+//	report, err := verify.Run(ctx, verify.Config{Shop: db, ERP: conn, Name: "shop", Rules: rules, Journal: journal})
 //	if len(report.Details) > 0 { … }
 //
 // Both sides must be at rest: nothing placed, everything applied and settled. A journal of what a

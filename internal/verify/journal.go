@@ -54,13 +54,12 @@ const (
 
 // Taken tells whether the order was, by the journal alone, ever in a class that the ERP takes over:
 // of orders that the shop has deleted nothing else tells.
-func (o *Journaled) Taken() bool {
+func (o *Journaled) Taken(rules Rules) bool {
 	if !o.Intended || o.Placed != OK {
 		return false
 	}
-	rules := OpenCartRules()
-	return rules.class(o.Facts.State, o.Facts.Method).taken() || slices.ContainsFunc(o.Reached, func(state int) bool {
-		return rules.class(state, o.Facts.Method).taken()
+	return rules.Takes(o.Facts.State, o.Facts.Method) || slices.ContainsFunc(o.Reached, func(state int) bool {
+		return rules.Takes(state, o.Facts.Method)
 	})
 }
 

@@ -1,5 +1,16 @@
 package verify
 
+import (
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/spola-cdc/spola/schemas"
+)
+
 // Class says what a shop's order state means to the ERP.
 type Class string
 
@@ -16,14 +27,6 @@ const (
 // taken tells whether an order of this class has to be in the ERP.
 func (c Class) taken() bool { return c == Taken || c == Final }
 
-// ClassRule gives the class of a state and payment method ("cod", "*" for any). The first rule
-// that fits counts.
-type ClassRule struct {
-	State  int
-	Method string
-	Class  Class
-}
-
 // TotalKind says what a row of an order's totals is.
 type TotalKind string
 
@@ -36,40 +39,75 @@ const (
 	KindNothing  TotalKind = "ignored" // says what other rows say
 )
 
-// Rules are the merchant's decisions about his shop: what stands in his shop file.
+// Rules are what a platform's profile and a merchant's shop file say of his orders.
 type Rules struct {
-	Classes []ClassRule
-	Totals  map[string]TotalKind
+	classes map[stateMethod]Class
+	totals  map[string]totalRule
 }
 
-// OpenCartRules are those of the example shop file and of the test shop.
-func OpenCartRules() Rules {
-	r := Rules{Totals: map[string]TotalKind{
-		"sub_total": KindNothing, "total": KindNothing, "tax": KindTax,
-		"shipping": KindCharge, "payment_fee": KindCharge, "handling": KindCharge, "low_order_fee": KindCharge,
-		"coupon": KindDiscount, "reward": KindDiscount,
-		"credit": KindPayment, "voucher": KindPayment,
-	}}
-	add := func(class Class, method string, states ...int) {
-		for _, state := range states {
-			r.Classes = append(r.Classes, ClassRule{State: state, Method: method, Class: class})
+// stateMethod is a state with a payment method, or with none: for any.
+type stateMethod struct {
+	state  int
+	method string
+}
+
+type totalRule struct {
+	kind     TotalKind
+	rate     *big.Rat // of a charge, in percent; nil: by its tax class
+	taxClass string   // of a charge; empty: as the shop's setting says
+}
+
+// ReadRules reads a shop file for its states and totals. Whether the rest of it is sound is not
+// looked at: the programs that take it have done so.
+func ReadRules(platform string, shopFile []byte) (Rules, error) {
+	r := Rules{classes: map[stateMethod]Class{}, totals: map[string]totalRule{}}
+	profile, _, err := schemas.Platform(platform)
+	if err != nil {
+		return r, err
+	}
+	for code, kind := range profile.Totals {
+		r.totals[code] = totalRule{kind: TotalKind(kind)}
+	}
+	var file struct {
+		States []struct{ State, Method, Class string }
+		Totals []struct {
+			Code, Kind string
+			Rate       any
+			TaxClass   any `yaml:"tax_class"`
 		}
 	}
-	add(Ignored, "*", 0)
-	add(Placed, "bank_transfer", 1)
-	add(Taken, "*", 1, 2, 3, 12)
-	add(Final, "*", 5)
-	add(Cancelled, "*", 7, 8, 9, 10, 11, 13, 14, 15, 16)
-	return r
+	if err := yaml.Unmarshal(shopFile, &file); err != nil {
+		return r, fmt.Errorf("read the shop file: %w", err)
+	}
+	for _, s := range file.States {
+		state, err := strconv.Atoi(s.State)
+		if err != nil {
+			return r, fmt.Errorf("read the shop file: state %q is no number", s.State)
+		}
+		r.classes[stateMethod{state, s.Method}] = Class(s.Class)
+	}
+	for _, t := range file.Totals {
+		rule := totalRule{kind: TotalKind(t.Kind)}
+		if t.Rate != nil {
+			rule.rate = number(fmt.Sprint(t.Rate))
+		}
+		if t.TaxClass != nil {
+			rule.taxClass = fmt.Sprint(t.TaxClass)
+		}
+		r.totals[t.Code] = rule
+	}
+	return r, nil
 }
 
 // Takes tells whether the ERP takes over an order in this state.
 func (r Rules) Takes(state int, method string) bool { return r.class(state, method).taken() }
 
+// class looks for the payment method, then for its first part ("cod" of "cod.cod"), then for any.
 func (r Rules) class(state int, method string) Class {
-	for _, rule := range r.Classes {
-		if rule.State == state && (rule.Method == "*" || rule.Method == method) {
-			return rule.Class
+	first, _, _ := strings.Cut(method, ".")
+	for _, m := range []string{method, first, ""} {
+		if class, ok := r.classes[stateMethod{state, m}]; ok {
+			return class
 		}
 	}
 	return Unclassed

@@ -40,7 +40,7 @@ type classKey struct {
 type shopOrder struct {
 	id              int64
 	state           int
-	payment         string // JSON
+	method          string // of payment: cod.cod
 	shipping        string // JSON, or empty
 	group           int64
 	shippingCountry int64
@@ -83,7 +83,9 @@ func (s *shopSide) open(ctx context.Context) error {
 	}
 	var err error
 	if s.orders, err = shopCursor(ctx, s, "orders", func(r rows) (id int64, o shopOrder, err error) {
-		err = r.Scan(&o.id, &o.state, &o.payment, &o.shipping, &o.group, &o.shippingCountry, &o.paymentCountry, &o.total)
+		var payment string
+		err = r.Scan(&o.id, &o.state, &payment, &o.shipping, &o.group, &o.shippingCountry, &o.paymentCountry, &o.total)
+		o.method = memberOf(payment, "code")
 		return o.id, o, err
 	}); err != nil {
 		return err
@@ -259,12 +261,6 @@ func variant(values []int64) string {
 	return strings.Join(texts, ",")
 }
 
-// method is the first part of the payment method's code: "cod" of "cod.cod".
-func (o *shopOrder) method() string {
-	first, _, _ := strings.Cut(memberOf(o.payment, "code"), ".")
-	return first
-}
-
 // memberOf is a member of a JSON object as text; empty for what is none.
 func memberOf(text, name string) string {
 	var object map[string]any
@@ -276,9 +272,8 @@ func memberOf(text, name string) string {
 
 // everTaken tells whether the order is, or was by its history, in a class that the ERP takes over.
 func (s *shopSide) everTaken(o *shopOrder) bool {
-	method := o.method()
-	return s.rules.class(o.state, method).taken() || slices.ContainsFunc(o.histories, func(h history) bool {
-		return s.rules.class(h.state, method).taken()
+	return s.rules.Takes(o.state, o.method) || slices.ContainsFunc(o.histories, func(h history) bool {
+		return s.rules.Takes(h.state, o.method)
 	})
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,7 +15,7 @@ type Config struct {
 	ERP     *pgxpool.Pool // with at least 6 connections
 	Name    string        // of the shop, in the ERP
 	Prefix  string        // of the shop's tables; default oc_
-	Rules   Rules         // default OpenCartRules
+	Rules   Rules         // of the shop: ReadRules
 	Journal *Journal      // of a test shop; nil where there is none
 }
 
@@ -49,8 +50,8 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if c.Prefix == "" {
 		c.Prefix = "oc_"
 	}
-	if c.Rules.Totals == nil {
-		c.Rules = OpenCartRules()
+	if len(c.Rules.classes) == 0 {
+		return nil, errors.New("compare shop and ERP: nothing says what the shop's states mean; read the rules from its shop file")
 	}
 	shopSQL, erpSQL, err := loadStatements(c.Prefix)
 	if err != nil {

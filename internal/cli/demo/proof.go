@@ -67,7 +67,15 @@ func compare(ctx context.Context, st *stage) (*verify.Report, error) {
 		return nil, fmt.Errorf("connect the proof to the ERP: %w", err)
 	}
 	defer erp.Close()
-	return verify.Run(ctx, verify.Config{Shop: st.shop.DB(), ERP: erp, Name: shopName, Journal: journal})
+	shopFile, err := os.ReadFile(st.cfg.Shop.File)
+	if err != nil {
+		return nil, fmt.Errorf("read what the shop's states mean: %w", err)
+	}
+	rules, err := verify.ReadRules(st.cfg.Shop.Platform, shopFile)
+	if err != nil {
+		return nil, err
+	}
+	return verify.Run(ctx, verify.Config{Shop: st.shop.DB(), ERP: erp, Name: shopName, Prefix: st.cfg.Shop.Prefix, Rules: rules, Journal: journal})
 }
 
 // memory reads the resident memory of the pipeline's process and of the databases.

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/verify"
@@ -124,14 +125,18 @@ func TestJournalOfAKilledWriter(t *testing.T) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	rules, err := verify.ReadRules("opencart", deploy.ShopExample)
+	if err != nil {
+		t.Fatal(err)
+	}
 	orders := readJournal(t, path).Orders
 	if len(orders) != 2 {
 		t.Fatalf("%d orders", len(orders))
 	}
-	if o := orders[0]; o.ID != 7 || o.Placed != verify.OK || !o.Unfinished || !o.Taken() || o.Facts.Cents != 100 {
+	if o := orders[0]; o.ID != 7 || o.Placed != verify.OK || !o.Unfinished || !o.Taken(rules) || o.Facts.Cents != 100 {
 		t.Errorf("first order: %+v", *o)
 	}
-	if o := orders[1]; o.ID != 0 || o.Placed != verify.Unknown || o.Token != "two" || o.Taken() {
+	if o := orders[1]; o.ID != 0 || o.Placed != verify.Unknown || o.Token != "two" || o.Taken(rules) {
 		t.Errorf("second order: %+v", *o)
 	}
 }

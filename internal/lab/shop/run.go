@@ -140,7 +140,7 @@ func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
 	entry.Facts = nil
 	c, err := g.checkout(ctx, in)
 	entry.Order, entry.At = c.ID, c.At
-	entry.Taken = !in.order.Abandon && !facts.Planted && verify.OpenCartRules().Takes(facts.State, facts.Method)
+	entry.Taken = !in.order.Abandon && !facts.Planted && g.shop.rules.Takes(facts.State, facts.Method)
 	return c.ID, g.conclude(entry, err) && err == nil
 }
 
@@ -180,7 +180,7 @@ func (g *generator) administer(ctx context.Context, in intent, step int, id int6
 	entry.Facts = nil
 	err := g.untilDone(ctx, g.operation(ctx, id, f))
 	entry.At = time.Now()
-	entry.Taken = entry.Action == verify.State && in.order.Plant == "" && verify.OpenCartRules().Takes(f.status, in.order.Payment)
+	entry.Taken = entry.Action == verify.State && in.order.Plant == "" && g.shop.rules.Takes(f.status, in.order.Payment)
 	return g.conclude(entry, err) && err == nil
 }
 

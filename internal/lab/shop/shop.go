@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/spola-cdc/spola/deploy"
+	"github.com/spola-cdc/spola/internal/verify"
 )
 
 // Options say how a shop is built. The zero value is a shop with prefix oc_, 40 products and
@@ -37,6 +40,7 @@ type Shop struct {
 	statements statements
 	catalogue  []Product
 	byID       map[int]Product
+	rules      verify.Rules // of the example shop file
 	saving     sync.Mutex   // an administrator's page of settings
 	requests   atomic.Int64 // OPTIMIZE TABLE comes at every so many
 	optimized  atomic.Int64 // unix second of the last one
@@ -54,6 +58,9 @@ func Open(ctx context.Context, url string, options Options) (*Shop, error) {
 		return nil, fmt.Errorf("a test shop of %d products: want at least 10", options.Products)
 	}
 	s := &Shop{config: config, options: options, statements: loadStatements(options.Prefix)}
+	if s.rules, err = verify.ReadRules("opencart", deploy.ShopExample); err != nil {
+		return nil, err
+	}
 	s.catalogue = makeCatalogue(options)
 	s.byID = make(map[int]Product, len(s.catalogue))
 	for _, p := range s.catalogue {

@@ -30,12 +30,12 @@ var _ apply.Effect[pgx.Tx] = (*Effect)(nil)
 func NewEffect(in *Intake, done func(Taken)) *Effect {
 	var specs []mirror.TableSpec
 	for _, t := range in.profile.Tables {
-		specs = append(specs, mirror.TableSpec{Name: in.file.Prefix + t.Name, Order: t.Order})
+		specs = append(specs, mirror.TableSpec{Name: in.prefix + t.Name, Order: t.Order})
 	}
 	if done == nil {
 		done = func(Taken) {}
 	}
-	return &Effect{mirror: mirror.New(in.shop, specs), intake: in, done: done, split: splitter{rules: newRules(in.profile, in.file)}}
+	return &Effect{mirror: mirror.New(in.shop, specs), intake: in, done: done, split: splitter{rules: newRules(in.prefix, in.profile, in.file)}}
 }
 
 // Start reads anew what the database knows.

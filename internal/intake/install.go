@@ -59,7 +59,7 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 // install makes the canonical schema anew unless it stands there as this program and the shape
 // of the mirror want it. Nothing of a merchant's own belongs into it: all that it holds is dropped.
 func (in *Intake) install(ctx context.Context, tx pgx.Tx, force bool) error {
-	sql, err := render(in.shop, in.file.Prefix, in.platform)
+	sql, err := render(in.shop, in.prefix, in.platform)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ const batch = 5000
 // Intake derives the orders of one shop. Derive is called on the writing goroutine of an applier.
 type Intake struct {
 	shop     string
+	prefix   string // of the shop's tables
 	file     *ShopFile
 	profile  *schemas.Profile
 	platform fs.FS // the platform's directory
@@ -52,14 +53,15 @@ type Taken struct {
 	Articles []int64 // whose stock or commitments changed, ascending
 }
 
-// New makes the intake of a shop. platform is the directory of its profile.
-func New(shop string, file *ShopFile, profile *schemas.Profile, platform fs.FS) (*Intake, error) {
+// New makes the intake of a shop whose tables begin with prefix. platform is the directory of its
+// profile.
+func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform fs.FS) (*Intake, error) {
 	if file.Platform != profile.Platform {
 		return nil, fmt.Errorf("shop %s: the shop file is for %s, the profile for %s", shop, file.Platform, profile.Platform)
 	}
 	schema := pgx.Identifier{Schema(shop)}.Sanitize()
 	return &Intake{
-		shop: shop, file: file, profile: profile, platform: platform,
+		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
 		derive: "select more, articles, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
 		awake:  "select " + schema + ".awake($1)",
 	}, nil
@@ -69,11 +71,11 @@ func New(shop string, file *ShopFile, profile *schemas.Profile, platform fs.FS) 
 func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 	_, err := tx.Exec(ctx, `insert into spola.shop (shop, platform, prefix) values ($1, $2, $3)
 		on conflict (shop) do update set platform = excluded.platform, prefix = excluded.prefix`,
-		in.shop, in.file.Platform, in.file.Prefix)
+		in.shop, in.file.Platform, in.prefix)
 	if err != nil {
 		return in.failed("make the shop's row", err)
 	}
-	if err := in.file.store(ctx, tx, in.shop); err != nil {
+	if err := in.file.store(ctx, tx, in.shop, in.profile.Totals); err != nil {
 		return postgres.Explain(err)
 	}
 	in.installed = false
@@ -195,7 +197,7 @@ func (in *Intake) everythingDue(ctx context.Context, tx pgx.Tx) error {
 }
 
 func (in *Intake) mirrorTable(name string) string {
-	return pgx.Identifier{mirror.Schema(in.shop), in.file.Prefix + name}.Sanitize()
+	return pgx.Identifier{mirror.Schema(in.shop), in.prefix + name}.Sanitize()
 }
 
 func (in *Intake) failed(operation string, err error) error {

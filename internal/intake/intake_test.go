@@ -90,7 +90,7 @@ func (e *testERP) reload(file string) {
 		e.t.Fatal(err)
 	}
 	profile, dir := testProfile(e.t)
-	in, err := New(testShop, f, profile, dir)
+	in, err := New(testShop, "oc_", f, profile, dir)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func lookupsMissing(ctx context.Context, tx pgx.Tx, shop string) (string, error)
 // changedKind tells whether a table of the kind has changed.
 func (in *Intake) changedKind(changed *mirror.Changed, kind schemas.Kind) bool {
 	for _, t := range in.profile.Tables {
-		if t.Kind == kind && changed.Tables[in.file.Prefix+t.Name] {
+		if t.Kind == kind && changed.Tables[in.prefix+t.Name] {
 			return true
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -18,7 +17,7 @@ import (
 // are to be read. deploy/shop.opencart.example.yaml explains each key.
 type ShopFile struct {
 	Platform       string            `yaml:"platform" json:"platform"`
-	Prefix         string            `yaml:"prefix" json:"prefix"` // of the shop's tables
+	Prefix         *string           `yaml:"prefix" json:"-"` // stands in spola.yaml: refused here
 	States         []StateClass      `yaml:"states" json:"states"`
 	Totals         []TotalCode       `yaml:"totals" json:"totals"`
 	Payments       map[string]string `yaml:"payments" json:"payments"`               // method → paid or to_collect
@@ -79,7 +78,6 @@ func ParseShopFile(text []byte) (*ShopFile, error) {
 }
 
 var (
-	prefixForm = regexp.MustCompile(`^[A-Za-z0-9_]*$`)
 	classes    = []string{"ignored", "placed", "taken", "cancelled", "final"}
 	kinds      = []string{"private", "company", "public"}
 	totalKinds = []string{"charge", "discount", "payment", "ignored"}
@@ -100,8 +98,8 @@ func (f *ShopFile) check() error {
 	if f.Platform == "" {
 		bad("platform is missing")
 	}
-	if !prefixForm.MatchString(f.Prefix) {
-		bad("prefix %q: letters, digits and _ only", f.Prefix)
+	if f.Prefix != nil {
+		bad("prefix: the prefix of the shop's tables stands in spola.yaml, as shop.prefix; take the line out here")
 	}
 	if len(f.States) == 0 {
 		bad("states is empty: no order would ever be taken")
@@ -141,19 +139,13 @@ func (f *ShopFile) check() error {
 	return errors.Join(errs...)
 }
 
-// platformTotals are the codes that every OpenCart shop has; a shop file may say otherwise.
-var platformTotals = []TotalCode{
-	{Code: "sub_total", Kind: "ignored"}, {Code: "tax", Kind: "tax"}, {Code: "shipping", Kind: "charge"},
-	{Code: "coupon", Kind: "discount"}, {Code: "reward", Kind: "discount"}, {Code: "credit", Kind: "payment"},
-	{Code: "voucher", Kind: "payment"},
-}
-
 // euMembers is what EU stands for in a shop file.
 var euMembers = strings.Fields("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK")
 
-// store writes the file into schema spola, for the SQL, in place of the one before. What waits
-// for a class, a total code or a nature is found by the next tick.
-func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string) error {
+// store writes the file into schema spola, for the SQL, in place of the one before, with the
+// totals that every shop of the platform has. What waits for a class, a total code or a nature is
+// found by the next tick.
+func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform map[string]string) error {
 	batch := &pgx.Batch{}
 	for _, table := range []string{"state_class", "total_code", "payment_method", "nature", "custom_field", "customer_kind"} {
 		batch.Queue("delete from spola."+table+" where shop = $1", shop)
@@ -161,7 +153,10 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string) error {
 	for _, s := range f.States {
 		batch.Queue("insert into spola.state_class values ($1, $2, $3, $4)", shop, s.State, orAny(s.Method), s.Class)
 	}
-	for _, t := range append(append([]TotalCode{}, platformTotals...), f.Totals...) {
+	for code, kind := range platform {
+		batch.Queue("insert into spola.total_code (shop, code, kind) values ($1, $2, $3)", shop, code, kind)
+	}
+	for _, t := range f.Totals {
 		batch.Queue(`insert into spola.total_code values ($1, $2, $3, $4, $5)
 			on conflict (shop, code) do update set kind = excluded.kind, rate = excluded.rate, tax_class = excluded.tax_class`,
 			shop, t.Code, t.Kind, rateText(t.Rate), t.TaxClass)

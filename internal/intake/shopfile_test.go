@@ -10,20 +10,19 @@ func TestExampleShopFileLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if f.Prefix != "oc_" || len(f.States) != 16 || f.ParkedPerMinute != 20 {
+	if f.Platform != "opencart" || len(f.States) != 16 || f.ParkedPerMinute != 20 {
 		t.Errorf("read %+v", f)
 	}
 }
 
 func TestShopFileIsRefused(t *testing.T) {
 	for name, edit := range map[string][2]string{
-		"unknown key":      {"prefix: oc_", "prefix: oc_\ncolour: red"},
+		"unknown key":      {"platform: opencart", "platform: opencart\ncolour: red"},
 		"unknown class":    {"class: ignored", "class: ignred"},
 		"state twice":      {`{state: "2", class: taken}`, `{state: "1", class: taken}`},
 		"kind of total":    {"kind: charge", "kind: charges"},
 		"payment":          {"to_collect", "collect"},
 		"meaning":          {"tax_code", "taxcode"},
-		"prefix":           {"prefix: oc_", `prefix: "oc_; drop"`},
 		"nature of nobody": {"nature: N3.2", `nature: ""`},
 	} {
 		_, err := ParseShopFile([]byte(strings.Replace(testShopFile, edit[0], edit[1], 1)))
@@ -34,6 +33,13 @@ func TestShopFileIsRefused(t *testing.T) {
 	_, err := ParseShopFile([]byte(testShopFile + "\ncolour: red\n"))
 	if err == nil || !strings.Contains(err.Error(), "["+"2") {
 		t.Errorf("an unknown key is refused without its line: %v", err)
+	}
+}
+
+func TestPrefixStandsInTheConfiguration(t *testing.T) {
+	_, err := ParseShopFile([]byte(testShopFile + "prefix: oc_\n"))
+	if err == nil || !strings.Contains(err.Error(), "shop.prefix") {
+		t.Errorf("a prefix in the shop file: %v", err)
 	}
 }
 

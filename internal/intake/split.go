@@ -59,21 +59,21 @@ type rules struct {
 	cancels  map[string]bool // states that may be a cancellation
 }
 
-func newRules(profile *schemas.Profile, file *ShopFile) rules {
+func newRules(prefix string, profile *schemas.Profile, file *ShopFile) rules {
 	r := rules{
 		order: map[string]string{}, consumes: map[string][]string{}, lookup: map[string]bool{}, ignored: map[string]bool{}, cancels: map[string]bool{},
-		state: file.Prefix + profile.State.Table, column: profile.State.Name, complete: file.Prefix + profile.Complete,
+		state: prefix + profile.State.Table, column: profile.State.Name, complete: prefix + profile.Complete,
 	}
 	for _, t := range profile.Tables {
 		switch t.Kind {
 		case schemas.KindOrder:
-			r.order[file.Prefix+t.Name] = t.Order
+			r.order[prefix+t.Name] = t.Order
 		case schemas.KindLookup:
-			r.lookup[file.Prefix+t.Name] = true
+			r.lookup[prefix+t.Name] = true
 		}
 	}
 	for _, c := range profile.Consumes {
-		r.consumes[file.Prefix+c.Table] = append(r.consumes[file.Prefix+c.Table], c.Name)
+		r.consumes[prefix+c.Table] = append(r.consumes[prefix+c.Table], c.Name)
 	}
 	for _, s := range file.States {
 		r.ignored[s.State] = r.ignored[s.State] || s.Class == "ignored" && s.Method == ""

@@ -13,7 +13,6 @@ import (
 
 const testShopFile = `
 platform: opencart
-prefix: oc_
 states:
   - {state: "0", class: ignored}
   - {state: "1", class: placed}

@@ -108,16 +108,11 @@ func shopIntake(cfg config.Config) (*intake.Intake, error) {
 	if err != nil {
 		return nil, &config.Error{File: cfg.Shop.File, What: err.Error(), Mend: "deploy/shop.opencart.example.yaml explains each key"}
 	}
-	// Both files name the prefix: the reader's way to the tables, and the merchant's word for them.
-	if file.Prefix != cfg.Shop.Prefix {
-		return nil, &config.Error{File: cfg.Shop.File, Key: "prefix", Mend: "write the same prefix into both files",
-			What: fmt.Sprintf("is %q, but shop.prefix of the configuration is %q", file.Prefix, cfg.Shop.Prefix)}
-	}
 	profile, platform, err := schemas.Platform(cfg.Shop.Platform)
 	if err != nil {
 		return nil, err
 	}
-	return intake.New(cfg.Shop.Name, file, profile, platform)
+	return intake.New(cfg.Shop.Name, cfg.Shop.Prefix, file, profile, platform)
 }
 
 // Migrate is `applier migrate`.

@@ -249,8 +249,8 @@ func TestVariantsHaveArticlesByMapping(t *testing.T) {
 	}
 }
 
-// choices are options that keep no stock: one chosen by radio button, and what is typed.
-var choices = []row{
+// typedOptions are options that keep no stock: one chosen by radio button, and what is typed.
+var typedOptions = []row{
 	{"product_option_id": 3, "product_option_value_id": 20, "name": "Colore", "value": "Blu &quot;notte&quot;", "type": "radio"},
 	{"product_option_id": 4, "name": "Dedica", "value": "A &amp;amp; B,\r\ncon &lt;affetto&gt; 🙏", "type": "textarea"},
 	{"product_option_id": 5, "name": "Consegna il", "value": "2026-12-24", "type": "date"},
@@ -271,7 +271,7 @@ func mapSizes(t *testing.T, shop *testOpenCart, erp *testERP) {
 func TestTypedOptionsReachTheClerk(t *testing.T) {
 	shop, erp := bothLive(t)
 	mapSizes(t, shop, erp)
-	shop.place(testOrder{lines: []testLine{{50, 17, 1}, {31, 0, 2}, {50, 17, 1}}, options: choices}, 1)
+	shop.place(testOrder{lines: []testLine{{50, 17, 1}, {31, 0, 2}, {50, 17, 1}}, options: typedOptions}, 1)
 	erp.catchUp(shop.testLog, 1)
 	const typed = "Colore: Blu \"notte\", Dedica: A &amp; B,\r\ncon <affetto> 🙏, Consegna il: 2026-12-24, Logo: f00dfacef00dfacef00dfacef00dface"
 	erp.want("lines", "SP-50-L 1 Taglia: L, "+typed+"\nSP-31 2 "+typed+"\nSP-50-L 1 Taglia: L, "+typed,
@@ -287,7 +287,7 @@ func TestOrderWhileItsProductIsSaved(t *testing.T) {
 	erp.article("SP-50") // what the size must not be taken for
 	shop.insert("product_option_value", row{"product_option_value_id": 21, "product_id": 43, "product_option_id": 4, "quantity": 0, "subtract": 0})
 	values := maps.Clone(shop.rows["product_option_value"])
-	sized, plain := shop.begin(testOrder{lines: []testLine{{50, 17, 1}}, options: choices}), shop.begin(testOrder{lines: []testLine{{43, 21, 1}}})
+	sized, plain := shop.begin(testOrder{lines: []testLine{{50, 17, 1}}, options: typedOptions}), shop.begin(testOrder{lines: []testLine{{43, 21, 1}}})
 	shop.together(func() {
 		for _, id := range slices.Sorted(maps.Keys(values)) {
 			shop.delete("product_option_value", id)

@@ -99,11 +99,8 @@ func TestCancellationsAreDecided(t *testing.T) {
 	if said := erp.decide(left, KeepERP) + erp.decide(clerk, TakeShop); said != "" {
 		t.Fatal(said)
 	}
-	shop.tick(4)
-	if _, err := RetryParked(t.Context(), erp.conn, testShop); err != nil {
-		t.Fatal(err)
-	}
 	shop.insert("order_history", row{"order_id": left, "order_status_id": 7, "notify": 0, "comment": "called", "date_added": shop.now()})
+	erp.catchUp(shop.testLog, 1000)
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("parked", "", parkedList)

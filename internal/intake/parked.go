@@ -50,7 +50,7 @@ const parkedColumns = `p.shop, p.order_id, p.reason, p.what,
 
 func scanParked(row pgx.CollectableRow) (p Parked, err error) {
 	err = row.Scan(&p.Shop, &p.Order, &p.Reason, &p.What, &p.Why, &p.Mend, &p.WaitsFor, &p.Key, &p.Attempts, &p.First, &p.Last, &p.ERPOrder, &p.Cancelled)
-	p.Choices = choices(p.Reason, p.ERPOrder != nil, p.Cancelled)
+	p.Choices = openChoices(p.Reason, p.ERPOrder != nil, p.Cancelled)
 	return p, err
 }
 

@@ -22,8 +22,8 @@ const (
 	Drop     Choice = "drop"      // the ERP shall never have the order
 )
 
-// choices are those that are open for an order parked for a reason.
-func choices(reason string, inERP, cancelled bool) []Choice {
+// openChoices are those that are open for an order parked for a reason.
+func openChoices(reason string, inERP, cancelled bool) []Choice {
 	switch {
 	case reason == "id_used_again":
 		return []Choice{Drop}

@@ -2,11 +2,15 @@ package intake
 
 import (
 	"context"
+	_ "embed" // the statements stand in golive.sql
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -15,89 +19,313 @@ import (
 // snapshot is not in the mirror, or its settings are not complete there.
 var ErrNotReady = errors.New("the shop is not ready to go live")
 
-// Readiness is what stands against going live, and what it would do.
+// Going says how a shop goes live.
+type Going struct {
+	From  time.Time // the cut: orders complete at it or later are taken, those before by decision
+	Said  io.Reader // decisions of people, as CSV; nil: none
+	File  string    // what that is called, for errors
+	By    By
+	Log   func(done, total int) // progress over the orders; may be nil
+	Table io.Writer             // of CheckLive: gets the decisions as CSV, for people to edit; may be nil
+}
+
+// Readiness is what stands against going live, and what it does, or would do.
 type Readiness struct {
-	Mode         string
-	Unclassified []string // order states that the shop file has no class for, "17 (Backorder)"
-	Orders       int      // of the mirror that are more than a cart
-	Closed       int      // of these complete before the cut: they are not imported
+	Shop         string    `json:"shop"`
+	From         time.Time `json:"from"`
+	Live         bool      `json:"live"`         // it was already: nothing was done
+	Unclassified []string  `json:"unclassified"` // order states that the shop file has no class for, "17 (Backorder)"
+	Orders       int       `json:"orders"`       // that are more than a cart, not cancelled, and not in the ERP
+	Import       int       `json:"import"`       // of these: into the ERP
+	Adopt        int       `json:"adopt"`        //   linked to an order that was entered by hand
+	Close        int       `json:"close"`        //   neither
+	Open         int       `json:"open"`         //   a person must say
+	Asked        int       `json:"asked"`        // of all, those that a person must have seen
+	Parked       int       `json:"parked"`       // of those to be imported: will be parked, see `applier parked`
+	Differing    int       `json:"differing"`    // of those to be adopted: with another total in the ERP
+	Passed       int       `json:"passed_over"`  // lines of the file about orders cancelled or deleted since
+
+	Missing Names `json:"missing"` // what the shop sells without an article of the ERP
+	Unsold  Names `json:"unsold"`  // articles that the ERP stocks and the shop does not sell
 }
 
-// GoLive lets a shop's orders into the ERP: those that were complete at from or later. Those
-// before are closed: linked, so that they are never imported, and counted in consumption. Doing
-// it again changes nothing but the cut of orders that are not linked yet.
+// Names is a number of things and the first ten by name.
+type Names struct {
+	Count int64    `json:"count"`
+	First []string `json:"first"`
+}
+
+// GoLive lets a shop's orders into the ERP. Those complete before the cut, and those that a
+// clerk may have entered by hand, become what the file says: imported, adopted or closed; what
+// nobody need decide is closed before the cut and imported behind it. It is one transaction: done
+// whole or not at all, and done again it changes nothing. Imports follow with the applier's next
+// batches.
 //
-// It refuses while an order state of the shop has no class, and is ErrNotReady before the first
-// snapshot. The orders follow with the applier's next batch.
-func GoLive(ctx context.Context, conn *pgx.Conn, shop string, from time.Time) (Readiness, error) {
-	return goLive(ctx, conn, shop, from, false)
-}
-
-// CheckLive tells what GoLive would do, and changes nothing.
-func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, from time.Time) (Readiness, error) {
-	return goLive(ctx, conn, shop, from, true)
-}
-
-func goLive(ctx context.Context, conn *pgx.Conn, shop string, from time.Time, dry bool) (r Readiness, err error) {
-	if from.After(time.Now().Add(time.Minute)) {
-		return r, fmt.Errorf("shop %s can't go live from %s: that is not yet", shop, from.Format(time.RFC3339))
+// It refuses while an order state of the shop has no class, or an order that a person must have
+// seen is not in the file, and is ErrNotReady before the first snapshot.
+func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
+	r, err := plan(ctx, conn, shop, g)
+	if err != nil || r.Live {
+		return r, err
 	}
-	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
-		if r, err = readiness(ctx, tx, shop, from); err != nil {
-			return err
-		}
-		if len(r.Unclassified) > 0 && !dry {
-			return fmt.Errorf("shop %s can't go live: give these order states a class in the shop file and start the applier with it: %v", shop, r.Unclassified)
-		}
-		if dry || r.Mode == "live" {
-			return nil
-		}
-		return letIn(ctx, tx, shop, from)
-	})
+	if len(r.Unclassified) > 0 {
+		return r, fmt.Errorf("shop %s can't go live: give these order states a class in the shop file and start the applier with it: %s", shop, strings.Join(r.Unclassified, ", "))
+	}
+	if err := unsaid(ctx, conn, shop); err != nil {
+		return r, err
+	}
+	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return letIn(ctx, tx, shop, g, r) })
 	return r, err
 }
 
-// readiness locks the shop against a batch that runs meanwhile.
-func readiness(ctx context.Context, tx pgx.Tx, shop string, from time.Time) (Readiness, error) {
-	var r Readiness
-	var derived bool
-	err := tx.QueryRow(ctx, "select mode, derived from spola.shop where shop = $1 for update", shop).Scan(&r.Mode, &derived)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return r, fmt.Errorf("%w: no applier has run for shop %s", ErrNotReady, shop)
+// CheckLive tells what GoLive would do, and changes nothing.
+func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
+	r, err := plan(ctx, conn, shop, g)
+	if err != nil || r.Live || g.Table == nil {
+		return r, err
 	}
-	if err != nil {
-		return r, fmt.Errorf("read shop %s: %w", shop, err)
-	}
-	if !derived {
-		return r, fmt.Errorf("%w: the first snapshot of shop %s, or its settings, are not complete in the mirror", ErrNotReady, shop)
-	}
-	rows, err := tx.Query(ctx, `select format('%s (%s)', t.state, t.name) from spola.shop_state t
-		where t.shop = $1 and not exists (select from spola.state_class c where c.shop = t.shop and c.state = t.state)
-		order by length(t.state), t.state`, shop)
-	if err != nil {
-		return r, fmt.Errorf("look for states without a class in shop %s: %w", shop, err)
-	}
-	if r.Unclassified, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return r, fmt.Errorf("look for states without a class in shop %s: %w", shop, err)
-	}
-	err = tx.QueryRow(ctx, `select count(*), count(*) filter (where h.begun < $2)
-		from spola.link l
-		join `+pgx.Identifier{Schema(shop)}.Sanitize()+`.heads(array(select order_id from spola.link where shop = $1)) h on h.order_id = l.order_id
-		where l.shop = $1 and l.erp_order is null and not l.deleted`, shop, from).Scan(&r.Orders, &r.Closed)
-	if err != nil {
-		return r, fmt.Errorf("count the orders of shop %s: %w", shop, err)
-	}
-	return r, nil
+	return r, writeDecisions(ctx, conn, shop, g.Table)
 }
 
-func letIn(ctx context.Context, tx pgx.Tx, shop string, from time.Time) error {
-	if _, err := tx.Exec(ctx, "update spola.shop set mode = 'live', cut = $2 where shop = $1", shop, from); err != nil {
-		return fmt.Errorf("let shop %s go live: %w", shop, err)
+// plan looks at all orders and puts what is to become of each into temporary tables of conn.
+func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
+	r := Readiness{Shop: shop, From: g.From}
+	if g.From.After(time.Now().Add(time.Minute)) {
+		return r, fmt.Errorf("shop %s can't go live from %s: that is not yet", shop, g.From.Format(time.RFC3339))
 	}
-	_, err := tx.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
-		select shop, order_id, 0, false from spola.link where shop = $1 and not deleted on conflict do nothing`, shop)
+	if err := readiness(ctx, conn, &r); err != nil || r.Live {
+		return r, err
+	}
+	s := newGoing(shop)
+	if err := s.run(ctx, conn, "drop table if exists pg_temp.golive, pg_temp.golive_erp, pg_temp.golive_said"); err != nil {
+		return r, err
+	}
+	for _, name := range []string{"orders", "said"} {
+		if err := s.run(ctx, conn, s.text[name]); err != nil {
+			return r, err
+		}
+	}
+	if err := s.run(ctx, conn, s.text["fill"], shop); err != nil {
+		return r, err
+	}
+	if err := s.look(ctx, conn, g); err != nil {
+		return r, err
+	}
+	if err := s.run(ctx, conn, s.text["propose"]); err != nil {
+		return r, err
+	}
+	if g.Said != nil {
+		if err := s.obey(ctx, conn, g); err != nil {
+			return r, err
+		}
+	}
+	return r, s.count(ctx, conn, &r)
+}
+
+// readiness tells whether the shop is ready at all.
+func readiness(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
+	var mode string
+	var cut *time.Time
+	var derived bool
+	err := conn.QueryRow(ctx, "select mode, cut, derived from spola.shop where shop = $1", r.Shop).Scan(&mode, &cut, &derived)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return fmt.Errorf("%w: no applier has run for shop %s", ErrNotReady, r.Shop)
+	}
 	if err != nil {
-		return fmt.Errorf("let the orders of shop %s in: %w", shop, err)
+		return fmt.Errorf("read shop %s: %w", r.Shop, err)
+	}
+	if mode == "live" {
+		r.Live = true
+		if cut != nil {
+			r.From = *cut
+		}
+		return nil
+	}
+	if !derived {
+		return fmt.Errorf("%w: the first snapshot of shop %s, or its settings, are not complete in the mirror", ErrNotReady, r.Shop)
+	}
+	rows, err := conn.Query(ctx, `select format('%s (%s)', t.state, t.name) from spola.shop_state t
+		where t.shop = $1 and not exists (select from spola.state_class c where c.shop = t.shop and c.state = t.state)
+		order by length(t.state), t.state`, r.Shop)
+	if err != nil {
+		return fmt.Errorf("look for states without a class in shop %s: %w", r.Shop, err)
+	}
+	if r.Unclassified, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return fmt.Errorf("look for states without a class in shop %s: %w", r.Shop, err)
 	}
 	return nil
+}
+
+//go:embed golive.sql
+var goliveSQL string
+
+// going holds the statements of one shop.
+type going struct {
+	shop string
+	text map[string]string
+}
+
+func newGoing(shop string) going {
+	text := strings.ReplaceAll(goliveSQL, "{canonical}", pgx.Identifier{Schema(shop)}.Sanitize())
+	return going{shop: shop, text: namedStatements(text)}
+}
+
+func (s going) run(ctx context.Context, conn interface {
+	Exec(context.Context, string, ...any) (pgconn.CommandTag, error)
+}, sql string, args ...any) error {
+	if _, err := conn.Exec(ctx, sql, args...); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+func (s going) failed(err error) error {
+	return postgres.Explain(fmt.Errorf("plan the going live of shop %s: %w", s.shop, err))
+}
+
+// lookAt is how many orders are looked at by one statement.
+const lookAt = 5000
+
+// look reads when and for how much each order was placed, and which of the ERP's it may be.
+func (s going) look(ctx context.Context, conn *pgx.Conn, g Going) error {
+	rows, err := conn.Query(ctx, "select order_id from golive order by order_id")
+	if err != nil {
+		return s.failed(err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return s.failed(err)
+	}
+	steps := []func(ids []int64) error{
+		func(ids []int64) error { return s.run(ctx, conn, s.text["look"], ids, g.From) },
+		func(ids []int64) error { return s.run(ctx, conn, s.text["fit"], ids) },
+	}
+	for n, step := range steps {
+		for at := 0; at < len(ids); at += lookAt {
+			if err := step(ids[at:min(at+lookAt, len(ids))]); err != nil {
+				return err
+			}
+			if g.Log != nil {
+				g.Log((n*len(ids)+min(at+lookAt, len(ids)))/len(steps), len(ids))
+			}
+		}
+		if n == 0 {
+			if err := s.readERP(ctx, conn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readERP copies the orders of the ERP that may be the shop's.
+func (s going) readERP(ctx context.Context, conn *pgx.Conn) error {
+	// An order that was deleted in the shop meanwhile is nobody's.
+	if err := s.run(ctx, conn, "delete from golive where before is null"); err != nil {
+		return err
+	}
+	var first *time.Time
+	if err := conn.QueryRow(ctx, "select min(placed_at) from golive").Scan(&first); err != nil {
+		return s.failed(err)
+	}
+	if first == nil {
+		never := time.Now().AddDate(1000, 0, 0)
+		first = &never
+	}
+	if _, err := conn.Exec(ctx, s.text["erp"], pgx.QueryExecModeSimpleProtocol, *first); err != nil { // DDL takes no parameters otherwise
+		return s.failed(err)
+	}
+	for _, sql := range []string{s.text["index"], "analyze golive", "analyze golive_erp"} {
+		if err := s.run(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
+	err := conn.QueryRow(ctx, s.text["counts"], s.shop).Scan(&r.Orders, &r.Import, &r.Adopt, &r.Close, &r.Open, &r.Asked, &r.Parked, &r.Differing, &r.Passed)
+	if err != nil {
+		return s.failed(err)
+	}
+	if r.Missing, err = s.names(ctx, conn, "missing"); err != nil {
+		return err
+	}
+	r.Unsold, err = s.names(ctx, conn, "unsold")
+	return err
+}
+
+func (s going) names(ctx context.Context, conn *pgx.Conn, statement string) (n Names, err error) {
+	rows, err := conn.Query(ctx, s.text[statement], s.shop)
+	if err != nil {
+		return n, s.failed(err)
+	}
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&name, &n.Count}, func() error {
+		n.First = append(n.First, name)
+		return nil
+	})
+	if err != nil {
+		return n, s.failed(err)
+	}
+	return n, nil
+}
+
+// unsaid refuses while an order that a person must have seen is in no file.
+func unsaid(ctx context.Context, conn *pgx.Conn, shop string) error {
+	s := newGoing(shop)
+	rows, err := conn.Query(ctx, s.text["unsaid"])
+	if err != nil {
+		return s.failed(err)
+	}
+	var order, n int64
+	var why string
+	var first []string
+	_, err = pgx.ForEachRow(rows, []any{&order, &why, &n}, func() error {
+		first = append(first, fmt.Sprintf("%d (%s)", order, why))
+		return nil
+	})
+	if err != nil {
+		return s.failed(err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("shop %s can't go live: %w: of %d orders a person must say what becomes of them, order %s first; a dry run writes the file for it, --file takes it",
+		shop, ErrRefused, n, strings.Join(first, ", "))
+}
+
+// letIn carries out what is planned, under the shop's lock: no batch of the applier runs meanwhile.
+func letIn(ctx context.Context, tx pgx.Tx, shop string, g Going, r Readiness) error {
+	var mode string
+	if err := tx.QueryRow(ctx, "select mode from spola.shop where shop = $1 for update", shop).Scan(&mode); err != nil {
+		return fmt.Errorf("lock shop %s: %w", shop, err)
+	}
+	if mode == "live" {
+		return fmt.Errorf("shop %s: %w: somebody else has just let it go live", shop, ErrRefused)
+	}
+	s := newGoing(shop)
+	rows, err := tx.Query(ctx, s.text["adopt"], shop)
+	if err != nil {
+		return s.failed(err)
+	}
+	refused, err := pgx.CollectRows(rows, pgx.RowTo[*string])
+	if err != nil {
+		return s.failed(err)
+	}
+	if len(refused) > 0 {
+		return fmt.Errorf("shop %s can't go live: %w: the ERP does not let an order be adopted: %s", shop, ErrRefused, deref(refused[0]))
+	}
+	for _, step := range []struct {
+		name string
+		args []any
+	}{{"link", []any{shop}}, {"unpark", []any{shop}}, {"due", []any{shop}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
+		if err := s.run(ctx, tx, s.text[step.name], step.args...); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(ctx, "update spola.shop set mode = 'live', cut = $2 where shop = $1", shop, g.From); err != nil {
+		return fmt.Errorf("let shop %s go live: %w", shop, err)
+	}
+	return audit(ctx, tx, g.By, shop, 0, "golive", "from "+g.From.UTC().Format(time.RFC3339), r)
 }

@@ -326,46 +326,13 @@ func TestMeaningIsFixedWhenFirstDerived(t *testing.T) {
 	erp.want("the known line goes on consuming, the new one does not", "product:31=3 product:41=1", totals)
 }
 
-func TestGoingLive(t *testing.T) {
-	profile, _ := testProfile(t)
-	shop, erp := newTestShop(profile), newTestERP(t)
-	ctx := t.Context()
-	from := shopTime("2026-11-24T08:00:30")
-	if _, err := GoLive(ctx, erp.conn, testShop, from); err == nil {
-		t.Error("a shop without an applier went live")
-	}
-	shop.place(testOrder{lines: twoLines}, 1) // before the cut
-	late := shop.begin(testOrder{lines: []testLine{{42, 0, 1}}})
-	shop.clock = 100
-	shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 1)
-	erp.catchUp(shop.testLog, 1)
-	erp.want("observed", "0", "select count(*) from erp.sales_order")
-	erp.want("consumption", "product:31=2 product:41=2", totals)
-	r, err := CheckLive(ctx, erp.conn, testShop, from)
-	if err != nil || r.Orders != 2 || r.Closed != 1 || len(r.Unclassified) != 0 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	for range 2 {
-		if _, err := GoLive(ctx, erp.conn, testShop, from); err != nil {
-			t.Fatal(err)
-		}
-		shop.tick(1)
-		erp.catchUp(shop.testLog, 1)
-		erp.want("orders", "3", "select string_agg(shop_number, ' ') from erp.sales_order")
-		erp.want("closed", "1", "select string_agg(order_id::text, ' ') from spola.link where status = 'closed'")
-	}
-	shop.setState(late, 1) // begun before the cut, complete behind it
-	erp.catchUp(shop.testLog, 1)
-	erp.want("orders", "2 3", "select string_agg(shop_number, ' ' order by shop_number) from erp.sales_order")
-}
-
 func TestUnclassifiedStateRefusesGoingLive(t *testing.T) {
 	profile, _ := testProfile(t)
 	shop, erp := newTestShop(profile), newTestERP(t)
 	shop.insert("order_status", row{"order_status_id": 17, "language_id": 1, "name": "Backorder"})
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1)
-	if _, err := GoLive(t.Context(), erp.conn, testShop, shopTime("2026-01-01T00:00:00")); err == nil || !strings.Contains(err.Error(), "17 (Backorder)") {
+	if _, err := GoLive(t.Context(), erp.conn, testShop, Going{From: shopTime("2026-01-01T00:00:00")}); err == nil || !strings.Contains(err.Error(), "17 (Backorder)") {
 		t.Errorf("going live: %v", err)
 	}
 }

@@ -53,7 +53,7 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 	shop := newTestShop(profile)
 	parked := shop.place(testOrder{lines: []testLine{{50, 17, 1}}}, 1)
 	erp.catchUp(shop.testLog, 1000)
-	if _, err := GoLive(t.Context(), erp.conn, testShop, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+	if _, err := GoLive(t.Context(), erp.conn, testShop, Going{From: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}); err != nil {
 		t.Fatal(err)
 	}
 	erp.inSchemaAnew()
@@ -70,6 +70,9 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("pieces committed", "3", "select sum(committed) from erp.availability")
 	erp.want("parked", "unknown_article", "select string_agg(reason, ' ') from spola.parked")
+	if _, err := ResolveParked(t.Context(), erp.conn, testShop, parked, Drop, By{Who: "anna", Reason: "no such size"}); err != nil {
+		t.Fatal(err)
+	}
 	as("spola_reader", "erp", "select * from canonical_shop.stock", "select * from mirror_shop.oc_order")
 }
 

@@ -103,7 +103,7 @@ func newTestShop(profile *schemas.Profile) *testOpenCart {
 		s.insert("order_status", row{"order_status_id": id, "language_id": 1, "name": fmt.Sprintf("state %d", id)})
 	}
 	for _, id := range []int64{31, 41, 42, 43, 50} {
-		s.insert("product", row{"product_id": id, "model": testProducts[id].model, "quantity": 100, "subtract": 1, "master_id": 0, "price": testProducts[id].price})
+		s.insert("product", row{"product_id": id, "model": testProducts[id].model, "quantity": 100, "subtract": 1, "status": 1, "master_id": 0, "price": testProducts[id].price})
 	}
 	s.insert("product_option_value", row{"product_option_value_id": 17, "product_id": 50, "product_option_id": 1, "quantity": 10, "subtract": 1})
 	s.insert("product_option_value", row{"product_option_value_id": 18, "product_id": 50, "product_option_id": 1, "quantity": 10, "subtract": 1})

@@ -75,11 +75,19 @@ type pair struct {
 
 func (x pair) inERP() bool { return x.link != nil && x.link.erpOrder != nil }
 
+// decided tells whether a person has said what becomes of the order, so that it need not be what
+// the shop has.
+func (x pair) decided() bool { return x.link != nil && x.link.decided != nil && *x.link.decided }
+
 func (p *proof) compare(x pair) {
 	p.count(x)
 	scope := p.inScope(x)
 	if x.inERP() {
 		p.compareLink(x)
+	}
+	if x.decided() {
+		p.report.OrdersDecided++
+		return
 	}
 	switch {
 	case scope && x.inERP():

@@ -289,3 +289,30 @@ func (s *sides) spoilShop() {
 		s.t.Errorf("a deleted order whose state is not taken by this shop's file is in the ERP: %v", got.Details)
 	}
 }
+
+// What a person has decided need not be what the shop has; that it exists, once, is held all the same.
+func TestDecidedOrdersNeedNotAgree(t *testing.T) {
+	s := newSides(t)
+	s.exec(`update erp.sales_order set total = total + 1 where id = 1`)
+	for _, c := range []struct{ spoil, mend string }{
+		{`update spola.link set adopted = true where order_id = 1`, `update spola.link set adopted = false where order_id = 1`},
+		{`update spola.link set decision = 'keep_erp' where order_id = 1`, `update spola.link set decision = null where order_id = 1`},
+	} {
+		if got := s.prove(); kinds(got) != "1 cents" || got.OrdersDecided != 0 {
+			t.Errorf("undecided: %+v", got)
+		}
+		s.exec("%s", c.spoil)
+		if got := s.prove(); got.Differences != 0 || got.OrdersDecided != 1 || got.OrdersInERP != 3 {
+			t.Errorf("%s: %+v", c.spoil, got)
+		}
+		s.exec("%s", c.mend)
+	}
+	s.exec(`update spola.link set adopted = true, erp_order = 99 where order_id = 1`)
+	if got := s.prove(); kinds(got) != "1 missing, 0 extra" {
+		t.Errorf("adopted by nobody: %v", got.Details)
+	}
+	s.exec(`update spola.link set adopted = false, erp_order = null, status = 'closed', decision = 'close' where order_id = 1`)
+	if got := s.prove(); got.OrdersInScope != 4 || got.OrdersDecided != 1 {
+		t.Errorf("closed by decision: %+v", got)
+	}
+}

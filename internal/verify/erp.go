@@ -31,6 +31,7 @@ type erpSide struct {
 type link struct {
 	status, state, class string
 	deleted              bool
+	decided              *bool // by a person, whatever the rules say
 	erpOrder             *int64 // what the link says
 	id                   *int64 // what the ERP has
 	erpState             *string
@@ -71,7 +72,7 @@ func (e *erpSide) open(ctx context.Context) error {
 	}
 	var err error
 	if e.links, err = erpCursor(ctx, e, "links", func(r rows) (id int64, l link, err error) {
-		err = r.Scan(&id, &l.status, &l.state, &l.class, &l.deleted, &l.erpOrder, &l.id, &l.erpState, &l.total)
+		err = r.Scan(&id, &l.status, &l.state, &l.class, &l.deleted, &l.decided, &l.erpOrder, &l.id, &l.erpState, &l.total)
 		return id, l, err
 	}); err != nil {
 		return err

@@ -30,8 +30,9 @@ type Report struct {
 	CentsShop     int64        `json:"cents_shop"`      // of linked orders that the shop still has
 	CentsERP      int64        `json:"cents_erp"`
 	Differences   int64        `json:"differences"`
-	Details       []Difference `json:"details,omitempty"`    // the first 100
-	Unfinished    int64        `json:"unfinished,omitempty"` // orders that a killed administrator left halfway: only looked for
+	Details       []Difference `json:"details,omitempty"`        // the first 100
+	OrdersDecided int64        `json:"orders_decided,omitempty"` // not in scope: a person let one entered by hand stand for it, kept the ERP's version, or closed it
+	Unfinished    int64        `json:"unfinished,omitempty"`     // orders that a killed administrator left halfway: only looked for
 }
 
 // Difference is an order that is not the same on both sides.

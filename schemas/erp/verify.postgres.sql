@@ -5,7 +5,7 @@
 select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop = $1
 
 -- name: links
-select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.erp_order, o.id, o.state, o.total
+select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, o.total
 from (select distinct on (order_id) * from spola.link where shop = $1 order by order_id, incarnation desc) l
 left join erp.sales_order o on o.id = l.erp_order
 order by l.order_id

@@ -1,9 +1,12 @@
 package applier
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,8 +39,11 @@ func (a Articles) Run(env *cli.Env) error {
 
 // Golive is `applier golive`.
 type Golive struct {
-	From   string `help:"First day, or moment (2026-12-01T08:00:00+01:00), of orders that are taken over. Those before it are closed." required:"" placeholder:"DATE"`
-	DryRun bool   `help:"Only tell what it would do."`
+	From   string `help:"First day, or moment (2026-12-01T08:00:00+01:00), of orders that are taken over by themselves." required:"" placeholder:"DATE"`
+	DryRun bool   `help:"Change nothing: tell what it would do, and write the file in which you decide about orders that are there already."`
+	File   string `help:"That file: a dry run writes it (golive-SHOP.csv if not given), going live reads it." type:"path" placeholder:"FILE.csv"`
+	Reason string `help:"Stands with your name in the list of decisions (applier audit)." default:"going live"`
+	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
 // Run goes live, or tells what stands against it.
@@ -46,30 +52,111 @@ func (g Golive) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	do := intake.GoLive
-	if g.DryRun {
-		do = intake.CheckLive
-	}
+	how := intake.Going{From: from, By: intake.By{Who: cli.Person(), Reason: g.Reason}, Log: progress(os.Stderr, "orders")}
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
-		r, err := do(env.Ctx, conn, shop, from)
+		if g.DryRun {
+			return g.dryRun(env, conn, shop, how)
+		}
+		if g.File != "" {
+			file, err := os.Open(g.File)
+			if err != nil {
+				return fmt.Errorf("go live: %w", err)
+			}
+			defer file.Close()
+			how.Said, how.File = file, g.File
+		}
+		r, err := intake.GoLive(env.Ctx, conn, shop, how)
 		if err != nil {
 			return err
 		}
-		report(env.Out, r, from, g.DryRun)
+		if g.JSON {
+			return json.NewEncoder(env.Out).Encode(r)
+		}
+		if r.Live {
+			fmt.Fprintf(env.Out, "Shop %s is live since before, with orders from %s on. Nothing was changed.\n", shop, r.From.Local().Format(time.DateTime))
+			return nil
+		}
+		report(env.Out, r)
+		fmt.Fprintln(env.Out, "The shop is live: its orders follow with the applier's next batches (applier status).")
 		return nil
 	})
 }
 
-func report(w io.Writer, r intake.Readiness, from time.Time, dry bool) {
+// dryRun writes the file next to what is to be its name, and gives it the name once it is whole.
+func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Going) error {
+	name := g.File
+	if name == "" {
+		name = "golive-" + shop + ".csv"
+	}
+	if _, err := os.Stat(name); err == nil {
+		return fmt.Errorf("%s is there already, and somebody may have edited it: name another with --file, or remove it", name)
+	}
+	var table bytes.Buffer
+	how.Table = &table
+	r, err := intake.CheckLive(env.Ctx, conn, shop, how)
+	if err != nil {
+		return err
+	}
+	if table.Len() > 0 {
+		if err := os.WriteFile(name+".new", table.Bytes(), 0o600); err != nil { // names of customers stand in it
+			return fmt.Errorf("write the decisions: %w", err)
+		}
+		if err := os.Rename(name+".new", name); err != nil {
+			return fmt.Errorf("write the decisions: %w", err)
+		}
+	}
+	if g.JSON {
+		return json.NewEncoder(env.Out).Encode(r)
+	}
+	if r.Live {
+		fmt.Fprintf(env.Out, "Shop %s is live already, with orders from %s on.\n", shop, r.From.Local().Format(time.DateTime))
+		return nil
+	}
+	report(env.Out, r)
+	fmt.Fprintf(env.Out, "\nNothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
+	return nil
+}
+
+func report(w io.Writer, r intake.Readiness) {
 	for _, state := range r.Unclassified {
-		fmt.Fprintf(w, "Order state without a class in the shop file: %s\n", state)
+		fmt.Fprintf(w, "In the way: order state %s has no class in the shop file\n", state)
 	}
-	fmt.Fprintf(w, "Orders so far: %d; before %s and therefore closed: %d.\n", r.Orders, from.Format(time.RFC3339), r.Closed)
-	if dry {
-		fmt.Fprintln(w, "Nothing was changed.")
-		return
+	names := func(what string, n intake.Names, mend string) {
+		if n.Count > 0 {
+			fmt.Fprintf(w, "%d %s: %s%s\n%s", n.Count, what, strings.Join(n.First, ", "), yes(n.Count > int64(len(n.First)), " …", ""), mend)
+		}
 	}
-	fmt.Fprintln(w, "The shop is live: its orders follow with the applier's next batch.")
+	names("products of the shop without an article of the ERP", r.Missing, "  their orders will be parked until \"applier articles\" maps them\n")
+	names("articles of the ERP that the shop does not sell", r.Unsold, "")
+	fmt.Fprintf(w, "Orders that the ERP does not have from the shop: %d, with %s as the cut\n", r.Orders, r.From.Local().Format(time.DateTime))
+	line := func(n int, what string) {
+		if n > 0 {
+			fmt.Fprintf(w, "%8d %s\n", n, what)
+		}
+	}
+	line(r.Import, "import: into the ERP")
+	line(r.Parked, "         of these will be parked: applier parked")
+	line(r.Adopt, "adopt: linked to an order that was entered by hand")
+	line(r.Differing, "         of these have another total there")
+	line(r.Close, "close: not into the ERP")
+	line(r.Open, "are yours to say: several fit")
+	line(r.Passed, "lines of the file are about orders cancelled or deleted since: passed over")
+}
+
+// progress paints a bar on a terminal; elsewhere it is silent.
+func progress(out *os.File, what string) func(done, total int) {
+	info, err := out.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	const width = 40
+	return func(done, total int) {
+		filled := width * done / max(total, 1)
+		fmt.Fprintf(out, "\r[%s%s] %d of %d %s", strings.Repeat("#", filled), strings.Repeat(".", width-filled), done, total, what)
+		if done >= total {
+			fmt.Fprintln(out)
+		}
+	}
 }
 
 // moment reads a day, which begins at midnight here, or a moment with its zone.

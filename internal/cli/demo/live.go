@@ -27,7 +27,7 @@ func (st *stage) goLive(ctx context.Context) error {
 		return fmt.Errorf("go live: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	from := time.Now().Add(-24 * time.Hour)
+	from := intake.Going{From: time.Now().Add(-24 * time.Hour), By: intake.By{Who: "demo", Reason: "its first day"}}
 	return await(ctx, func() error {
 		_, err := intake.CheckLive(ctx, conn, shopName, from)
 		if errors.Is(err, intake.ErrNotReady) {

@@ -354,3 +354,21 @@ from {{table "product"}} p
 union all
 select 'option:' || v.product_option_value_id, v.product_id::text, v.product_option_value_id::text, '', v.quantity, v.subtract = 1
 from {{table "product_option_value"}} v;
+
+-- What a person knows an order by, for the day of going live: cheap for all orders of a shop at once.
+create function {{.Schema}}.glance(ids bigint[]) returns table (order_id bigint, placed_at timestamptz, total bigint, customer text)
+language sql stable as $$
+    select o.order_id, o.date_added at time zone s.timezone, case when abs(o.total) < 1e12 then spola.cents(o.total) end,
+        concat_ws(', ', nullif(concat_ws(' ', nullif(spola.html(o.firstname), ''), nullif(spola.html(o.lastname), '')), ''), nullif(lower(trim(o.email)), ''))
+    from unnest(ids) as i(id)
+    join {{table "order"}} o on o.order_id = i.id
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+$$;
+
+-- What the shop sells: a row for each product, or for each option value of it that keeps stock, since each is an article.
+create view {{.Schema}}.sold as
+select s.product, s.variant, p.model as sku, p.status = 1 as active
+from {{.Schema}}.stock s
+join {{table "product"}} p on p.product_id = s.product::bigint
+where s.variant <> '' and s.tracked
+    or s.variant = '' and not exists (select from {{table "product_option_value"}} v where v.product_id = p.product_id and v.subtract = 1);

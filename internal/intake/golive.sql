@@ -1,0 +1,237 @@
+-- Going live: what becomes of the orders that the shop has already. Runs on one connection, in temporary tables:
+-- golive has an order a row, golive_erp the ERP's orders that no shop has. {canonical} is the shop's canonical schema.
+
+-- name: orders
+create temp table golive (
+    order_id    bigint primary key,
+    incarnation bigint not null,
+    state       text not null,
+    class       text,
+    before      boolean,                      -- complete before the cut
+    placed_at   timestamptz,
+    total       bigint,
+    customer    text,
+    fits        bigint[] not null default '{}', -- orders of the ERP that it may be
+    decision    text,                         -- import, adopt, close; null: a person must say
+    erp_order   bigint,                       -- adopt: which
+    asked       boolean,                      -- a person must have seen it
+    why         text not null default ''
+)
+
+-- name: fill
+-- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
+insert into golive (order_id, incarnation, state, class)
+select l.order_id, l.incarnation, l.state, l.class
+from spola.link l
+join spola.shop s on s.shop = l.shop and s.incarnation = l.incarnation
+where l.shop = $1 and l.erp_order is null and not l.deleted and l.status in ('seen', 'parked')
+    and coalesce(l.class, '') not in ('ignored', 'cancelled')
+
+-- name: look
+-- $1 ids, $2 the cut.
+update golive g
+set before = h.begun < $2, placed_at = w.placed_at, total = w.total, customer = w.customer
+from {canonical}.heads($1) h
+join {canonical}.glance($1) w on w.order_id = h.order_id
+where g.order_id = h.order_id
+
+-- name: erp
+-- Those that may be an order of the shop; $1 is when its first one was placed. Texts are folded once.
+create temp table golive_erp as
+select o.order_id, o.number, o.total, o.placed_at, nullif(o.shop_number, '') as shop_number,
+    nullif(lower(trim(c.email)), '') as email, nullif(upper(regexp_replace(c.vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')), '') as vat_number,
+    nullif(upper(trim(c.tax_code)), '') as tax_code, nullif(lower(trim(concat_ws(' ', c.first_name, c.last_name))), '') as name,
+    nullif(lower(trim(c.company)), '') as company
+from erp.orders o
+left join erp.customers c on c.customer_id = o.customer_id
+where o.reference is null and o.state <> 'cancelled' and o.placed_at >= $1::timestamptz - interval '1 day'
+
+-- name: index
+create index on golive_erp (total, placed_at)
+
+-- name: fit
+-- $1 ids. Equal total; entered between a day before and a week behind the order; the same customer by e-mail, VAT number, tax
+-- code, name or company. The shop's own number, if the clerk wrote it down, goes for date and customer.
+with near as materialized (
+    select g.order_id, e.*
+    from unnest($1::bigint[]) as i(id)
+    join golive g on g.order_id = i.id
+    cross join lateral (
+        select e.order_id as erp_order, e.shop_number = g.order_id::text as numbered, e.email, e.vat_number, e.tax_code, e.name, e.company
+        from golive_erp e
+        where e.total = g.total
+            and (e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days' or e.shop_number = g.order_id::text)
+    ) e
+), own as (
+    select o.order_id, (o.customer).email as email, upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number,
+        upper(trim((o.customer).tax_code)) as tax_code, lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name,
+        lower(trim((o.customer).company)) as company
+    from unnest({canonical}.all_own(array(select distinct n.order_id from near n))) as o
+)
+update golive g
+set fits = f.fits
+from (
+    select n.order_id, case when bool_or(n.numbered) then array_agg(n.erp_order order by n.erp_order) filter (where n.numbered)
+        else array_agg(n.erp_order order by n.erp_order) end as fits
+    from near n
+    join own o on o.order_id = n.order_id
+    where coalesce(n.numbered, false) or n.email = o.email or n.vat_number = o.vat_number or n.tax_code = o.tax_code or n.name = o.name or n.company = o.company
+    group by n.order_id
+) f
+where g.order_id = f.order_id
+
+-- name: propose
+-- One to one is adopted, if a person confirms it; anything else that fits is his to say. What the ERP does not have: open
+-- orders are taken, done ones closed.
+with rivals as materialized (
+    select f.erp_order, array_agg(g.order_id order by g.order_id) as orders
+    from golive g, unnest(g.fits) as f(erp_order)
+    group by f.erp_order
+), verdict as (
+    select g.order_id,
+        case
+            when cardinality(g.fits) > 1 then null
+            when cardinality(g.fits) = 1 then case when cardinality(r.orders) = 1 then 'adopt' end
+            when g.class in ('taken', 'placed') then 'import'
+            else 'close'
+        end as decision,
+        case
+            when cardinality(g.fits) > 1 then format('the ERP''s orders %s all fit: adopt one of them', (
+                select string_agg(e.number, ', ' order by e.number) from golive_erp e where e.order_id = any (g.fits)))
+            when cardinality(r.orders) > 1 then format('the ERP''s order %s fits the shop''s orders %s: adopt it for one of them',
+                (select e.number from golive_erp e where e.order_id = g.fits[1]), array_to_string(r.orders, ', '))
+            when cardinality(g.fits) = 1 then 'same total, date and customer'
+            when g.class = 'taken' and g.before then 'open in the shop, unknown to the ERP'
+            when g.class = 'placed' then 'follows when it is paid'
+            when g.class = 'final' and not g.before then 'done in the shop without the ERP'
+            when g.class is null then format('state %s has no class', g.state)
+            else ''
+        end as why
+    from golive g
+    left join rivals r on r.erp_order = g.fits[1] and cardinality(g.fits) = 1
+)
+update golive g
+set decision = v.decision, why = v.why, erp_order = case when v.decision = 'adopt' then g.fits[1] end,
+    asked = case v.decision when 'import' then g.before when 'close' then not g.before else true end
+from verdict v
+where v.order_id = g.order_id
+
+-- name: file
+-- Those before the cut, and whatever a person must have seen; what wants most of his attention first.
+select coalesce(g.decision, ''), g.order_id, coalesce(e.number, ''), g.placed_at, coalesce(g.total, 0), coalesce(g.customer, ''),
+    g.state || coalesce(' ' || t.name, ''), g.why
+from golive g
+left join golive_erp e on e.order_id = g.erp_order
+left join spola.shop_state t on t.shop = $1 and t.state = g.state
+where g.before or g.asked
+order by case g.decision when 'adopt' then 1 when 'import' then 2 when 'close' then 3 else 0 end, g.asked desc, g.order_id desc
+
+-- name: said
+create temp table golive_said (line int not null, order_id bigint not null, decision text not null, erp_number text not null)
+
+-- name: contradict
+-- What is wrong with the lines of a file: line and sentence, the first twenty. A line about an order that was cancelled or
+-- deleted since is not wrong; it is passed over.
+with adopted as (
+    select s.line, s.order_id, s.erp_number, count(e.order_id) as n, min(e.order_id) as erp_order
+    from golive_said s left join golive_erp e on e.number = s.erp_number where s.decision = 'adopt' group by s.line, s.order_id, s.erp_number
+)
+select w.line, w.what
+from (
+    select s.line, format('the shop has no order %s that is more than a cart', s.order_id) as what
+    from golive_said s where not exists (select from spola.link l where l.shop = $1 and l.order_id = s.order_id)
+    union all
+    select a.line, format('the ERP has no order %L that no shop has; order %s can''t be it', a.erp_number, a.order_id) from adopted a where a.n = 0
+    union all
+    select a.line, format('%s orders of the ERP have the number %L', a.n, a.erp_number) from adopted a where a.n > 1
+    union all
+    select a.line, format('the ERP''s order %s is adopted for order %s in line %s already', a.erp_number, b.order_id, b.line)
+    from adopted a join adopted b on b.erp_number = a.erp_number and b.line < a.line
+) w
+order by w.line
+limit 20
+
+-- name: unsaid
+-- What a person must have seen and the file has not, or has without a decision.
+select g.order_id, g.why, count(*) over () from golive g
+where g.asked and not exists (select from golive_said s where s.order_id = g.order_id and s.decision <> '')
+order by g.order_id
+limit 3
+
+-- name: obey
+update golive g
+set decision = s.decision, asked = g.asked or s.decision is distinct from g.decision,
+    erp_order = case when s.decision = 'adopt' then (select e.order_id from golive_erp e where e.number = s.erp_number) end
+from golive_said s
+where s.order_id = g.order_id and s.decision <> ''
+
+-- name: counts
+-- By decision, and how many of those to be taken are parked now.
+select count(*), count(*) filter (where g.decision = 'import'), count(*) filter (where g.decision = 'adopt'), count(*) filter (where g.decision = 'close'),
+    count(*) filter (where g.decision is null), count(*) filter (where g.asked),
+    count(*) filter (where g.decision = 'import' and p.order_id is not null),
+    count(*) filter (where g.decision = 'adopt' and e.total <> g.total),
+    (select count(*) from golive_said s where not exists (select from golive x where x.order_id = s.order_id))
+from golive g
+left join spola.parked p on p.shop = $1 and p.order_id = g.order_id
+left join golive_erp e on e.order_id = g.erp_order
+
+-- name: adopt
+select r.detail
+from erp.adopt_orders(array(
+    select row(l.reference, g.erp_order, l.shop, l.order_id::text)::erp.order_adopt_in
+    from golive g
+    join spola.link l on l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation
+    where g.decision = 'adopt')) r
+where not r.ok
+limit 3
+
+-- name: link
+update spola.link l
+set status = case g.decision when 'adopt' then 'imported' when 'close' then 'closed' else l.status end,
+    erp_order = case when g.decision = 'adopt' then g.erp_order else l.erp_order end,
+    adopted = g.decision = 'adopt',
+    decision = case when g.decision = 'import' and (g.before or g.asked) then 'import' when g.decision = 'close' and not g.before then 'close' end
+from golive g
+where l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation and l.erp_order is null and not l.deleted
+
+-- name: unpark
+-- Whoever goes live has seen what is parked: it counts no more towards stopping the stream.
+with gone as (
+    delete from spola.parked p using golive g where p.shop = $1 and p.order_id = g.order_id and g.decision in ('adopt', 'close')
+)
+update spola.parked p set tick = p.tick - 60 where p.shop = $1
+
+-- name: due
+-- The others are derived by the applier, a thousand with each tick, so that today's orders get in between.
+insert into spola.due (shop, order_id, tick, settling)
+select $1, l.order_id, m.ticks + row_number() over (order by l.order_id) / 1000, false
+from spola.link l
+join spola.mirror m on m.source = l.shop
+where l.shop = $1 and not l.deleted and l.erp_order is null and l.status <> 'closed'
+on conflict do nothing
+
+-- name: note
+insert into spola.audit (who, shop, order_id, verb, decision, reason, detail)
+select $2, $1, g.order_id, 'golive', g.decision, $3, jsonb_build_object('erp_order', g.erp_order, 'why', g.why)
+from golive g
+where g.asked
+order by g.order_id
+
+-- name: missing
+-- What the shop sells and the ERP has no article for: how many, and the first.
+select s.product || case when s.variant <> '' then ' option value ' || s.variant else '' end || ' (' || s.sku || ')', count(*) over ()
+from {canonical}.sold s
+where s.active and not exists (select from spola.article a where a.shop = $1 and a.product = s.product and a.variant = s.variant)
+    and not (s.variant = '' and exists (select from erp.articles e where e.sku = s.sku))
+order by s.product::bigint, s.variant
+limit 10
+
+-- name: unsold
+-- What the ERP stocks and the shop does not sell.
+select e.sku, count(*) over ()
+from erp.articles e
+where e.stocked and not exists (select from spola.article a where a.shop = $1 and a.article = e.article_id)
+    and not exists (select from {canonical}.sold s where s.variant = '' and s.sku = e.sku)
+order by e.sku
+limit 10

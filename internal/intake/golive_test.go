@@ -1,0 +1,179 @@
+package intake
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// enter enters an order by hand in the ERP: total in cents, when, for whom. It returns its number.
+func (e *testERP) enter(total int64, at time.Time, email, name, shopNumber string) string {
+	e.t.Helper()
+	e.exec("insert into erp.customer (kind, first_name, last_name, email) values ('private', split_part($2, ' ', 1), split_part($2, ' ', 2), $1)", email, name)
+	e.exec(`insert into erp.sales_order (series, year, number, channel, placed_at, customer_id, kind, billing, shipping, currency, total,
+			customer_currency, customer_factor, customer_total, shop_number)
+		select 'T', 2026, coalesce((select max(number) from erp.sales_order), 0) + 1, 'traditional', $2, (select max(id) from erp.customer), 'private',
+			row('', '', '', '', '', '', '', '', '')::erp.address, row('', '', '', '', '', '', '', '', '')::erp.address, 'EUR', $1::bigint, 'EUR', 1, $1::bigint / 100.0, $3`,
+		total, at, shopNumber)
+	return e.text("select number from erp.orders order by order_id desc limit 1")
+}
+
+// cutDay is the morning on which the tests go live: their shop's orders of clock below 100 are before.
+var cutDay = shopTime("2026-11-24T08:01:40")
+
+// past is a shop with orders from before it meets the ERP, which knows some of them.
+func past(t *testing.T) (*testOpenCart, *testERP) {
+	profile, _ := testProfile(t)
+	return newTestShop(profile), newTestERP(t)
+}
+
+func (e *testERP) check(from time.Time) (Readiness, string) {
+	e.t.Helper()
+	var table bytes.Buffer
+	r, err := CheckLive(e.t.Context(), e.conn, testShop, Going{From: from, Table: &table})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return r, table.String()
+}
+
+func (e *testERP) goLive(from time.Time, file string) error {
+	e.t.Helper()
+	g := Going{From: from, By: By{Who: "anna@office", Reason: "first day"}}
+	if file != "" {
+		g.Said, g.File = strings.NewReader(file), "golive.csv"
+	}
+	_, err := GoLive(e.t.Context(), e.conn, testShop, g)
+	return err
+}
+
+const links = "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link"
+
+// What was ordered before the cut is closed, adopted or imported as a person confirms it; what comes
+// behind is taken. Going live twice changes nothing.
+func TestGoingLive(t *testing.T) {
+	shop, erp := past(t)
+	if err := erp.goLive(cutDay, ""); err == nil {
+		t.Error("a shop without an applier went live")
+	}
+	done := shop.place(testOrder{lines: twoLines, email: "done@example.com"}, 5)
+	known := shop.place(testOrder{lines: twoLines, email: "Known@Example.com "}, 2)
+	named := shop.place(testOrder{lines: []testLine{{41, 0, 1}}, email: "web@example.com", first: "Carla"}, 5)
+	open := shop.place(testOrder{lines: twoLines, email: "open@example.com"}, 2)
+	unpaid := shop.place(testOrder{lines: twoLines, email: "unpaid@example.com", method: "bank_transfer.bank_transfer"}, 1)
+	shop.setState(shop.place(testOrder{lines: twoLines}, 1), 7) // nobody's
+	shop.begin(testOrder{lines: twoLines})                      // a cart
+	late := shop.begin(testOrder{lines: []testLine{{42, 0, 1}}})
+	shop.clock = 100
+	today := shop.place(testOrder{lines: []testLine{{41, 0, 2}}, email: "today@example.com"}, 1)
+	counter := shop.place(testOrder{lines: []testLine{{31, 0, 1}}, email: "counter@example.com"}, 5) // done today, without the ERP
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("the ERP", "0 0 0", untouched)
+
+	a := erp.enter(14608, cutDay.Add(2*time.Hour), "known@example.com", "X Y", "")
+	b := erp.enter(11610, cutDay, "", "Carla Rossi", "")
+	erp.enter(14608, cutDay.AddDate(0, 0, 30), "open@example.com", "", "") // too late to be that one
+	erp.enter(9999, cutDay, "open@example.com", "", "")                    // another total
+	erp.enter(14608, cutDay, "stranger@example.com", "Some Body", "")      // another customer
+	orders := "select string_agg(concat_ws(' ', reference, total), ', ' order by id) from erp.sales_order"
+	before := erp.text(orders)
+
+	r, file := erp.check(cutDay)
+	if r.Orders != 7 || r.Import != 3 || r.Adopt != 2 || r.Close != 2 || r.Open != 0 || r.Asked != 5 || r.Unsold.Count != 0 ||
+		fmt.Sprint(r.Missing.First) != "[50 option value 17 (SP-50) 50 option value 18 (SP-50) 50 option value 19 (SP-50)]" {
+		t.Errorf("%+v", r)
+	}
+	for _, line := range []string{
+		fmt.Sprintf("adopt;%d;%s;2026-11-24 ", known, a), fmt.Sprintf("adopt;%d;%s;", named, b), fmt.Sprintf("import;%d;;", open), fmt.Sprintf("import;%d;;", unpaid),
+		fmt.Sprintf("close;%d;;", done), fmt.Sprintf("close;%d;;", counter), "116.10;Carla Rossi, web@example.com;5 state 5;same total, date and customer",
+	} {
+		if !strings.Contains(file, line) {
+			t.Errorf("the file has no %q:\n%s", line, file)
+		}
+	}
+	if strings.Contains(file, fmt.Sprintf(";%d;", today)) || erp.text(orders) != before || erp.text("select mode from spola.shop") != "observe" {
+		t.Errorf("a dry run changed something, or asks about today's order:\n%s", file)
+	}
+	if err := erp.goLive(cutDay, ""); err == nil || !strings.Contains(err.Error(), "of 5 orders a person must say") {
+		t.Errorf("without a file: %v", err)
+	}
+	erp.want("refused", "observe", "select mode from spola.shop")
+
+	for range 2 {
+		if err := erp.goLive(cutDay, file); err != nil {
+			t.Fatal(err)
+		}
+		shop.tick(2)
+		erp.catchUp(shop.testLog, 1000)
+		erp.want("links", fmt.Sprintf("%d closed, %d imported adopted, %d imported adopted, %d imported, %d seen, 6 seen, %d imported, %d closed",
+			done, known, named, open, unpaid, today, counter), links)
+		erp.want("parked", "", parkedList)
+		erp.want("from the shop", "4", "select count(*) from erp.sales_order where reference is not null")
+		erp.want("orders", "7", "select count(*) from erp.sales_order")
+	}
+	erp.want("decided", "1 adopt 2 adopt 3", `select count(*) filter (where order_id is null) || ' ' || string_agg(decision || ' ' || order_id, ' ' order by id) filter (where decision = 'adopt')
+		from spola.audit where verb = 'golive' and who = 'anna@office' and reason = 'first day'`)
+
+	shop.setState(late, 1)   // begun before the cut, complete behind it
+	shop.setState(unpaid, 2) // paid
+	shop.setState(known, 7)  // an adopted order is one like any other
+	shop.tick(5)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("the adopted order", "cancelled", "select state from erp.sales_order where shop_number = $1", fmt.Sprint(known))
+	erp.want("from the shop", "6", "select count(*) from erp.sales_order where reference is not null")
+	erp.want("late", "imported", "select status from spola.link where order_id = $1", late)
+}
+
+// What fits twice is a person's to say, and so is what he says twice or wrong; nothing is half done.
+func TestGoingLiveIsAskedAbout(t *testing.T) {
+	shop, erp := past(t)
+	for range 2 {
+		shop.place(testOrder{lines: twoLines, email: "twice@example.com"}, 5) // 1, 2
+	}
+	shop.place(testOrder{lines: []testLine{{41, 0, 1}}, email: "three@example.com"}, 2) // 3
+	shop.place(testOrder{lines: []testLine{{41, 0, 2}}, email: "four@example.com"}, 2)  // 4
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	one := erp.enter(14608, cutDay, "twice@example.com", "", "")
+	two := erp.enter(11610, cutDay, "three@example.com", "", "")
+	three := erp.enter(11610, cutDay, "three@example.com", "", "")
+	four := erp.enter(22610, cutDay.AddDate(0, 3, 0), "", "", "4") // the clerk wrote the shop's number down
+	r, file := erp.check(cutDay)
+	if r.Open != 3 || r.Adopt != 1 || !strings.Contains(file, "adopt;4;"+four) ||
+		!strings.Contains(file, "the ERP's order "+one+" fits the shop's orders 1, 2") || !strings.Contains(file, "the ERP's orders "+two+", "+three+" all fit") {
+		t.Errorf("%+v\n%s", r, file)
+	}
+	if err := erp.goLive(cutDay, file); err == nil || !strings.Contains(err.Error(), "of 3 orders a person must say") || !strings.Contains(err.Error(), "1 (the ERP's order "+one) {
+		t.Errorf("undecided: %v", err)
+	}
+	const head = "order,decision,erp_order\n"
+	rest := "2,close,\n3,close,\n4,close,\n"
+	for name, c := range map[string]struct{ file, want string }{
+		"wrong columns":      {"order,what\n1,close\n", "line 1: the columns are"},
+		"wrong word":         {head + "1,delete,\n", `line 2: order 1: "delete" is none of import, adopt, close`},
+		"double line":        {head + rest + "2,import,\n", "line 5: order 2 stands in line 2 already"},
+		"no number":          {head + "one,close,\n", `line 2: order "one" is no number`},
+		"adopt what":         {head + "1,adopt,\n", "line 2: order 1: adopt needs the number"},
+		"wrong encoding":     {head + "1,adopt,T2026/\xe0\n", "line 2: it is not UTF-8"},
+		"unknown order":      {head + rest + "77,close,\n", "line 5: refused: the shop has no order 77"},
+		"unknown ERP order":  {head + rest + "1,adopt,T2026/77\n", "line 5: refused: the ERP has no order 'T2026/77' that no shop has"},
+		"adopted twice":      {head + "1,adopt," + one + "\n2,adopt," + one + "\n3,close,\n4,close,\n", "line 3: refused: the ERP's order " + one + " is adopted for order 1 in line 2 already"},
+		"one is not decided": {head + rest, "of 1 orders a person must say"},
+	} {
+		if err := erp.goLive(cutDay, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
+		}
+	}
+	erp.want("nothing half done", "observe 0 0", `select mode || ' ' || (select count(*) from spola.audit) || ' ' || (select count(*) from erp.sales_order where reference is not null) from spola.shop`)
+	shop.remove(2) // while the person thinks
+	erp.catchUp(shop.testLog, 1000)
+	if err := erp.goLive(cutDay, "\xef\xbb\xbforder;erp_order;decision;note\n1;"+one+";Adopt;yes\n2;;close;\n3;"+three+";adopt;\n4;;CLOSED;\n"); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("links", "1 imported adopted, 3 imported adopted, 4 closed", "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link where not deleted")
+}

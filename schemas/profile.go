@@ -34,6 +34,7 @@ type Table struct {
 	Kind    Kind     `yaml:"kind"`
 	Key     []string `yaml:"key"`     // the primary key's columns
 	Order   string   `yaml:"order"`   // the column that names the order a row belongs to; kind order only
+	Account string   `yaml:"account"` // the column that names the account a row belongs to; kind customer only
 	Columns []string `yaml:"columns"` // what may leave the shop, the key included; nothing else does
 	Only    *Only    `yaml:"only"`    // which rows may leave the shop; nil: all
 }

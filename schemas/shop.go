@@ -95,10 +95,17 @@ func (p *Profile) check() error {
 }
 
 func (t *Table) check() error {
+	if t.Order != "" && t.Kind != KindOrder {
+		return errors.New("only tables of kind order name an order")
+	}
+	if t.Account != "" && t.Kind != KindCustomer {
+		return errors.New("only tables of kind customer name an account")
+	}
 	switch t.Kind {
-	case KindLookup, KindCatalogue, KindCustomer:
-		if t.Order != "" {
-			return errors.New("only tables of kind order name an order")
+	case KindLookup, KindCatalogue:
+	case KindCustomer:
+		if !slices.Contains(t.Columns, t.Account) {
+			return fmt.Errorf("the account's column %q is not captured", t.Account)
 		}
 	case KindOrder:
 		if !slices.Contains(t.Columns, t.Order) {

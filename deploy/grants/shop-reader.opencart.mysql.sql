@@ -27,6 +27,9 @@ GRANT SELECT ON `shop`.`oc_order_status` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_product` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_product_code` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_product_option_value` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_product_description` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_option_description` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_option_value_description` TO 'spola_cdc'@'%';
 GRANT SELECT (`customer_id`, `customer_group_id`, `store_id`, `language_id`, `firstname`, `lastname`,
     `email`, `telephone`, `custom_field`, `status`, `date_added`) ON `shop`.`oc_customer` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_address` TO 'spola_cdc'@'%';

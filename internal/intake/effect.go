@@ -30,7 +30,7 @@ var _ apply.Effect[pgx.Tx] = (*Effect)(nil)
 func NewEffect(in *Intake, done func(Taken)) *Effect {
 	var specs []mirror.TableSpec
 	for _, t := range in.profile.Tables {
-		specs = append(specs, mirror.TableSpec{Name: in.prefix + t.Name, Order: t.Order})
+		specs = append(specs, mirror.TableSpec{Name: in.prefix + t.Name, Order: t.Order, Account: t.Account})
 	}
 	if done == nil {
 		done = func(Taken) {}
@@ -97,15 +97,20 @@ func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	return nil
 }
 
+func union(a, b []int64) []int64 {
+	all := append(slices.Clone(a), b...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // merge puts what two parts of one batch have changed together.
 func merge(a, b *mirror.Changed) *mirror.Changed {
 	if a == nil {
 		return b
 	}
 	all := *b
-	all.Orders = append(slices.Clone(a.Orders), b.Orders...)
-	slices.Sort(all.Orders)
-	all.Orders = slices.Compact(all.Orders)
+	all.Orders = union(a.Orders, b.Orders)
+	all.Accounts = union(a.Accounts, b.Accounts)
 	all.Shapes = append(slices.Clone(a.Shapes), b.Shapes...)
 	all.Tables = map[string]bool{}
 	for _, tables := range []map[string]bool{a.Tables, b.Tables} {

@@ -71,12 +71,12 @@ func (t *table) keyValues(raw []json.RawMessage) ([]string, error) {
 	return values, nil
 }
 
-// sweep deletes the ghosts of a chunk, and returns the orders they belonged to.
+// sweep deletes the ghosts of a chunk, and returns the orders or accounts they belonged to.
 //
 // Where the key sorts differently in the shop (texts), the range of one chunk can't be told in
 // PostgreSQL. There the ghosts of the whole table go with its last chunk: whatever the run, from
 // the table's beginning to its end, has not named since its first low watermark.
-func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (orders []int64, swept int64, err error) {
+func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (owners []int64, swept int64, err error) {
 	if err := m.noteChunk(ctx, tx, &c); err != nil {
 		return nil, 0, err
 	}
@@ -98,24 +98,24 @@ func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (orders []int64,
 		return nil, 0, nil
 	}
 	query := "delete from " + c.t.sql.name + " where " + strings.Join(conditions, " and ")
-	if c.t.order < 0 {
+	if c.t.owner < 0 {
 		tag, err := tx.Exec(ctx, query, args...)
 		if err != nil {
 			return nil, 0, m.failed("delete ghosts of "+c.t.shape.Name, err)
 		}
 		return nil, tag.RowsAffected(), nil
 	}
-	rows, err := tx.Query(ctx, query+" returning coalesce("+pgx.Identifier{c.t.columns[c.t.order].name}.Sanitize()+", 0)::bigint", args...)
+	rows, err := tx.Query(ctx, query+" returning coalesce("+pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize()+", 0)::bigint", args...)
 	if err != nil {
 		return nil, 0, m.failed("delete ghosts of "+c.t.shape.Name, err)
 	}
-	orders, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+	owners, err = pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
 		return nil, 0, m.failed("delete ghosts of "+c.t.shape.Name, err)
 	}
-	swept = int64(len(orders))
-	slices.Sort(orders)
-	return slices.Compact(orders), swept, nil
+	swept = int64(len(owners))
+	slices.Sort(owners)
+	return slices.Compact(owners), swept, nil
 }
 
 // compare writes a row comparison of the key with parameters that follow the given one.

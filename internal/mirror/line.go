@@ -33,8 +33,8 @@ func (w *lineWriter) field(name, value []byte) error {
 	if next == len(w.t.columns) {
 		return fmt.Errorf("column %s is not in the shape announced, or not at its place", name)
 	}
-	if next == w.t.order {
-		if err := w.part.noteOrder(w.t, value); err != nil {
+	if next == w.t.owner {
+		if err := w.part.noteOwner(w.t, value); err != nil {
 			return err
 		}
 	}

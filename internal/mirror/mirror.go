@@ -32,13 +32,15 @@ const Marker = "spola_marker"
 
 // TableSpec is what the mirror must know of a table beyond its shape.
 type TableSpec struct {
-	Name  string // as the shop calls it, prefix included
-	Order string // integer column that names the order a row belongs to; empty: none
+	Name    string // as the shop calls it, prefix included
+	Order   string // integer column that names the order a row belongs to; empty: none
+	Account string // integer column that names the customer's account a row belongs to; empty: none
 }
 
 // Changed is what a part has changed.
 type Changed struct {
 	Orders       []int64         // orders of which a row was written or deleted, ascending
+	Accounts     []int64         // customers' accounts of which a row was written or deleted, ascending
 	Tables       map[string]bool // tables of which a row was written or deleted, prefix included
 	Shapes       []string        // tables that were made or got another shape: views over them may be new
 	Ticks        int64           // ticks of the source applied so far, this part included
@@ -50,7 +52,7 @@ type Changed struct {
 // goroutine, Part.Apply on the writing one.
 type Mirror struct {
 	source string
-	orders map[string]string // table → order column
+	owners map[string]owner // by table
 	ways   ways
 
 	// Of the reading goroutine: what holds behind the last record added.
@@ -69,11 +71,11 @@ type lowMark struct {
 	run, chunk, at int64
 }
 
-// New makes the mirror of a source. Tables without a spec belong to no order.
+// New makes the mirror of a source. Tables without a spec belong to no order and no account.
 func New(source string, specs []TableSpec) *Mirror {
-	m := &Mirror{source: source, orders: map[string]string{}, cautious: map[string]int64{}, ways: ways{fewNew, fewOther}}
+	m := &Mirror{source: source, owners: map[string]owner{}, cautious: map[string]int64{}, ways: ways{fewNew, fewOther}}
 	for _, s := range specs {
-		m.orders[s.Name] = s.Order
+		m.owners[s.Name] = newOwner(s)
 	}
 	return m
 }
@@ -122,7 +124,7 @@ func (m *Mirror) readShapes(ctx context.Context, tx pgx.Tx) error {
 		if err := json.Unmarshal(shape, &t); err != nil {
 			return fmt.Errorf("shape of table %s: %w", name, err)
 		}
-		made, err := newTable(m.source, t, m.orders[name])
+		made, err := newTable(m.source, t, m.owners[name])
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ type Part struct {
 	from     int64 // number of the record before the first
 	at       int64 // number of the last record added
 	segments []*segment
-	orders   map[int64]struct{}
+	owners   map[ownerKind]map[int64]struct{} // orders and accounts of which a row changed
 	bytes    int
 	ticked   bool
 	ticks    int64
@@ -47,7 +47,7 @@ type entry struct {
 
 // Part begins a part; its first record is number applied+1.
 func (m *Mirror) Part(applied int64) *Part {
-	return &Part{m: m, from: applied, at: applied, orders: map[int64]struct{}{}}
+	return &Part{m: m, from: applied, at: applied, owners: map[ownerKind]map[int64]struct{}{ofOrder: {}, ofAccount: {}}}
 }
 
 // Bytes is the memory that the part holds, roughly.
@@ -92,7 +92,7 @@ func (p *Part) addShape(r *change.Record) error {
 	if err := change.Message(r.Value, &message); err != nil {
 		return err
 	}
-	t, err := newTable(p.m.source, message.Table, p.m.orders[message.Name])
+	t, err := newTable(p.m.source, message.Table, p.m.owners[message.Name])
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (f *folded) remove(key []byte) {
 	f.entries[i].gone = true
 }
 
-// oldKey returns the key of the row before, nil if there was none, and notes its order.
+// oldKey returns the key of the row before, nil if there was none, and notes its order or account.
 func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
 	if before == nil {
 		return nil, nil
@@ -205,21 +205,21 @@ func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
 			return nil, fmt.Errorf("column %s: %w", t.columns[at].name, err)
 		}
 	}
-	if t.order >= 0 && fields[t.order] != nil {
-		return key, p.noteOrder(t, fields[t.order])
+	if t.owner >= 0 && fields[t.owner] != nil {
+		return key, p.noteOwner(t, fields[t.owner])
 	}
 	return key, nil
 }
 
-func (p *Part) noteOrder(t *table, value []byte) error {
+func (p *Part) noteOwner(t *table, value []byte) error {
 	if string(value) == "null" {
 		return nil
 	}
 	number, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
 	if err != nil {
-		return fmt.Errorf("order column %s: %w", t.columns[t.order].name, err)
+		return fmt.Errorf("column %s, which names the %s: %w", t.columns[t.owner].name, t.ownedBy, err)
 	}
-	p.orders[number] = struct{}{}
+	p.owners[t.ownedBy][number] = struct{}{}
 	return nil
 }
 

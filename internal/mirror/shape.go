@@ -53,15 +53,15 @@ func createTable(t *table) []string {
 	}
 	b.WriteString("    spola_at bigint not null,\n    spola_flaw text,\n")
 	b.WriteString("    primary key (" + t.keyList() + ")\n) with (fillfactor = 90)")
-	return append([]string{b.String()}, orderIndex(t)...)
+	return append([]string{b.String()}, ownerIndex(t)...)
 }
 
-// orderIndex is the index that finds an order's rows, unless the key does.
-func orderIndex(t *table) []string {
-	if t.order < 0 || t.key[0] == t.order {
+// ownerIndex is the index that finds an order's or an account's rows, unless the key does.
+func ownerIndex(t *table) []string {
+	if t.owner < 0 || t.key[0] == t.owner {
 		return nil
 	}
-	return []string{"create index on " + t.sql.name + " (" + pgx.Identifier{t.columns[t.order].name}.Sanitize() + ")"}
+	return []string{"create index on " + t.sql.name + " (" + pgx.Identifier{t.columns[t.owner].name}.Sanitize() + ")"}
 }
 
 func alterTable(old, t *table) []string {
@@ -94,8 +94,8 @@ func alterTable(old, t *table) []string {
 	if len(actions) > 0 {
 		statements = append(statements, "alter table "+t.sql.name+"\n    "+strings.Join(actions, ",\n    "))
 	}
-	if t.order >= 0 && (old.order < 0 || rekeyed) {
-		statements = append(statements, orderIndex(t)...)
+	if t.owner >= 0 && (old.owner < 0 || rekeyed) {
+		statements = append(statements, ownerIndex(t)...)
 	}
 	return statements
 }

@@ -19,9 +19,31 @@ type table struct {
 	columns []column       // in the shape's order
 	index   map[string]int // name → place in columns
 	key     []int          // places of the key's columns
-	order   int            // place of the order column, -1 if there is none
-	ranged  bool           // the key sorts in PostgreSQL as in the shop
+	owner   int            // place of the column that names whom a row belongs to, -1 if there is none
+	ownedBy ownerKind
+	ranged  bool // the key sorts in PostgreSQL as in the shop
 	sql     statements
+}
+
+// ownerKind says what a table's rows belong to.
+type ownerKind string
+
+const (
+	ofOrder   ownerKind = "order"
+	ofAccount ownerKind = "account"
+)
+
+// owner is the column that names it.
+type owner struct {
+	column string // empty: the rows belong to nothing
+	kind   ownerKind
+}
+
+func newOwner(s TableSpec) owner {
+	if s.Account != "" {
+		return owner{s.Account, ofAccount}
+	}
+	return owner{s.Order, ofOrder}
 }
 
 type column struct {
@@ -43,8 +65,8 @@ type statements struct {
 	unstage   string // empties it
 }
 
-func newTable(source string, shape change.Table, order string) (*table, error) {
-	t := &table{shape: shape, index: map[string]int{}, order: -1, ranged: true}
+func newTable(source string, shape change.Table, by owner) (*table, error) {
+	t := &table{shape: shape, index: map[string]int{}, owner: -1, ranged: true}
 	for i, c := range shape.Columns {
 		pgType, err := columnType(c)
 		if err != nil {
@@ -67,12 +89,12 @@ func newTable(source string, shape change.Table, order string) (*table, error) {
 		t.key = append(t.key, at)
 		t.ranged = t.ranged && ordered(shape.Columns[at].Type)
 	}
-	if order != "" {
-		at, ok := t.index[order]
+	if by.column != "" {
+		at, ok := t.index[by.column]
 		if !ok {
-			return nil, fmt.Errorf("table %s: order column %s is not captured", shape.Name, order)
+			return nil, fmt.Errorf("table %s: column %s, which names the %s, is not captured", shape.Name, by.column, by.kind)
 		}
-		t.order = at
+		t.owner, t.ownedBy = at, by.kind
 	}
 	t.sql = t.build(Schema(source))
 	return t, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -60,10 +61,8 @@ func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
 	if err := p.keepState(ctx, tx); err != nil {
 		return nil, err
 	}
-	for order := range p.orders {
-		c.Orders = append(c.Orders, order)
-	}
-	slices.Sort(c.Orders)
+	c.Orders = slices.Sorted(maps.Keys(p.owners[ofOrder]))
+	c.Accounts = slices.Sorted(maps.Keys(p.owners[ofAccount]))
 	c.SnapshotDone = m.db.snapshotDone
 	c.Ticks = m.db.ticks
 	return c, m.analyze(ctx, tx, p.runDone > 0)
@@ -92,12 +91,14 @@ func (p *Part) applySegment(ctx context.Context, tx pgx.Tx, s *segment, c *Chang
 		return err
 	}
 	for _, chunk := range s.chunks {
-		orders, swept, err := m.sweep(ctx, tx, chunk)
+		owners, swept, err := m.sweep(ctx, tx, chunk)
 		if err != nil {
 			return err
 		}
-		for _, order := range orders {
-			p.orders[order] = struct{}{}
+		for _, id := range owners {
+			if id != 0 { // nobody's
+				p.owners[chunk.t.ownedBy][id] = struct{}{}
+			}
 		}
 		if swept > 0 {
 			c.Tables[chunk.t.shape.Name] = true

@@ -89,3 +89,42 @@ func (q *queue) take(ctx context.Context, failed <-chan error, alarm <-chan time
 }
 
 func (q *queue) close() { close(q.closed) }
+
+// incoming are the events of a connection, in the hands of the goroutine that decodes them.
+type incoming struct {
+	queue  *queue
+	failed <-chan error
+	taken  []*replication.BinlogEvent
+	at     int
+}
+
+// fill waits for events, or for the alarm.
+func (in *incoming) fill(ctx context.Context, alarm <-chan time.Time) error {
+	var err error
+	in.taken, err = in.queue.take(ctx, in.failed, alarm, in.taken)
+	in.at = 0
+	return err
+}
+
+// next is the next event that was waited for, nil if there is none.
+func (in *incoming) next() *replication.BinlogEvent {
+	if in.at == len(in.taken) {
+		return nil
+	}
+	e := in.taken[in.at]
+	in.taken[in.at] = nil
+	in.at++
+	return e
+}
+
+// await is the next event, waited for if need be.
+func (in *incoming) await(ctx context.Context) (*replication.BinlogEvent, error) {
+	for {
+		if e := in.next(); e != nil {
+			return e, nil
+		}
+		if err := in.fill(ctx, nil); err != nil {
+			return nil, err
+		}
+	}
+}

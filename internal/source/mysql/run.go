@@ -310,24 +310,20 @@ func (r *reader) session(ctx context.Context, db *sql.DB) error {
 		failed <- err
 	}()
 	r.log.Info().Str("server", string(r.flavor)).Str("position", r.state.at.String()).Msg("reading the shop's binary log")
-	return r.explain(r.consume(ctx, events, failed))
+	return r.explain(r.consume(ctx, &incoming{queue: events, failed: failed}))
 }
 
 // consume decodes events as they come and hands records to the log whenever nothing waits.
-func (r *reader) consume(ctx context.Context, events *queue, failed <-chan error) error {
+func (r *reader) consume(ctx context.Context, in *incoming) error {
 	alarm := time.NewTicker(time.Minute)
 	defer alarm.Stop()
-	var taken []*replication.BinlogEvent
 	for {
 		r.snapshots.next(r.state, r.tables)
-		var err error
-		taken, err = events.take(ctx, failed, alarm.C, taken)
-		if err != nil {
+		if err := in.fill(ctx, alarm.C); err != nil {
 			return err
 		}
-		for i, e := range taken {
-			taken[i] = nil
-			if err := r.handle(ctx, e); err != nil {
+		for e := in.next(); e != nil; e = in.next() {
+			if err := r.handle(ctx, e, in); err != nil {
 				// What was read before it is sound, and stands in the log before the error is told.
 				if flushed := r.out.flush(ctx); flushed != nil {
 					return flushed
@@ -363,6 +359,7 @@ func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
 		HeartbeatPeriod: heartbeatEvery, Dialer: dialQuick,
 		Logger:                  slog.New(slog.DiscardHandler), // its errors come back, with more
 		SynchronousEventHandler: events,
+		Option:                  inPieces,
 	}), nil
 }
 

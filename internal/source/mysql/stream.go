@@ -5,14 +5,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
-	"github.com/klauspost/compress/zstd"
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/change"
@@ -51,6 +49,7 @@ type reader struct {
 	before     decoder
 	after      decoder
 	scratch    []byte
+	unpacking  unpacking
 	source     []byte // of the event that is being decoded: its source block up to the row
 	middle     []byte // and what stands behind the row's number
 }
@@ -94,8 +93,8 @@ func (r *reader) connected() error {
 	return nil
 }
 
-// handle takes one event as the server sent it.
-func (r *reader) handle(ctx context.Context, e *replication.BinlogEvent) error {
+// handle takes one event as the server sent it; in has the others.
+func (r *reader) handle(ctx context.Context, e *replication.BinlogEvent, in *incoming) error {
 	switch ev := e.Event.(type) {
 	case *replication.FormatDescriptionEvent:
 		r.checksum = ev.ChecksumAlgorithm == replication.BINLOG_CHECKSUM_ALG_CRC32
@@ -104,18 +103,31 @@ func (r *reader) handle(ctx context.Context, e *replication.BinlogEvent) error {
 		r.file = string(ev.NextLogName)
 		return nil
 	}
-	body := e.RawData[replication.EventHeaderSize:]
-	if r.checksum {
-		if len(body) < replication.BinlogChecksumLength {
-			return errShort
-		}
-		body = body[:len(body)-replication.BinlogChecksumLength]
+	body, err := r.body(e)
+	if err != nil {
+		return err
 	}
-	return r.event(ctx, e.Header, body)
+	if t := e.Header.EventType; isPayload(t) {
+		more := func() ([]byte, bool, error) { return r.nextPiece(ctx, in) }
+		return r.readPayload(ctx, e.Header, &payloadReader{rest: body, last: t != payloadPiece, more: more})
+	}
+	return r.event(e.Header, body)
+}
+
+// body is an event without its header and checksum.
+func (r *reader) body(e *replication.BinlogEvent) ([]byte, error) {
+	body := e.RawData[replication.EventHeaderSize:]
+	if !r.checksum {
+		return body, nil
+	}
+	if len(body) < replication.BinlogChecksumLength {
+		return nil, errShort
+	}
+	return body[:len(body)-replication.BinlogChecksumLength], nil
 }
 
 // event takes one event, be it the server's own or from within a compressed transaction.
-func (r *reader) event(ctx context.Context, h *replication.EventHeader, body []byte) error {
+func (r *reader) event(h *replication.EventHeader, body []byte) error {
 	switch h.EventType {
 	case replication.GTID_EVENT, replication.GTID_TAGGED_LOG_EVENT, replication.MARIADB_GTID_EVENT:
 		return r.readGTID(h, body)
@@ -125,8 +137,6 @@ func (r *reader) event(ctx context.Context, h *replication.EventHeader, body []b
 		return r.readTableMap(h, body)
 	case replication.XID_EVENT, replication.XA_PREPARE_LOG_EVENT:
 		return r.endTransaction()
-	case replication.TRANSACTION_PAYLOAD_EVENT:
-		return r.readPayload(ctx, h, body)
 	case replication.EXECUTE_LOAD_QUERY_EVENT:
 		return r.readLoadQuery(body)
 	case replication.HEARTBEAT_EVENT, replication.HEARTBEAT_LOG_EVENT_V2, replication.STOP_EVENT, replication.IGNORABLE_EVENT,
@@ -278,75 +288,6 @@ func (r *reader) readLoadQuery(body []byte) error {
 		return errShort
 	}
 	return r.statement(string(body[at:at+schema]), body[at+schema+1:])
-}
-
-// readPayload takes a compressed transaction apart, event by event, so that its size bounds
-// nothing but its compressed form.
-func (r *reader) readPayload(ctx context.Context, h *replication.EventHeader, body []byte) error {
-	data, compression, err := payload(body)
-	if err != nil {
-		return fmt.Errorf("compressed transaction at %s: %w", r.where(h), err)
-	}
-	var stream io.Reader = bytes.NewReader(data)
-	switch compression {
-	case replication.ZSTD:
-		z, err := zstd.NewReader(stream, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return fmt.Errorf("compressed transaction at %s: %w", r.where(h), err)
-		}
-		defer z.Close()
-		stream = z
-	case replication.NONE:
-	default:
-		return r.stop(ErrEvent, "", fmt.Sprintf("transaction at %s is compressed by method %d", r.where(h), compression), "SET GLOBAL binlog_transaction_compression = OFF; "+beginAnew)
-	}
-	var head [replication.EventHeaderSize]byte
-	var buf []byte
-	for {
-		if _, err := io.ReadFull(stream, head[:]); err == io.EOF {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("compressed transaction at %s: %w", r.where(h), err)
-		}
-		inner := &replication.EventHeader{}
-		if err := inner.Decode(head[:]); err != nil {
-			return fmt.Errorf("compressed transaction at %s: %w", r.where(h), err)
-		}
-		inner.LogPos = h.LogPos
-		size := int(inner.EventSize) - replication.EventHeaderSize
-		if cap(buf) < size {
-			buf = make([]byte, size)
-		}
-		buf = buf[:size]
-		if _, err := io.ReadFull(stream, buf); err != nil {
-			return fmt.Errorf("compressed transaction at %s: %w", r.where(h), err)
-		}
-		if err := r.event(ctx, inner, buf); err != nil {
-			return err
-		}
-		if err := r.flushFull(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// payload reads a compressed transaction's header: fields of type, length and value.
-func payload(body []byte) (data []byte, compression int, err error) {
-	m := &mapReader{rest: body}
-	compression = replication.NONE
-	for {
-		field := m.number()
-		if m.bad {
-			return nil, 0, errShort
-		}
-		if field == replication.OTW_PAYLOAD_HEADER_END_MARK {
-			return m.rest, compression, nil
-		}
-		value := &mapReader{rest: m.text()}
-		if field == replication.OTW_PAYLOAD_COMPRESSION_TYPE_FIELD {
-			compression = value.number()
-		}
-	}
 }
 
 // flushFull hands records over when enough have gathered.

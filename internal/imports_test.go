@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"internal/apply"},
 	{"internal/mirror", "internal/intake", "internal/stock", "internal/writeback", "internal/mail", "internal/document", "internal/verify"},
 	{"internal/ops", "internal/config"},
+	{"internal/survey"},
 	{"internal/cli"},
 	{"cmd"},
 }

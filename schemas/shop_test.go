@@ -12,12 +12,40 @@ func TestPlatformsLoad(t *testing.T) {
 		t.Fatalf("platforms: %v, %v", entries, err)
 	}
 	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
 		p, _, err := Platform(e.Name())
 		if err != nil {
 			t.Error(err)
 		} else if p.Platform != e.Name() {
 			t.Errorf("directory %s holds platform %s", e.Name(), p.Platform)
 		}
+	}
+}
+
+// A version that is called supported has a profile, and the profile says so too.
+func TestSupportedPlatformsHaveAProfile(t *testing.T) {
+	known, err := KnownPlatforms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	supported := 0
+	for _, k := range known {
+		for _, v := range k.Versions {
+			if !v.Supported {
+				continue
+			}
+			supported++
+			if p, _, err := Platform(k.Platform); err != nil {
+				t.Error(err)
+			} else if !strings.Contains(p.Versions, v.Version) {
+				t.Errorf("%s %s is called supported, its profile is for %s", k.Title, v.Version, p.Versions)
+			}
+		}
+	}
+	if supported == 0 {
+		t.Error("no platform is supported")
 	}
 }
 

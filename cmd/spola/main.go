@@ -16,6 +16,7 @@ func main() {
 	var program struct {
 		cli.Common
 
+		Init    spola.Init    `cmd:"" help:"Look at a shop and an ERP, and write spola.yaml and shop.yaml for them."`
 		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
 		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
 		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`

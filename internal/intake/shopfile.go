@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -65,8 +66,12 @@ func LoadShopFile(path string) (*ShopFile, error) {
 	return f, nil
 }
 
-// ParseShopFile reads a shop file's text.
+// ParseShopFile reads a shop file's text. A file with open questions is refused, with each of
+// them as an *OpenQuestion in the error.
 func ParseShopFile(text []byte) (*ShopFile, error) {
+	if err := unanswered(text); err != nil {
+		return nil, err
+	}
 	var f ShopFile
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
 		return nil, err
@@ -203,3 +208,6 @@ func rateText(rate *decimal.Decimal) *string {
 	text := rate.String()
 	return &text
 }
+
+// InEU tells whether EU in a shop file stands for this country, too.
+func InEU(country string) bool { return slices.Contains(euMembers, country) }

@@ -45,6 +45,29 @@ func EnsureTopic(ctx context.Context, cfg Config, want TopicSettings) (made bool
 	return made, nil
 }
 
+// CheckTopic looks whether the topic of a log is there and can be one, as EnsureTopic does, but
+// makes nothing and does not try again. brokers is how many the cluster has. What is unfit, or
+// could not be made, is a StopError.
+func CheckTopic(ctx context.Context, cfg Config, want TopicSettings) (there bool, brokers int, err error) {
+	s, err := newSession(cfg)
+	if err != nil {
+		return false, 0, err
+	}
+	defer s.close()
+	brokers, partitions, err := s.describe(ctx)
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		if want = want.withDefaults(brokers); want.Replication > brokers {
+			return false, brokers, s.unfit(fmt.Sprintf("%d replicas are configured, but there are %d brokers", want.Replication, brokers),
+				"lower kafka.replication, or add brokers")
+		}
+		return false, brokers, nil
+	}
+	if err != nil {
+		return false, brokers, err
+	}
+	return true, brokers, s.checkTopic(ctx, want.withDefaults(brokers), partitions)
+}
+
 // errNewTopic makes withSession look at a topic again that was just made, with a new
 // picture of the cluster.
 var errNewTopic = errors.New("the topic was made just now")

@@ -13,28 +13,10 @@ import (
 	"github.com/spola-cdc/spola/schemas"
 )
 
-type contract struct {
-	Version   int                      `yaml:"version"`
-	Schema    string                   `yaml:"schema"`
-	Types     map[string]yaml.MapSlice `yaml:"types"`
-	Functions map[string][]string      `yaml:"functions"`
-	Views     map[string]yaml.MapSlice `yaml:"views"`
-	Reasons   yaml.MapSlice            `yaml:"reasons"`
-	Publish   []struct {
-		Table   string `yaml:"table"`
-		Article string `yaml:"article"`
-		Order   string `yaml:"order"`
-	} `yaml:"publish"`
-}
-
-func readContract(t *testing.T) (contract, string) {
+func readContract(t *testing.T) (*schemas.Contract, string) {
 	t.Helper()
-	text, err := schemas.ERP.ReadFile("erp/contract.yaml")
+	c, err := schemas.LoadContract()
 	if err != nil {
-		t.Fatal(err)
-	}
-	var c contract
-	if err := yaml.UnmarshalWithOptions(text, &c, yaml.Strict()); err != nil {
 		t.Fatal(err)
 	}
 	page, err := schemas.ERP.ReadFile("erp/contract.md")

@@ -12,6 +12,15 @@ import (
 
 // MigrateDatabase brings the bridge's own tables and the reference ERP to this program's version.
 func MigrateDatabase(ctx context.Context, cfg config.Config) error {
+	sets, err := Migrations()
+	if err != nil {
+		return err
+	}
+	return postgres.Migrate(ctx, cfg.ERP.URL(), sets...)
+}
+
+// Migrations are this program's sets of migrations, in the order in which they are applied.
+func Migrations() ([]postgres.Migrations, error) {
 	var sets []postgres.Migrations
 	for _, s := range []struct {
 		name  string
@@ -19,9 +28,9 @@ func MigrateDatabase(ctx context.Context, cfg config.Config) error {
 	}{{"spola", schemas.Spola}, {"erp", schemas.ERP}} {
 		files, err := fs.Sub(s.files, s.name)
 		if err != nil {
-			return fmt.Errorf("migrations of schema %s: %w", s.name, err)
+			return nil, fmt.Errorf("migrations of schema %s: %w", s.name, err)
 		}
 		sets = append(sets, postgres.Migrations{Name: s.name, Files: files})
 	}
-	return postgres.Migrate(ctx, cfg.ERP.URL(), sets...)
+	return sets, nil
 }

@@ -21,6 +21,13 @@ var columnsQuery string
 //go:embed keys.sql
 var keysQuery string
 
+// Open returns a pool of plain connections for whoever looks at the shop beside the reader. It
+// connects when it is used; times come in UTC.
+func Open(cfg Config) (*sql.DB, error) { return cfg.open() }
+
+// IsRefused tells whether the shop's server refused for want of a right.
+func IsRefused(err error) bool { return isRefused(err) }
+
 // open returns a pool for plain SQL against the shop's database. It connects when it is used.
 func (c *Config) open() (*sql.DB, error) {
 	s, err := c.address()

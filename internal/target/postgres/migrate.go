@@ -43,6 +43,15 @@ func Migrate(ctx context.Context, url string, sets ...Migrations) error {
 	return nil
 }
 
+// Version tells how far a set has been applied, and the newest version that it has.
+func (m Migrations) Version(ctx context.Context, conn *pgx.Conn) (applied, newest int64, err error) {
+	if newest, err = m.newest(); err != nil {
+		return 0, 0, err
+	}
+	applied, err = m.applied(ctx, conn)
+	return applied, newest, err
+}
+
 func (m Migrations) apply(ctx context.Context, conn *pgx.Conn, url string) error {
 	newest, err := m.newest()
 	if err != nil {

@@ -66,6 +66,9 @@ func makeShop(t *testing.T, root *sql.DB) *schemas.Profile {
 		t.Fatal(err)
 	}
 	run(t, root, "CREATE DATABASE shop", "CREATE TABLE shop.oc_user (user_id int PRIMARY KEY, password varchar(255))")
+	for _, name := range []string{"store", "custom_field", "custom_field_description", "customer_group", "customer_group_description"} {
+		run(t, root, "CREATE TABLE shop.`oc_"+name+"` (id int PRIMARY KEY)") // for the survey alone
+	}
 	for _, table := range profile.Tables {
 		columns := "`" + strings.Join(table.Columns, "` varchar(32), `") + "` varchar(32)"
 		run(t, root, fmt.Sprintf("CREATE TABLE shop.`oc_%s` (%s, password text, token text)", table.Name, columns))

@@ -17,6 +17,7 @@ func main() {
 		cli.Common
 
 		Init    spola.Init    `cmd:"" help:"Look at a shop and an ERP, and write spola.yaml and shop.yaml for them."`
+		Doctor  spola.Doctor  `cmd:"" help:"Hold the files against shop, log and ERP: one list of what is wrong, worst first, each with what mends it."`
 		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
 		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
 		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`

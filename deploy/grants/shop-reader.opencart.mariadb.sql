@@ -39,5 +39,12 @@ GRANT SELECT ON `shop`.`oc_order_option` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_order_total` TO 'spola_cdc'@'%';
 GRANT SELECT ON `shop`.`oc_order_history` TO 'spola_cdc'@'%';
 
+-- What only `spola init` and `spola doctor` look at: names of the merchant's own fields and groups.
+GRANT SELECT ON `shop`.`oc_store` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_custom_field` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_custom_field_description` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_customer_group` TO 'spola_cdc'@'%';
+GRANT SELECT ON `shop`.`oc_customer_group_description` TO 'spola_cdc'@'%';
+
 -- Spola's one table in the shop: ticks and watermarks. `cdc` makes it.
 GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON `shop`.`spola_marker` TO 'spola_cdc'@'%';

@@ -27,6 +27,7 @@ type ERP struct {
 	Encoding string
 	Database string
 	User     string
+	Creates  bool // this role may make schemas
 
 	// Lacks says what of the contract is not there, or not as it has to be; nil: it is whole.
 	Lacks []string
@@ -57,7 +58,7 @@ func ReadERP(ctx context.Context, url, shop string, sets []postgres.Migrations) 
 	defer conn.Close(context.WithoutCancel(ctx))
 	e := &ERP{SKUs: map[string]bool{}, Mapped: map[[2]string]bool{}}
 	sql := statements(erpSQL, "")
-	err = conn.QueryRow(ctx, sql["server"]).Scan(&e.Version, &e.Number, &e.Encoding, &e.Database, &e.User)
+	err = conn.QueryRow(ctx, sql["server"]).Scan(&e.Version, &e.Number, &e.Encoding, &e.Database, &e.User, &e.Creates)
 	if err != nil {
 		return nil, fmt.Errorf("ask the ERP's server for its version: %w", err)
 	}

@@ -2,7 +2,8 @@
 -- a line "-- name:" begins a statement.
 
 -- name: server
-select current_setting('server_version'), current_setting('server_version_num')::int, pg_encoding_to_char(encoding), datname::text, current_user::text
+select current_setting('server_version'), current_setting('server_version_num')::int, pg_encoding_to_char(encoding), datname::text, current_user::text,
+    has_database_privilege(oid, 'CREATE')
 from pg_database where datname = current_database()
 
 -- Fields of the types and columns of the views of a schema, in their order.

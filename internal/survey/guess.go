@@ -22,7 +22,7 @@ type guess struct {
 // the state's name and what the shop does with the pieces agree.
 func (s *Shop) stateGuesses() []stateGuess {
 	_, carts := s.OrdersIn("0")
-	all := []stateGuess{{State: "0", Class: "ignored", Reason: "not a state: the customer never confirmed" + counted(carts, nil)}}
+	all := []stateGuess{{State: "0", Class: "ignored", Reason: plural(carts, "cart") + " whose customer never confirmed"}}
 	for _, state := range s.everyState() {
 		all = append(all, s.guessState(state)...)
 	}

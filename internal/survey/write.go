@@ -210,6 +210,9 @@ func others(all []string, first string) string {
 
 // matched says how many products have an article by their model.
 func (s *Shop) matched(e *ERP) string {
+	if len(e.SKUs) == 0 {
+		return plural(int64(len(s.Products)), "product") + "; the ERP has no articles yet"
+	}
 	n := 0
 	for _, p := range s.Products {
 		if e.SKUs[p.Model] {

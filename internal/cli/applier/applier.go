@@ -4,7 +4,9 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -103,7 +105,16 @@ func prepare(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 // group is the consumer group under which lag tools find this applier.
 func group(cfg config.Config) string { return cfg.Topic() + ".intake" }
 
+// CheckShopFile refuses a shop file with which no applier would start.
+func CheckShopFile(cfg config.Config) error {
+	_, err := shopIntake(cfg)
+	return err
+}
+
 func shopIntake(cfg config.Config) (*intake.Intake, error) {
+	if err := unanswered(cfg.Shop.File); err != nil {
+		return nil, err
+	}
 	file, err := intake.LoadShopFile(cfg.Shop.File)
 	if err != nil {
 		return nil, &config.Error{File: cfg.Shop.File, What: err.Error(), Mend: "deploy/shop.opencart.example.yaml explains each key"}
@@ -113,6 +124,23 @@ func shopIntake(cfg config.Config) (*intake.Intake, error) {
 		return nil, err
 	}
 	return intake.New(cfg.Shop.Name, cfg.Shop.Prefix, file, profile, platform)
+}
+
+// unanswered names each line of a shop file that is still to be filled in.
+func unanswered(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil //nolint:nilerr // who loads the file tells
+	}
+	open, err := intake.OpenQuestions(text)
+	if err != nil {
+		return nil //nolint:nilerr // as above
+	}
+	var errs []error
+	for _, q := range open {
+		errs = append(errs, &config.Error{File: path, Line: q.Line, What: "is still to be filled in: " + q.Text, Mend: `put your answer in place of the "?"`})
+	}
+	return errors.Join(errs...)
 }
 
 // Migrate is `applier migrate`.

@@ -24,6 +24,9 @@ func (Run) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := applier.CheckShopFile(cfg); err != nil {
+		return err // before anything has begun
+	}
 	if cfg.Embedded() {
 		env.Log.Warn().Msg("kafka.brokers is not set: running the embedded broker, which is for trying out. " +
 			"A shop that lives from it runs Apache Kafka (one broker of 360 MB will do): set kafka.brokers")

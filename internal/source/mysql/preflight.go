@@ -64,6 +64,7 @@ type preflight struct {
 	flavor    flavor
 	version   string
 	variables map[string]string
+	user      string
 	findings  []Finding
 }
 
@@ -272,24 +273,23 @@ func (p *preflight) checkGrants(ctx context.Context) error {
 	if err := rows.Err(); err != nil {
 		return fmt.Errorf("preflight: grants: %w", err)
 	}
-	var user string
-	if err := p.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&user); err != nil {
+	if err := p.db.QueryRowContext(ctx, "SELECT CURRENT_USER()").Scan(&p.user); err != nil {
 		return fmt.Errorf("preflight: user: %w", err)
 	}
 	if !strings.Contains(global, "REPLICATION SLAVE") && !strings.Contains(global, "ALL PRIVILEGES") {
-		p.add("grant_replication", Blocking, "user "+user+" may not read the binary log", "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO "+quoteUser(user))
+		p.add("grant_replication", Blocking, "user "+p.user+" may not read the binary log", "GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO "+quoteUser(p.user))
 	}
-	return p.checkMarkerGrant(ctx, user)
+	return p.checkMarkerGrant(ctx)
 }
 
 // checkMarkerGrant tries to write the marker without changing it.
-func (p *preflight) checkMarkerGrant(ctx context.Context, user string) error {
+func (p *preflight) checkMarkerGrant(ctx context.Context) error {
 	_, err := p.db.ExecContext(ctx, "UPDATE spola_marker SET number = number WHERE name = ''")
-	mend := "GRANT SELECT, INSERT, UPDATE, CREATE ON `" + p.database() + "`." + Marker + " TO " + quoteUser(user)
+	mend := "GRANT SELECT, INSERT, UPDATE, CREATE ON `" + p.database() + "`." + Marker + " TO " + quoteUser(p.user)
 	switch {
 	case err == nil:
 	case isRefused(err):
-		p.add("grant_marker", Blocking, "user "+user+" may not write "+Marker+", the only table of Spola in the shop", mend)
+		p.add("grant_marker", Blocking, "user "+p.user+" may not write "+Marker+", the only table of Spola in the shop", mend)
 	case isMySQLError(err, 1146):
 		p.add("marker", Warning, "table "+Marker+" is not there yet; `cdc run` makes it", strings.Join(strings.Fields(markerTable), " "))
 	default:
@@ -338,17 +338,38 @@ func (p *preflight) checkEngines(ctx context.Context) error {
 func (p *preflight) checkTables(ctx context.Context) error {
 	for i := range p.cfg.Tables {
 		c := &p.cfg.Tables[i]
-		_, err := readShape(ctx, p.db, c)
+		err := p.tryToRead(ctx, c)
+		if err == nil {
+			_, err = readShape(ctx, p.db, c)
+		}
 		var stop *StopError
 		switch {
 		case err == nil:
 		case errors.As(err, &stop):
 			p.findings = append(p.findings, Finding{Code: "shape", Severity: Blocking, Table: c.Name, What: stop.What, Mend: stop.Mend})
 		case isRefused(err):
-			p.findings = append(p.findings, Finding{Code: "grant_select", Severity: Blocking, Table: c.Name, What: err.Error(), Mend: "GRANT SELECT ON " + quoteName(c.Name)})
+			p.findings = append(p.findings, Finding{Code: "grant_select", Severity: Blocking, Table: c.Name, What: err.Error(), Mend: "GRANT SELECT ON " + quoteName(p.database()) + "." + quoteName(c.Name) + " TO " + quoteUser(p.user)})
 		default:
 			return fmt.Errorf("preflight: table %s: %w", c.Name, err)
 		}
+	}
+	return nil
+}
+
+// tryToRead is the error of a user who may not read what is captured of a table: to him the
+// catalogue does not even show it. What is otherwise wrong with the table, readShape says better.
+func (p *preflight) tryToRead(ctx context.Context, c *Capture) error {
+	var columns []string
+	for _, name := range c.Columns {
+		columns = append(columns, quoteName(name))
+	}
+	rows, err := p.db.QueryContext(ctx, "SELECT "+strings.Join(columns, ", ")+" FROM "+quoteName(c.Name)+" LIMIT 0")
+	if err == nil {
+		defer rows.Close()
+		err = rows.Err()
+	}
+	if isRefused(err) {
+		return err
 	}
 	return nil
 }

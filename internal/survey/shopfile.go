@@ -1,0 +1,122 @@
+package survey
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+
+	"github.com/spola-cdc/spola/internal/intake"
+)
+
+// shopFile is the shop file with the lines on which its entries stand. It is read leniently: what
+// can't stand in it is found by the rules of intake.
+type shopFile struct {
+	intake.ShopFile
+
+	path string
+	ast  *ast.File
+}
+
+// examineShopFile holds the shop file against its own rules, then against shop and ERP.
+func (x *examination) examineShopFile() {
+	x.file = &shopFile{path: x.Config.Shop.File}
+	text, err := os.ReadFile(x.file.path)
+	if err != nil {
+		x.add(Blocking, "shop_file", 0, "can't be read: "+errors.Unwrap(err).Error(), "spola init writes one for your shop; deploy/shop.opencart.example.yaml is another to begin with")
+		return
+	}
+	open, err := intake.OpenQuestions(text)
+	for _, q := range open {
+		x.add(Blocking, "open", q.Line, "is still to be filled in: "+q.Text, `put your answer in place of the "?"; behind it stands what speaks for which`)
+	}
+	if x.file.ast, err = parser.ParseBytes(text, 0); err == nil {
+		err = yaml.UnmarshalWithOptions(text, &x.file.ShopFile, yaml.Strict())
+	}
+	if err != nil {
+		line, what := located(err)
+		x.add(Blocking, "shop_file", line, what, "deploy/shop.opencart.example.yaml explains each key")
+		return
+	}
+	if len(open) == 0 {
+		if _, err := intake.ParseShopFile(text); err != nil {
+			for _, one := range each(err) {
+				x.add(Blocking, "shop_file", 0, one.Error(), "deploy/shop.opencart.example.yaml explains each key")
+			}
+		}
+	}
+	if x.file.Prefix != x.Config.Shop.Prefix {
+		x.add(Blocking, "prefix", x.file.line("prefix"), fmt.Sprintf("prefix is %q, but shop.prefix in %s is %q", x.file.Prefix, x.File, x.Config.Shop.Prefix), "write the same into both")
+	}
+	if x.shop == nil {
+		return
+	}
+	for _, check := range []func(){x.checkStates, x.checkTotals, x.checkTitles, x.checkPayments, x.checkFields, x.checkGroups, x.checkNatures, x.checkArticles} {
+		check()
+	}
+}
+
+// line is where the value of a path such as states[3] stands; 0 if it is not there.
+func (f *shopFile) line(path string) int {
+	if f.ast == nil {
+		return 0
+	}
+	p, err := yaml.PathString("$." + path)
+	if err != nil {
+		return 0
+	}
+	node, err := p.FilterFile(f.ast)
+	if err != nil || node == nil {
+		return 0
+	}
+	return node.GetToken().Position.Line
+}
+
+// entry is where an entry of a map stands, whose key may be any text.
+func (f *shopFile) entry(key, name string) int {
+	p, err := yaml.PathString("$." + key)
+	if err != nil || f.ast == nil {
+		return 0
+	}
+	node, err := p.FilterFile(f.ast)
+	if err != nil {
+		return 0
+	}
+	switch m := node.(type) {
+	case *ast.MappingNode:
+		for _, v := range m.Values {
+			if v.Key.GetToken().Value == name {
+				return v.Key.GetToken().Position.Line
+			}
+		}
+	case *ast.MappingValueNode:
+		return m.Key.GetToken().Position.Line
+	}
+	return 0
+}
+
+var place = regexp.MustCompile(`^\[(\d+):\d+\] `)
+
+// located takes the line out of an error of the YAML library.
+func located(err error) (line int, what string) {
+	what, _, _ = strings.Cut(err.Error(), "\n")
+	if at := place.FindStringSubmatch(what); at != nil {
+		line, _ = strconv.Atoi(at[1])
+		what = what[len(at[0]):]
+	}
+	return line, what
+}
+
+// each splits what was joined.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return []error{err}
+}

@@ -221,9 +221,9 @@ func (s *Shop) fieldGuesses() (all []guess, unused []string) {
 		case len(means) > 1:
 			g.value, g.reason = openQuestion, fmt.Sprintf("%q may be %s", title, strings.Join(means, " or "))
 		case n > 0 && fit*2 < n:
-			g.value, g.reason = openQuestion, fmt.Sprintf("%q sounds like %s, but only %d of %s look like one; strike the line if it is none", title, means[0], fit, plural(int64(n), "value"))
+			g.value, g.reason = openQuestion, fmt.Sprintf("%q sounds like %s, but of its values only %d of %d look like one; strike the line if it is none", title, means[0], fit, n)
 		case n > 0 && fieldForms[means[0]] != nil:
-			g.reason = fmt.Sprintf("%q; %d of %s look like one", title, fit, plural(int64(n), "value"))
+			g.reason = fmt.Sprintf("%q; values that look like one: %d of %d", title, fit, n)
 		default:
 			g.reason = fmt.Sprintf("%q", title)
 		}

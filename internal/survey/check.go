@@ -12,7 +12,6 @@ import (
 // checkStates looks for states without a class, for classes that contradict what the shop does with
 // the pieces, and for entries that mean nothing any more.
 func (x *examination) checkStates() {
-	const section = "states"
 	every := x.shop.everyState()
 	for _, state := range every {
 		counts, n := x.shop.OrdersIn(state.ID)
@@ -22,7 +21,7 @@ func (x *examination) checkStates() {
 			if method != "" {
 				entry = fmt.Sprintf("- {state: %q, method: %s, class: …}", state.ID, scalar(method))
 			}
-			x.add(severity, "state", x.file.line(section), what, "under states, with ignored, placed, taken, cancelled or final: "+entry)
+			x.add(severity, "state", x.file.section("states"), what, "under states, with ignored, placed, taken, cancelled or final: "+entry)
 		}
 		switch lines := x.file.classes(state.ID); {
 		case len(lines) == 0 && len(state.Names) > 0:
@@ -97,7 +96,7 @@ func (x *examination) checkTotals() {
 		if kind == openQuestion {
 			kind = "…"
 		}
-		x.add(Parking, "total", x.file.line("totals"), "rows of the totals have the code "+code+", which the shop file does not class: "+g.reason,
+		x.add(Parking, "total", x.file.section("totals"), "rows of the totals have the code "+code+", which the shop file does not class: "+g.reason,
 			fmt.Sprintf("under totals: - {code: %s, kind: %s}", scalar(code), kind))
 	}
 }
@@ -139,7 +138,7 @@ func (x *examination) checkPayments() {
 		if value == openQuestion {
 			value = "… (paid or to_collect)"
 		}
-		x.add(Warning, "payment", x.file.line("payments"), "payment method "+code+" is not named, so its orders count as paid", "under payments: "+g.what+": "+value)
+		x.add(Warning, "payment", x.file.section("payments"), "payment method "+code+" is not named, so its orders count as paid", "under payments: "+g.what+": "+value)
 	}
 	for _, code := range slices.Sorted(maps.Keys(x.file.Payments)) {
 		first, _, _ := strings.Cut(code, ".")
@@ -181,7 +180,7 @@ func (x *examination) checkFields() {
 	for _, g := range all {
 		id := strings.Trim(g.what, `"`)
 		if _, named := x.file.CustomFields[id]; !named && byID[id].Active {
-			x.add(Warning, "field", x.file.line("custom_fields"), "custom field "+id+" is not used: "+g.reason, "under custom_fields, if it is what it sounds like: "+g.what+": "+g.value)
+			x.add(Warning, "field", x.file.section("custom_fields"), "custom field "+id+" is not used: "+g.reason, "under custom_fields, if it is what it sounds like: "+g.what+": "+g.value)
 		}
 	}
 }
@@ -211,7 +210,7 @@ func (x *examination) checkNatures() {
 		if covered || u.Country == "" {
 			continue
 		}
-		x.add(Parking, "nature", x.file.line("natures"), fmt.Sprintf("%s to %s without VAT, such as %d, and nothing says why: such orders are parked", plural(u.N, "order"), u.Country, u.Last),
+		x.add(Parking, "nature", x.file.section("natures"), fmt.Sprintf("%s to %s without VAT, such as %d, and nothing says why: such orders are parked", plural(u.N, "order"), u.Country, u.Last),
 			fmt.Sprintf("under natures, with the code of the invoice: - {country: %s, nature: …}", u.Country))
 	}
 }
@@ -222,18 +221,30 @@ func (x *examination) checkArticles() {
 	if x.erp == nil || x.erp.Empty {
 		return
 	}
-	mapped := map[string]int64{}
+	mapped := map[string]map[string]bool{} // product → option values, "" for the product itself
 	for key := range x.erp.Mapped {
-		mapped[key[0]]++
+		if mapped[key[0]] == nil {
+			mapped[key[0]] = map[string]bool{}
+		}
+		for value := range strings.SplitSeq(key[1], ",") {
+			mapped[key[0]][value] = true
+		}
+	}
+	open := map[int64][]string{} // option values without an article
+	stocked := map[int64]bool{}
+	for _, v := range x.shop.Variants {
+		stocked[v.Product] = true
+		if !mapped[fmt.Sprint(v.Product)][v.Value] {
+			open[v.Product] = append(open[v.Product], v.Value)
+		}
 	}
 	var missing, variants []string
 	for _, p := range x.shop.Products {
-		id := fmt.Sprint(p.ID)
 		switch {
 		case !p.Active:
-		case p.Variants > mapped[id]:
-			variants = append(variants, fmt.Sprintf("%s (product %d)", oneLine(p.Model), p.ID))
-		case p.Variants == 0 && mapped[id] == 0 && !x.erp.SKUs[p.Model]:
+		case len(open[p.ID]) > 0:
+			variants = append(variants, fmt.Sprintf("%s (product %d: %s)", oneLine(p.Model), p.ID, some(open[p.ID])))
+		case !stocked[p.ID] && mapped[fmt.Sprint(p.ID)] == nil && !x.erp.SKUs[p.Model]:
 			missing = append(missing, fmt.Sprintf("%s (product %d)", oneLine(p.Model), p.ID))
 		}
 	}
@@ -245,7 +256,7 @@ func (x *examination) checkArticles() {
 			"create the articles in the ERP under these SKUs, or map the products: applier articles --import FILE.csv")
 	}
 	if len(variants) > 0 {
-		add("variant", fmt.Sprintf("%s with options that keep stock of their own, not all of them mapped to articles: %s", plural(int64(len(variants)), "product"), some(variants)),
+		add("variant", fmt.Sprintf("%s with option values that keep stock of their own and have no article: %s", plural(int64(len(variants)), "product"), some(variants)),
 			"say which article each option value is: applier articles --import FILE.csv, with the columns product, variant and sku")
 	}
 }

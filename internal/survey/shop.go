@@ -39,6 +39,7 @@ type Shop struct {
 	Groups     []Group
 	Untaxed    []Untaxed
 	Products   []Product
+	Variants   []Variant
 
 	// Unread names what this user may not look at, with the table: what it would have told is missing above.
 	Unread []string
@@ -146,10 +147,15 @@ type Untaxed struct {
 
 // Product is a product of the shop.
 type Product struct {
-	ID       int64
-	Model    string
-	Active   bool
-	Variants int64 // option values that keep stock of their own
+	ID     int64
+	Model  string
+	Active bool
+}
+
+// Variant is an option value of a product that keeps stock of its own.
+type Variant struct {
+	Product int64
+	Value   string
 }
 
 // valuesKept bounds the values that are remembered of a field.
@@ -209,7 +215,8 @@ func (s *Shop) reads(r *reading) []func(context.Context) error {
 		one(r, "tax titles", &s.Titles, func(x *TaxTitle) []any { return []any{&x.Title, &x.N, &x.Last} }),
 		one(r, "groups", &s.Groups, func(x *Group) []any { return []any{&x.ID, (*list)(&x.Names)} }),
 		one(r, "untaxed", &s.Untaxed, func(x *Untaxed) []any { return []any{&x.Country, &x.N, &x.Last} }),
-		one(r, "products", &s.Products, func(x *Product) []any { return []any{&x.ID, &x.Model, &x.Active, &x.Variants} }),
+		one(r, "products", &s.Products, func(x *Product) []any { return []any{&x.ID, &x.Model, &x.Active} }),
+		one(r, "variants", &s.Variants, func(x *Variant) []any { return []any{&x.Product, &x.Value} }),
 		func(ctx context.Context) error {
 			err := one(r, "fields", &s.Fields, func(x *Field) []any {
 				return []any{&x.ID, (*list)(&x.Names), &x.Type, &x.Location, &x.Active}

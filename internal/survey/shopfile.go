@@ -78,6 +78,21 @@ func (f *shopFile) line(path string) int {
 	return node.GetToken().Position.Line
 }
 
+// section is where a key of the file stands; 0 if it does not.
+func (f *shopFile) section(key string) int {
+	if f.ast == nil || len(f.ast.Docs) == 0 {
+		return 0
+	}
+	if m, ok := f.ast.Docs[0].Body.(*ast.MappingNode); ok {
+		for _, v := range m.Values {
+			if v.Key.GetToken().Value == key {
+				return v.Key.GetToken().Position.Line
+			}
+		}
+	}
+	return 0
+}
+
 // entry is where an entry of a map stands, whose key may be any text.
 func (f *shopFile) entry(key, name string) int {
 	p, err := yaml.PathString("$." + key)

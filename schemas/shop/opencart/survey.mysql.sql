@@ -101,8 +101,8 @@ LEFT JOIN `{prefix}country` c ON c.`country_id` = IF(o.`shipping_country_id` > 0
 WHERE p.`tax` = 0 AND p.`price` > 0 GROUP BY 1 ORDER BY 1
 
 -- name: products
-SELECT p.`product_id`, COALESCE(p.`model`, ''), COALESCE(p.`status`, 0) = 1, COALESCE(v.n, 0)
-FROM `{prefix}product` p
-LEFT JOIN (SELECT `product_id`, COUNT(*) AS n FROM `{prefix}product_option_value` WHERE `subtract` = 1 GROUP BY `product_id`) v
-    ON v.`product_id` = p.`product_id`
-ORDER BY p.`product_id`
+SELECT `product_id`, COALESCE(`model`, ''), COALESCE(`status`, 0) = 1 FROM `{prefix}product` ORDER BY `product_id`
+
+-- Option values that keep stock of their own: each is another article.
+-- name: variants
+SELECT `product_id`, CAST(`product_option_value_id` AS CHAR) FROM `{prefix}product_option_value` WHERE `subtract` = 1 ORDER BY 1, `product_option_value_id`

@@ -1,0 +1,190 @@
+package survey_test
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spola-cdc/spola/internal/survey"
+)
+
+// sound is a place with its files written and filled in, about which there is nothing to be done.
+func sound(t *testing.T, url string) *place {
+	t.Helper()
+	p := newPlace(t, url)
+	p.sql("UPDATE oc_product SET status = 0 WHERE model = 'EXTRA-01'") // nobody can buy what no ERP knows
+	p.write()
+	p.answer()
+	return p
+}
+
+func TestSoundInstallationHasNothingToMend(t *testing.T) {
+	dialects(t, func(t *testing.T, url string) {
+		p := sound(t, url)
+		r := p.examine()
+		if bad := worst(r); len(bad) > 0 {
+			t.Errorf("found %+v", bad)
+		}
+		if !strings.HasSuffix(r.String(), "Nothing keeps Spola from running, and nothing that is known parks orders.\n") {
+			t.Errorf("it is said so:\n%s", r)
+		}
+		for _, f := range r.Findings {
+			if f.Mend == "" || f.What == "" || f.Code == "" || f.Part == "" {
+				t.Errorf("%+v lacks a text", f)
+			}
+		}
+	})
+}
+
+// Each fault that a merchant's shop, file or ERP may have is found, with its severity, and with the
+// line where that is in the shop file; what mends it is named.
+func TestEachFaultIsFound(t *testing.T) {
+	dialects(t, func(t *testing.T, url string) {
+		p := sound(t, url)
+		var before []survey.Finding
+		for _, f := range p.examine().Findings {
+			f.Line = 0 // faults may add lines
+			before = append(before, f)
+		}
+		shopFile, err := os.ReadFile(p.path("shop.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			name     string
+			do, undo string    // in the shop
+			old, new string    // in the shop file
+			erp      [2]string // do and undo in the ERP
+			code     string
+			severity survey.Severity
+			at       string // what stands in the line that is named
+			what     string
+			mend     string
+		}{
+			{name: "open question", old: `{state: "2", class: taken}`, new: `{state: "2", class: "?"}`,
+				code: "open", severity: survey.Blocking, at: `state: "2"`, what: `is still to be filled in: {state: "2", class: "?"}`, mend: "your answer"},
+			{name: "class that there is not", old: `{state: "2", class: taken}`, new: `{state: "2", class: takn}`,
+				code: "shop_file", severity: survey.Blocking, what: `"takn" is none of`},
+			{name: "unknown key", old: `platform: opencart`, new: "colour: red\nplatform: opencart",
+				code: "shop_file", severity: survey.Blocking, at: "colour", what: `unknown field "colour"`},
+			{name: "prefix", old: `prefix: oc_`, new: "prefix: my_", code: "prefix", severity: survey.Blocking, at: "prefix: my_", what: `prefix is "my_"`},
+			{name: "new state", do: "INSERT INTO oc_order_status VALUES (17, 1, 'In stampa')", undo: "DELETE FROM oc_order_status WHERE order_status_id = 17",
+				code: "state", severity: survey.Blocking, at: "states:", what: "order state 17 In stampa has no class", mend: `- {state: "17", class: …}`},
+			{name: "state of orders alone", do: "UPDATE oc_order SET order_status_id = 44 WHERE order_id = 1", undo: "UPDATE oc_order SET order_status_id = 1 WHERE order_id = 1",
+				code: "state", severity: survey.Parking, at: "states:", what: "order state 44 (1 order: cod 1), which the shop no longer has"},
+			{name: "state without a class for a method", old: `  - {state: "1", class: placed}`, new: `  # - {state: "1", class: placed}`,
+				code: "state", severity: survey.Parking, at: "states:", what: `no class for payment method "bank_transfer": 1 order`, mend: "method: bank_transfer"},
+			{name: "state that is gone", old: `  - {state: "2", class: taken}`, new: "  - {state: \"99\", class: taken}\n  - {state: \"2\", class: taken}",
+				code: "state_gone", severity: survey.Warning, at: `"99"`, what: "state 99 is not in the shop"},
+			{name: "taken, but given back", old: `{state: "7", class: cancelled}`, new: `{state: "7", class: taken}`,
+				code: "state_stock", severity: survey.Warning, at: `state: "7"`, what: "takes its pieces back"},
+			{name: "cancelled, but kept", old: `{state: "5", class: final}`, new: `{state: "5", class: cancelled}`,
+				code: "state_stock", severity: survey.Warning, at: `state: "5"`, what: "keeps its pieces"},
+			{name: "unknown total code", do: "INSERT INTO oc_order_total (order_id, extension, code, title, value, sort_order) VALUES (1, 'x', 'gift_wrap', 'Confezione', 3, 5)",
+				undo: "DELETE FROM oc_order_total WHERE code = 'gift_wrap'",
+				code: "total", severity: survey.Parking, at: "totals:", what: "the code gift_wrap", mend: "- {code: gift_wrap, kind: …}"},
+			{name: "module of the totals switched on", do: "INSERT INTO oc_setting (store_id, code, `key`, value, serialized) VALUES (0, 'total_handling', 'total_handling_status', '1', 0), (0, 'total_handling', 'total_handling_tax_class_id', '9', 0)",
+				undo: "DELETE FROM oc_setting WHERE code = 'total_handling'",
+				code: "total", severity: survey.Parking, at: "totals:", what: "no order has it yet", mend: "- {code: handling, kind: charge, tax_class: 9}"},
+			{name: "tax class that is gone", old: "tax_class: 9}", new: "tax_class: 77}",
+				code: "tax_class", severity: survey.Parking, at: "tax_class: 77", what: "names tax class 77", mend: "9 (Ordinaria)"},
+			{name: "tax rate renamed", do: "UPDATE oc_tax_rate SET name = 'IVA ordinaria' WHERE tax_rate_id = 101", undo: "UPDATE oc_tax_rate SET name = 'IVA 22%' WHERE tax_rate_id = 101",
+				code: "tax_title", severity: survey.Warning, what: `VAT rows called "IVA 22%"`},
+			{name: "tax rate of a fixed amount", do: "UPDATE oc_tax_rate SET type = 'F' WHERE tax_rate_id = 101", undo: "UPDATE oc_tax_rate SET type = 'P' WHERE tax_rate_id = 101",
+				code: "tax_title", severity: survey.Warning, what: "is a fixed amount"},
+			{name: "two rates of one name", do: "UPDATE oc_tax_rate SET name = 'IVA 22%' WHERE tax_rate_id = 102", undo: "UPDATE oc_tax_rate SET name = 'IVA 10%' WHERE tax_rate_id = 102",
+				code: "tax_title", severity: survey.Parking, what: "tax rates 101 and 102 are both called"},
+			{name: "geo zone without countries", do: "UPDATE oc_zone_to_geo_zone SET geo_zone_id = 60 WHERE geo_zone_id = 6", undo: "UPDATE oc_zone_to_geo_zone SET geo_zone_id = 6 WHERE geo_zone_id = 60",
+				code: "tax_rate", severity: survey.Blocking, what: "tax rate 104 (MwSt. 19%)"},
+			{name: "rule without rate", do: "INSERT INTO oc_tax_rule VALUES (70, 9, 700, 'shipping', 1)", undo: "DELETE FROM oc_tax_rule WHERE tax_rule_id = 70",
+				code: "tax_rule", severity: survey.Blocking, what: "tax class 9 has a rule for tax rate 700"},
+			{name: "no time zone", do: "UPDATE oc_setting SET value = '' WHERE `key` = 'config_timezone'", undo: "UPDATE oc_setting SET value = 'Europe/Rome' WHERE `key` = 'config_timezone'",
+				code: "setting", severity: survey.Blocking, what: "time zone"},
+			{name: "bad time zone", do: "UPDATE oc_setting SET value = 'Europe/Roma' WHERE `key` = 'config_timezone'", undo: "UPDATE oc_setting SET value = 'Europe/Rome' WHERE `key` = 'config_timezone'",
+				code: "timezone", severity: survey.Blocking, what: "Europe/Roma"},
+			{name: "no list of states", do: "UPDATE oc_setting SET value = '5 and 3' WHERE `key` = 'config_complete_status'", undo: "UPDATE oc_setting SET value = '[\"5\",\"3\"]' WHERE `key` = 'config_complete_status'",
+				code: "setting", severity: survey.Blocking, what: "is no list of order states"},
+			{name: "payment method without a kind", old: "  cod: to_collect", new: "  # cod: to_collect",
+				code: "payment", severity: survey.Warning, at: "payments:", what: "payment method cod is not named", mend: "cod: to_collect"},
+			{name: "payment method that nobody has", old: "  cod: to_collect", new: "  barter: paid\n  cod: to_collect",
+				code: "payment_gone", severity: survey.Note, at: "barter", what: "barter"},
+			{name: "field that vanished", do: "DELETE FROM oc_custom_field WHERE custom_field_id = 3", undo: "INSERT INTO oc_custom_field VALUES (3, 'text', '', '', 'account', 1, 3)",
+				code: "field_gone", severity: survey.Warning, at: `"3": pec`, what: "custom field 3 (pec)"},
+			{name: "field switched off", do: "UPDATE oc_custom_field SET status = 0 WHERE custom_field_id = 3", undo: "UPDATE oc_custom_field SET status = 1 WHERE custom_field_id = 3",
+				code: "field_off", severity: survey.Note, at: `"3": pec`, what: "custom field 3"},
+			{name: "field that nobody named", old: `  "3": pec`, new: `  # "3": pec`,
+				code: "field", severity: survey.Warning, at: "custom_fields:", what: "custom field 3 is not used", mend: `"3": pec`},
+			{name: "group that is gone", old: `  "2": company`, new: "  \"8\": company\n  \"2\": company",
+				code: "group_gone", severity: survey.Warning, at: `"8": company`, what: "customer group 8"},
+			{name: "no VAT and no reason", old: "{country: EU, kind: company, nature: N3.2}", new: `{country: FR, nature: N3.2}`,
+				code: "nature", severity: survey.Parking, at: "natures:", what: "1 order to DE without VAT, such as 3", mend: "- {country: DE, nature: …}"},
+			{name: "SKU of two products", do: "UPDATE oc_product SET model = 'SP-0001' WHERE product_id = 2", undo: "UPDATE oc_product SET model = 'SP-0002' WHERE product_id = 2",
+				code: "double_sku", severity: survey.Warning, what: `products 1, 2 share the model "SP-0001"`},
+			{name: "product without article", do: "UPDATE oc_product SET status = 1 WHERE model = 'EXTRA-01'", undo: "UPDATE oc_product SET status = 0 WHERE model = 'EXTRA-01'",
+				code: "article", severity: survey.Parking, what: "1 product without an article of the ERP, by SKU or by hand: EXTRA-01 (product 11)"},
+			{name: "size without article", erp: [2]string{"update spola.article set shop = 'other' where variant = '53'", "update spola.article set shop = 'shop1' where variant = '53'"},
+				code: "variant", severity: survey.Parking, what: "SP-0005 (product 5: 53)", mend: "product, variant and sku"},
+			{name: "contract", erp: [2]string{"alter function erp.cancel_orders rename to gone", "alter function erp.gone rename to cancel_orders"},
+				code: "contract", severity: survey.Blocking, what: "function erp.cancel_orders must be erp.order_cancel_in[] -> setof erp.result"},
+			{name: "newer ERP", erp: [2]string{"insert into spola.migrations_erp (version_id, is_applied) values (999, true)", "delete from spola.migrations_erp where version_id = 999"},
+				code: "migrations", severity: survey.Blocking, what: "schema erp is at version 999", mend: "newer program"},
+			{name: "table without transactions", do: "ALTER TABLE oc_currency ENGINE=MyISAM", undo: "ALTER TABLE oc_currency ENGINE=InnoDB",
+				code: "engine", severity: survey.Blocking, what: "table oc_currency: its engine is MyISAM", mend: "ALTER TABLE `oc_currency` ENGINE=InnoDB"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				p.t = t
+				if c.do != "" {
+					p.sql(c.do)
+					defer p.sql(c.undo)
+				}
+				if c.erp[0] != "" {
+					p.erp(c.erp[0])
+					defer p.erp(c.erp[1])
+				}
+				if c.old != "" {
+					p.edit("shop.yaml", c.old, c.new)
+					defer func() {
+						if err := os.WriteFile(p.path("shop.yaml"), shopFile, 0o644); err != nil {
+							t.Fatal(err)
+						}
+					}()
+				}
+				text, err := os.ReadFile(p.path("shop.yaml"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var fresh []survey.Finding
+				for _, f := range p.examine().Findings {
+					plain := f
+					plain.Line = 0
+					if !slices.Contains(before, plain) {
+						fresh = append(fresh, f)
+					}
+				}
+				at := slices.IndexFunc(fresh, func(f survey.Finding) bool { return f.Code == c.code && strings.Contains(f.What, c.what) })
+				if at < 0 {
+					t.Fatalf("not found; found %+v", fresh)
+				}
+				f := fresh[at]
+				if f.Severity != c.severity || f.Mend == "" || !strings.Contains(f.Mend, c.mend) {
+					t.Errorf("found %+v", f)
+				}
+				if c.at != "" {
+					if line := line(string(text), f.Line); !strings.Contains(line, c.at) || f.File != p.path("shop.yaml") {
+						t.Errorf("%s names line %d of %s, which is %q", c.code, f.Line, f.File, line)
+					}
+				}
+			})
+		}
+	})
+}
+
+func line(text string, number int) string {
+	lines := strings.Split(text, "\n")
+	if number < 1 || number > len(lines) {
+		return fmt.Sprintf("none of %d", len(lines))
+	}
+	return lines[number-1]
+}

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -40,6 +41,28 @@ func TestPrefixStandsInTheConfiguration(t *testing.T) {
 	_, err := ParseShopFile([]byte(testShopFile + "prefix: oc_\n"))
 	if err == nil || !strings.Contains(err.Error(), "shop.prefix") {
 		t.Errorf("a prefix in the shop file: %v", err)
+	}
+}
+
+// A file that is still to be filled in is refused, each line of it by its number; a question mark
+// in a comment or within a text is none.
+func TestOpenQuestionsAreRefused(t *testing.T) {
+	text := strings.Replace(testShopFile, "class: ignored}", "class: ignored} # ?", 1) + "parked_per_minute: 20\n"
+	if _, err := ParseShopFile([]byte(text)); err != nil {
+		t.Fatalf("a file without questions: %v", err)
+	}
+	text = strings.Replace(text, `{state: "2", class: taken}`, `{state: "2", class: "?"}  # or not`, 1)
+	text = strings.Replace(text, "{cod: to_collect}", `{cod: "?", "what?": paid}`, 1)
+	_, err := ParseShopFile([]byte(text))
+	for _, word := range []string{`{state: "2", class: "?"}`, `payments: {cod: "?", "what?": paid}`} {
+		before, _, _ := strings.Cut(text, word)
+		want := fmt.Sprintf("line %d is still to be filled in: %s", strings.Count(before, "\n")+1, word)
+		if err == nil || !strings.Contains(err.Error()+"\n", want+"\n") {
+			t.Errorf("want %q in: %v", want, err)
+		}
+	}
+	if open, err := OpenQuestions([]byte(text)); err != nil || len(open) != 2 {
+		t.Errorf("%d open questions, %v", len(open), err)
 	}
 }
 

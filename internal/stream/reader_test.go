@@ -368,6 +368,32 @@ func TestTopicThatCannotBeALog(t *testing.T) {
 			if _, err := EnsureTopic(t.Context(), cfg, TopicSettings{}); !errors.As(err, &stop) || !errors.Is(err, ErrTopic) || stop.Mend == "" {
 				t.Errorf("topic %s: %v", name, err)
 			}
+			if there, _, err := CheckTopic(t.Context(), cfg, TopicSettings{}); !there || !errors.Is(err, ErrTopic) {
+				t.Errorf("topic %s is looked at: there %v, %v", name, there, err)
+			}
+		}
+	})
+}
+
+// Looking makes no topic, and tells what would keep it from being made.
+func TestCheckTopicMakesNothing(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, brokers []string) {
+		cfg := Config{Brokers: brokers, Topic: fmt.Sprintf("test.looked.%d", time.Now().UnixNano()), Log: testLog(t)}
+		for range 2 {
+			there, n, err := CheckTopic(t.Context(), cfg, TopicSettings{})
+			if there || n != 1 || err != nil {
+				t.Fatalf("before it is made: there %v, %d brokers, %v", there, n, err)
+			}
+		}
+		if _, _, err := CheckTopic(t.Context(), cfg, TopicSettings{Replication: 3}); !errors.Is(err, ErrTopic) {
+			t.Errorf("three replicas on one broker: %v", err)
+		}
+		if _, err := EnsureTopic(t.Context(), cfg, TopicSettings{}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { deleteTopic(t, cfg) })
+		if there, _, err := CheckTopic(t.Context(), cfg, TopicSettings{}); !there || err != nil {
+			t.Errorf("after it is made: there %v, %v", there, err)
 		}
 	})
 }

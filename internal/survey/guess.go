@@ -165,7 +165,7 @@ func (s *Shop) payGuesses() (all []guess) {
 // totalGuesses says what rows of the totals mean that come from plug-ins: those that orders have,
 // and those of modules that are switched on.
 func (s *Shop) totalGuesses() (all []guess) {
-	known := intake.KnownTotals()
+	known := func(code string) bool { return s.Own[code] != "" }
 	module := map[string]Module{}
 	for _, m := range s.Modules {
 		module[m.Code] = m
@@ -173,12 +173,12 @@ func (s *Shop) totalGuesses() (all []guess) {
 	seen := map[string]bool{}
 	for _, t := range s.Totals {
 		seen[t.Code] = true
-		if !known[t.Code] {
+		if !known(t.Code) {
 			all = append(all, guessTotal(t, module[t.Code]))
 		}
 	}
 	for _, m := range s.Modules {
-		if m.Active && !seen[m.Code] && !known[m.Code] {
+		if m.Active && !seen[m.Code] && !known(m.Code) {
 			all = append(all, guessTotal(Total{Code: m.Code}, m))
 		}
 	}

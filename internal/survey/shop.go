@@ -31,6 +31,7 @@ type Shop struct {
 	Orders     []OrderCount
 	Totals     []Total
 	Modules    []Module
+	Own        map[string]string // totals that every shop of the platform has
 	Classes    []TaxClass
 	Rates      []Rate
 	Broken     []BrokenRule
@@ -164,7 +165,7 @@ const valuesKept = 200
 // ReadShop looks at a shop. It reads some tables as a whole: with a million orders that takes the
 // server a few seconds.
 func ReadShop(ctx context.Context, db *sql.DB, found Found) (*Shop, error) {
-	_, dir, err := schemas.Platform(found.Platform)
+	profile, dir, err := schemas.Platform(found.Platform)
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +173,7 @@ func ReadShop(ctx context.Context, db *sql.DB, found Found) (*Shop, error) {
 	if err != nil {
 		return nil, fmt.Errorf("survey of %s: %w", found.Title, err)
 	}
-	s := &Shop{Found: found, Settings: map[string]Setting{}}
+	s := &Shop{Found: found, Settings: map[string]Setting{}, Own: profile.Totals}
 	r := &reading{db: db, statements: statements(string(text), found.Prefix)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)

@@ -51,8 +51,8 @@ func (x *examination) examineShopFile() {
 			}
 		}
 	}
-	if x.file.Prefix != x.Config.Shop.Prefix {
-		x.add(Blocking, "prefix", x.file.line("prefix"), fmt.Sprintf("prefix is %q, but shop.prefix in %s is %q", x.file.Prefix, x.File, x.Config.Shop.Prefix), "write the same into both")
+	if x.file.Platform != "" && x.file.Platform != x.Config.Shop.Platform {
+		x.add(Blocking, "platform", x.file.line("platform"), fmt.Sprintf("platform is %q, but shop.platform in %s is %q", x.file.Platform, x.File, x.Config.Shop.Platform), "write the same into both")
 	}
 	if x.shop == nil {
 		return

@@ -191,8 +191,6 @@ func (d *draft) head(w Wish, s *Shop, e *ERP) {
 	}
 	d.b.WriteString("\n")
 	d.line("platform: "+s.Platform, s.Title+" "+s.Version+", by its tables")
-	d.section("In front of the names of the shop's tables.")
-	d.line("prefix: "+scalar(s.Prefix), "the one with which they all stand there")
 }
 
 func (d *draft) found(what, how string) {

@@ -41,6 +41,8 @@ type Target[Tx any] interface {
 	Retryable(err error) bool
 	// Fenced tells of an error that it says that a newer applier has taken over.
 	Fenced(err error) bool
+	// Paused tells of an error that it says that a person has paused this applier.
+	Paused(err error) bool
 }
 
 // Reader gives the records of a log behind a place, in order and checked.
@@ -122,6 +124,7 @@ type runner[Tx any] struct {
 	o      Options
 	wait   *backoff.ExponentialBackOff
 	again  int // batches taken again since the last commit
+	paused bool
 }
 
 // maxAgain bounds ErrAgain: an effect that has not learnt by then never will.
@@ -140,6 +143,12 @@ func (r *runner[Tx]) judge(err error) error {
 	switch {
 	case r.target.Fenced(err):
 		return fmt.Errorf("%w: %w", ErrFenced, err)
+	case r.target.Paused(err):
+		if !r.paused {
+			r.o.Log.Info().Err(err).Msg("nothing is applied until it is resumed")
+		}
+		r.paused = true
+		return nil
 	case r.target.Retryable(err):
 		r.o.Log.Warn().Err(err).Msg("batch rolled back, connecting again")
 		return nil

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/apply"
@@ -183,6 +186,59 @@ func TestFenced(t *testing.T) {
 		t.Errorf("the first ended with %v, want fenced by the second", firstErr)
 	}
 	check(t, t.Context(), conn, log.records, 103)
+}
+
+// said is a log that tells when a message has been written.
+type said struct {
+	message string
+	heard   chan struct{}
+	once    sync.Once
+}
+
+func (s *said) Run(_ *zerolog.Event, _ zerolog.Level, message string) {
+	if message == s.message {
+		s.once.Do(func() { close(s.heard) })
+	}
+}
+
+// A paused applier applies nothing, whether it runs or is started, and goes on where it stood.
+func TestPaused(t *testing.T) {
+	url, conn := database(t)
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := newMemory(5)
+	log.transaction(2)
+	running := func(owner string) (*loop, *said) {
+		heard := &said{message: "nothing is applied until it is resumed", heard: make(chan struct{})}
+		return &loop{target: postgres.NewTarget(url, "test", "s", owner), effect: &ledger{}, log: log,
+			options: apply.Options{MaxWait: 10 * time.Millisecond, Log: zerolog.New(io.Discard).Hook(heard)}}, heard
+	}
+	first, heard := running("first")
+	group, ctx := errgroup.WithContext(t.Context())
+	var ended error
+	group.Go(func() error { ended = first.until(ctx, 12); return nil })
+	waitFor(t, conn, "select coalesce(max(applied), 0)::bigint from spola.place", 2)
+	exec("update spola.place set paused_at = now(), paused_by = 'anna'")
+	for range 10 {
+		log.transaction(1)
+	}
+	<-heard.heard
+	second, heardToo := running("second") // a start is no way around it
+	group.Go(func() error { return second.until(ctx, 12) })
+	<-heardToo.heard
+	check(t, t.Context(), conn, log.records, 2)
+	exec("update spola.place set paused_at = null")
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if ended != nil && !errors.Is(ended, apply.ErrFenced) {
+		t.Errorf("the first ended with %v", ended)
+	}
+	check(t, t.Context(), conn, log.records, 12)
 }
 
 func waitFor(t *testing.T, conn *pgx.Conn, query string, want int64) {

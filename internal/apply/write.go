@@ -69,6 +69,10 @@ func next[Tx any](ctx context.Context, in <-chan piece[Tx]) (p piece[Tx], err er
 
 func (r *runner[Tx]) committed(done Progress) {
 	r.again = 0
+	if r.paused {
+		r.o.Log.Info().Msg("resumed")
+		r.paused = false
+	}
 	r.wait.Reset()
 	if r.o.OnCommit != nil {
 		r.o.OnCommit(done)

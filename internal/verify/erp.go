@@ -31,7 +31,7 @@ type erpSide struct {
 type link struct {
 	status, state, class string
 	deleted              bool
-	decided              *bool // by a person, whatever the rules say
+	decided              *bool  // by a person, whatever the rules say
 	erpOrder             *int64 // what the link says
 	id                   *int64 // what the ERP has
 	erpState             *string

@@ -12,6 +12,11 @@ alter table spola.link
     add decision text check (decision in ('import', 'close', 'keep_erp')),
     add adopted  boolean not null default false;
 
+-- A person has paused the applier: it applies nothing until he lets it go on.
+alter table spola.place
+    add paused_at timestamptz,
+    add paused_by text not null default '';
+
 -- Who decided what, when and why. Rows are only added.
 create table spola.audit (
     id       bigint generated always as identity primary key,
@@ -37,4 +42,5 @@ insert into spola.reason (code, why, mend) values
 -- +goose Down
 delete from spola.reason where code in ('shipped', 'cancelled');
 drop table spola.audit;
+alter table spola.place drop paused_by, drop paused_at;
 alter table spola.link drop adopted, drop decision;

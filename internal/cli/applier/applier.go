@@ -28,6 +28,8 @@ type Verbs struct {
 	Articles Articles `cmd:"" help:"Map what the shop sells to the ERP's articles."`
 	Golive   Golive   `cmd:"" help:"Take orders over from a date on."`
 	Parked   Parked   `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
+	Pause    Pause    `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
+	Resume   Resume   `cmd:"" help:"Let a paused applier go on."`
 	Audit    Audit    `cmd:"" help:"List what people have decided, when and why."`
 }
 

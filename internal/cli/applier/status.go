@@ -66,6 +66,9 @@ func printOverview(w io.Writer, o intake.Overview) {
 	}
 	fmt.Fprintf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
 	fmt.Fprintf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))
+	if o.Paused != nil {
+		fmt.Fprintf(w, "          Paused by %s since %s: applier resume lets it go on.\n", o.PausedBy, o.Paused.Local().Format(time.DateTime))
+	}
 	if o.Mode == "observe" {
 		fmt.Fprintln(w, "          Only observed: nothing is written to the ERP's orders. What follows is what would be.")
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spola-cdc/spola/internal/lab/server"
 )
@@ -83,6 +84,9 @@ func testBadServer(t *testing.T, private *server.Server, want []string) {
 	s.exec("CREATE TABLE oc_column (id int PRIMARY KEY)")
 	s.exec("CREATE TABLE oc_keyless (id int)")
 	s.exec("CREATE TABLE oc_charset (id int PRIMARY KEY, v varchar(9) CHARACTER SET gbk)")
+	if kept, err := BinlogKept(t.Context(), s.cfg); err != nil || kept != time.Hour {
+		t.Errorf("the binary log is kept for %v: %v", kept, err)
+	}
 	findings, err := Preflight(t.Context(), s.cfg)
 	if err != nil {
 		t.Fatal(err)

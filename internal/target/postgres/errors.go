@@ -20,6 +20,9 @@ var ErrFenced = errors.New("fenced: another applier has taken over")
 // announced himself: somebody changed the row by hand, or restored it.
 var ErrMoved = errors.New("the place in the ERP's database is not the one expected")
 
+// ErrPaused says that a person has paused the applier: it goes on by itself when he lets it.
+var ErrPaused = errors.New("paused")
+
 // ErrStopped is what every StopError is: no retry mends it, a person must act. Exit status 3.
 var ErrStopped = errors.New("applier stopped")
 

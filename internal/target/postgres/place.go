@@ -5,6 +5,7 @@ import (
 	_ "embed" // the statements stand in .sql files
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,20 +28,21 @@ type place struct {
 }
 
 // take makes the row if there is none, raises its owner epoch, and returns where it stands. It
-// waits for a transaction of the former owner that is not finished.
+// waits for a transaction of the former owner that is not finished. It is ErrPaused if a person
+// has paused the applier.
 func (p *place) take(ctx context.Context, tx pgx.Tx) (change.Stand, error) {
-	stand, epoch, _, err := p.scan(tx.QueryRow(ctx, takePlace, p.applier, p.source, p.owner))
+	stand, epoch, _, paused, err := p.scan(tx.QueryRow(ctx, takePlace, p.applier, p.source, p.owner))
 	if err != nil {
 		return change.Stand{}, explain(p.named("take"), err)
 	}
 	p.epoch = epoch
-	return stand, nil
+	return stand, paused
 }
 
 // read returns where the row stands, if it is still this process's own. It waits for a
 // transaction of one's own that an unknown COMMIT left running.
 func (p *place) read(ctx context.Context, tx pgx.Tx) (change.Stand, error) {
-	stand, epoch, owner, err := p.scan(tx.QueryRow(ctx, readPlace, p.applier, p.source))
+	stand, epoch, owner, paused, err := p.scan(tx.QueryRow(ctx, readPlace, p.applier, p.source))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return change.Stand{}, fmt.Errorf("%s: the row is gone: %w", p.named("read"), ErrMoved)
@@ -49,13 +51,18 @@ func (p *place) read(ctx context.Context, tx pgx.Tx) (change.Stand, error) {
 	case epoch != p.epoch:
 		return change.Stand{}, p.fenced(epoch, owner)
 	}
-	return stand, nil
+	return stand, paused
 }
 
-func (p *place) scan(row pgx.Row) (stand change.Stand, epoch int64, owner string, err error) {
-	var sum string
-	if err = row.Scan(&stand.Gen, &stand.Seq, &sum, &epoch, &owner, &stand.Applied, &stand.Offset, &stand.Time); err != nil {
+// scan reads a row; paused is ErrPaused if it says so.
+func (p *place) scan(row pgx.Row) (stand change.Stand, epoch int64, owner string, paused, err error) {
+	var sum, by string
+	var since *time.Time
+	if err = row.Scan(&stand.Gen, &stand.Seq, &sum, &epoch, &owner, &stand.Applied, &stand.Offset, &stand.Time, &since, &by); err != nil {
 		return
+	}
+	if since != nil {
+		paused = fmt.Errorf("%w by %s since %s", ErrPaused, by, since.Format(time.RFC3339))
 	}
 	stand.Sum, err = change.ParseSum(sum)
 	return

@@ -26,7 +26,8 @@ func NewTarget(url, applier, source, owner string) *Target {
 
 // Open connects, anew if there was a connection, and returns the place that holds in the
 // database. The first time it takes the place over from any other applier; later it returns
-// ErrFenced if another has taken it since: fencing back would let the two take turns for ever.
+// ErrFenced if another has taken it since: fencing back would let the two take turns for ever. While
+// a person has paused the applier it is ErrPaused.
 func (t *Target) Open(ctx context.Context, start func(pgx.Tx) error) (change.Stand, error) {
 	t.Close()
 	conn, err := Connect(ctx, t.url, "spola "+t.place.applier+" "+t.place.source)
@@ -64,8 +65,8 @@ func (t *Target) Begin(ctx context.Context) (pgx.Tx, error) {
 	return tx, nil
 }
 
-// Move sets the place inside tx. It returns ErrFenced or ErrMoved if the place is not the one
-// this applier left; tx is then to be rolled back.
+// Move sets the place inside tx. It returns ErrFenced, ErrPaused or ErrMoved if the place is not the
+// one this applier left, or may not leave; tx is then to be rolled back.
 func (t *Target) Move(ctx context.Context, tx pgx.Tx, from, to change.Stand) error {
 	return t.place.move(ctx, tx, from, to)
 }
@@ -87,6 +88,9 @@ func (t *Target) Retryable(err error) bool {
 
 // Fenced tells whether another applier has taken over.
 func (t *Target) Fenced(err error) bool { return errors.Is(err, ErrFenced) }
+
+// Paused tells whether a person has paused the applier.
+func (t *Target) Paused(err error) bool { return errors.Is(err, ErrPaused) }
 
 // Close ends the connection, and with it a transaction that was not committed.
 func (t *Target) Close() {

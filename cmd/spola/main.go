@@ -20,6 +20,7 @@ func main() {
 		Doctor  spola.Doctor  `cmd:"" help:"Hold the files against shop, log and ERP: one list of what is wrong, worst first, each with what mends it."`
 		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
 		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
+		Remove  spola.Remove  `cmd:"" help:"Take Spola away from a shop and an ERP; the ERP's orders stay."`
 		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`
 		Applier applier.Verbs `cmd:"" help:"The verbs of the program applier."`
 		Demo    demo.Demo     `cmd:"" help:"Watch it work on a shop and an ERP of its own."`

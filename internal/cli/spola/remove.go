@@ -1,0 +1,146 @@
+package spola
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/source/mysql"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+)
+
+// Remove is `spola remove`.
+type Remove struct {
+	DryRun bool `help:"Only tell what would go and what stays."`
+	Yes    bool `help:"Do it."`
+	JSON   bool `help:"Print JSON." name:"json"`
+}
+
+// removal is one thing that goes, or that an administrator has to take away.
+type removal struct {
+	Where string `json:"where"` // shop, erp
+	intake.Removal
+	Done   bool   `json:"done"`
+	Failed string `json:"failed,omitempty"` // why it is left to an administrator
+
+	do func(ctx context.Context) error
+}
+
+// removed is what the verb ends with.
+type removed struct {
+	Removals []removal `json:"removals"`
+	Stays    []string  `json:"stays"`
+}
+
+// Run takes away what Spola has in the shop and in the ERP. What its accounts have no right for it
+// leaves to an administrator, with the statement; the ERP's orders stay.
+func (r Remove) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	conn, err := postgres.Connect(env.Ctx, cfg.ERP.URL(), "spola remove")
+	if err != nil {
+		return err
+	}
+	defer conn.Close(env.Ctx)
+	all, err := footprint(env, cfg, conn)
+	if err != nil {
+		return err
+	}
+	if !r.DryRun {
+		if !r.Yes {
+			return errors.New("spola remove takes away what --dry-run lists, for good: add --yes to do it")
+		}
+		for i := range all.Removals {
+			x := &all.Removals[i]
+			if x.do == nil {
+				continue
+			}
+			if err := x.do(env.Ctx); err != nil {
+				x.Failed = err.Error()
+			}
+			x.Done = x.Failed == ""
+		}
+	}
+	if r.JSON {
+		return json.NewEncoder(env.Out).Encode(all)
+	}
+	all.print(env.Out, r.DryRun)
+	return nil
+}
+
+func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error) {
+	var all removed
+	source, err := cdc.Source(cfg, env.Log)
+	if err != nil {
+		return all, err
+	}
+	shop, err := mysql.FootprintOf(env.Ctx, source)
+	if err != nil {
+		return all, err
+	}
+	erp, err := intake.FootprintOf(env.Ctx, conn, cfg.Shop.Name)
+	if err != nil {
+		return all, err
+	}
+	if shop.Running || erp.Running > 0 {
+		return all, errors.New("cdc or the applier is running: stop it first, or it would make again what is taken away")
+	}
+	if shop.Marker {
+		x := removal{Where: "shop", Removal: intake.Removal{What: "table " + mysql.Marker, Statement: "DROP TABLE " + mysql.Marker}}
+		x.do = func(ctx context.Context) error { return mysql.Drop(ctx, source, x.Statement) }
+		all.Removals = append(all.Removals, x)
+	}
+	if strings.HasPrefix(shop.Account, "'spola") { // nobody else's
+		all.Removals = append(all.Removals, removal{Where: "shop", Removal: intake.Removal{What: "account " + shop.Account, Statement: "DROP USER " + shop.Account},
+			Failed: "it is the account that this runs under"})
+	}
+	for _, x := range erp.Removals {
+		all.Removals = append(all.Removals, removal{Where: "erp", Removal: x, do: func(ctx context.Context) error {
+			_, err := conn.PgConn().Exec(ctx, x.Statement).ReadAll()
+			return err
+		}})
+	}
+	all.Stays = append(erp.Stays, fmt.Sprintf("the log, topic %s, until Kafka's retention ends or you delete it: kafka-topics.sh --bootstrap-server … --delete --topic %s", cfg.Topic(), cfg.Topic()),
+		"the shop's own tables: Spola never wrote into them", fmt.Sprintf("%s and %s, the configuration", env.Config, cfg.Shop.File))
+	return all, nil
+}
+
+func (all removed) print(w io.Writer, dry bool) {
+	admin := false
+	for _, x := range all.Removals {
+		switch {
+		case dry:
+			fmt.Fprintf(w, "goes   %s: %s\n", x.Where, x.What)
+		case x.Done:
+			fmt.Fprintf(w, "gone   %s: %s\n", x.Where, x.What)
+		default:
+			admin = true
+		}
+	}
+	for _, s := range all.Stays {
+		fmt.Fprintf(w, "stays  %s\n", s)
+	}
+	if dry {
+		fmt.Fprintln(w, "\nNothing was changed.")
+		return
+	}
+	if admin {
+		fmt.Fprintln(w, "\nFor an administrator, in this order:")
+	}
+	for _, x := range all.Removals {
+		if !x.Done {
+			fmt.Fprintf(w, "\n-- %s: %s (%s)\n%s;\n", x.Where, x.What, x.Failed, x.Statement)
+		}
+	}
+}

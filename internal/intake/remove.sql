@@ -1,0 +1,56 @@
+-- What Spola has in the ERP's database, for taking it away. $1 is the shop.
+
+-- name: running
+-- Appliers of the shop that are connected.
+select count(*) from pg_stat_activity where datname = current_database() and application_name ~ ('^spola [a-z]+ ' || $1 || '$')
+
+-- name: others
+select count(*) from spola.shop where shop <> $1
+
+-- name: slots
+select slot_name::text from pg_replication_slots where database = current_database() and slot_name ~ '^spola' order by 1
+
+-- name: publications
+select pubname::text from pg_publication where pubname ~ '^spola' order by 1
+
+-- name: schemas
+select nspname::text from pg_namespace where nspname in ('canonical_' || $1, 'mirror_' || $1) order by 1
+
+-- name: rows
+-- Tables of schema spola with rows of one shop.
+select format('delete from spola.%I where %I = %L', c.relname, a.attname, $1)
+from pg_class c
+join pg_attribute a on a.attrelid = c.oid and a.attname in ('shop', 'source') and not a.attisdropped
+where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r'
+order by c.relname
+
+-- name: roles
+select rolname::text from pg_roles where rolname in ('spola_applier', 'spola_migrator', 'spola_reader') order by 1
+
+-- name: kept
+-- What stays: orders and customers that came from the shop, and whether there is a reference ERP to be remembered.
+select (select count(*) from erp.orders o where o.shop = $1), (select count(*) from erp.customers c where c.reference like $1 || ':%'),
+    to_regclass('spola.migrations_erp') is not null
+
+-- name: everything
+-- All of schema spola but the version of the reference ERP: without it a later return could not tell what is there.
+do $$
+declare drops text;
+begin
+    select string_agg(o.drop, '; ' order by o.n, o.drop) into drops
+    from (
+        select 1 as n, format('drop table if exists %s cascade', c.oid::regclass) as drop
+        from pg_class c where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r' and c.relname <> 'migrations_erp'
+        union all
+        select 2, format('drop routine if exists %s cascade', p.oid::regprocedure) from pg_proc p where p.pronamespace = 'spola'::regnamespace
+        union all
+        select 3, format('drop type if exists %s cascade', c.reltype::regtype)
+        from pg_class c where c.relnamespace = 'spola'::regnamespace and c.relkind = 'c'
+    ) o;
+    if drops is not null then
+        execute drops;
+    end if;
+    if to_regclass('spola.migrations_erp') is null then
+        drop schema spola;
+    end if;
+end $$

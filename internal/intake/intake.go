@@ -10,6 +10,9 @@
 //	effect.go    an applier's effect: mirror, then derive
 //	split.go     where a batch must end, so that batches of any size give the same
 //	install.go   the canonical schema       shopfile.go  what the merchant says of his shop
+//	overview.go  what has become of the orders, or would
+//	golive.go    the first day               resolve.go   what people decide of parked orders
+//	pause.go, remove.go  the ways back       audit.go     who has decided what
 package intake
 
 import (

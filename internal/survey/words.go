@@ -21,7 +21,7 @@ var stateWords = map[string][]string{
 	saysCancelled: {"cancel", "annul", "stornier", "storno", "denied", "negat", "abgelehnt", "rifiut", "refus", "fail", "fallit", "fehlgeschlagen",
 		"refund", "rimbors", "erstatt", "rembours", "reembols", "chargeback", "riaddebit", "rückbuchung", "expired", "scadut", "abgelaufen",
 		"void", "=nullo", "ungültig", "échou", "rechaz"},
-	saysPending: {"pending", "attesa", "offen", "ausstehend", "attente", "pendient", "awaiting", "unpaid", "=non pagato", "=da pagare", "=on hold", "sospes", "unbezahlt"},
+	saysPending: {"pending", "attesa", "offen", "ausstehend", "attente", "pendient", "awaiting", "unpaid", "=on hold", "sospes", "unbezahlt"},
 	saysTaken: {"processing", "lavorazione", "bearbeitung", "preparazione", "preparation", "=paid", "=pagato", "bezahlt", "confirmed", "confermat", "bestätigt",
 		"accept", "accettat", "traitement", "procesando", "=payé"},
 	saysShipped: {"shipped", "spedit", "versandt", "versendet", "expédi", "enviad", "dispatched"},
@@ -30,9 +30,10 @@ var stateWords = map[string][]string{
 
 // stateSays is what the names of a state say together; empty if that is nothing, or more than one thing.
 func stateSays(names []string) string {
+	text := strings.NewReplacer("non pagat", "unpaid", "da pagare", "unpaid", "not paid", "unpaid").Replace(strings.ToLower(strings.Join(names, " / ")))
 	says := ""
 	for meaning, list := range stateWords {
-		if !mentions(strings.Join(names, " / "), list) {
+		if !mentions(text, list) {
 			continue
 		}
 		if says != "" {

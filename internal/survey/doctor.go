@@ -197,7 +197,11 @@ func (x *examination) examineLog(ctx context.Context) (findings []Finding) {
 		add(Blocking, "kafka_away", oneLine(err.Error()), "see that the brokers run, and that kafka.brokers and the login name them rightly")
 		return findings
 	}
-	if !there {
+	read, err := mysql.WasRead(ctx, x.Source)
+	switch {
+	case !there && err == nil && read:
+		add(Blocking, "log_gone", "the shop was read before, but its log "+x.Stream.Topic+" is not there", "if it is lost: cdc run --new-generation; if it stands elsewhere, correct kafka.brokers and kafka.prefix in "+x.File)
+	case !there:
 		add(Note, "topic", "topic "+x.Stream.Topic+" is not there yet", "nothing: `cdc run` makes it")
 	}
 	if brokers == 1 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/survey"
 )
 
@@ -188,4 +189,27 @@ func line(text string, number int) string {
 		return fmt.Sprintf("none of %d", len(lines))
 	}
 	return lines[number-1]
+}
+
+// A log that is not there is no first start if the shop was read before: somebody has to say what
+// became of it.
+func TestLogThatIsGone(t *testing.T) {
+	p := sound(t, server.MySQL(t))
+	p.edit("spola.yaml", "brokers: []", "brokers: ["+strings.Join(server.Kafka(t), ", ")+"]")
+	p.edit("spola.yaml", "prefix: spola", "prefix: gone-"+database(p.shopURL))
+	code := func() survey.Finding {
+		r := p.examine()
+		at := slices.IndexFunc(r.Findings, func(f survey.Finding) bool { return f.Part == survey.InLog && f.Code != "one_broker" })
+		if at < 0 {
+			t.Fatalf("nothing about the log:\n%s", r)
+		}
+		return r.Findings[at]
+	}
+	if f := code(); f.Code != "topic" || f.Severity != survey.Note {
+		t.Errorf("before the first start: %+v", f)
+	}
+	p.sql("CREATE TABLE spola_marker (name varchar(191) NOT NULL PRIMARY KEY, number bigint NOT NULL DEFAULT 0)", "INSERT INTO spola_marker VALUES ('tick', 7)")
+	if f := code(); f.Code != "log_gone" || f.Severity != survey.Blocking || !strings.Contains(f.Mend, "--new-generation") {
+		t.Errorf("after it: %+v", f)
+	}
 }

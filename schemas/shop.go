@@ -11,8 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// Shops holds a directory for each shop platform, under "shop": profile.yaml and
-// canonical.postgres.sql.
+// Shops holds a directory for each shop platform, under "shop": profile.yaml,
+// canonical.postgres.sql and catalogue.postgres.sql.
 //
 //go:embed shop
 var Shops embed.FS
@@ -21,6 +21,7 @@ var Shops embed.FS
 const (
 	ProfileFile   = "profile.yaml"
 	CanonicalFile = "canonical.postgres.sql"
+	CatalogueFile = "catalogue.postgres.sql"
 )
 
 // Platform returns the profile and the directory of a platform that Spola knows.

@@ -1,13 +1,12 @@
 package intake
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/csv"
+	_ "embed" // the statements stand in articles.sql
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,130 +16,332 @@ import (
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
+//go:embed articles.sql
+var articlesSQL string
+
+// Article is what the shop sells, with its article of the ERP if it has one.
+type Article struct {
+	Product string `json:"product"`
+	Variant string `json:"variant"` // option values that keep stock, "17,20"; empty: the product itself
+	SKU     string `json:"sku"`     // of the ERP's article; empty: none
+	By      string `json:"by"`      // how it was found: import, sku, or for a suggestion sku, ean, model, options
+	Model   string `json:"model"`   // the shop's own code
+	Name    string `json:"name"`
+	Options string `json:"options"`
+	Orders  int64  `json:"orders"`      // that wait for it
+	First   int64  `json:"first_order"` // of these; 0: none
+	Note    string `json:"note"`
+}
+
+// articleColumns are those of a file of articles; product, variant and sku are read again.
+var articleColumns = []string{"product", "variant", "sku", "by", "model", "name", "options", "orders", "first_order", "note"}
+
+// WriteArticles writes a list as CSV for a spreadsheet, which ImportArticles reads again.
+func WriteArticles(w io.Writer, list []Article) error {
+	return writeSheet(w, articleColumns, func(write func(...string) error) error {
+		for _, a := range list {
+			err := write(a.Product, strings.ReplaceAll(a.Variant, ",", "+"), a.SKU, a.By, a.Model, a.Name, a.Options,
+				blank(a.Orders), blank(a.First), a.Note)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func blank(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+// ListArticles lists what was mapped.
+func ListArticles(ctx context.Context, conn *pgx.Conn, shop string) ([]Article, error) {
+	return articles(ctx, conn, shop, "articles_mapped")
+}
+
+// MissingArticles lists what the shop sells without an article, and what its orders wait for; what
+// most orders wait for comes first.
+func MissingArticles(ctx context.Context, conn *pgx.Conn, shop string) ([]Article, error) {
+	return articles(ctx, conn, shop, "articles_missing")
+}
+
+// SuggestArticles lists what is likely to be what, for a person to confirm by importing it: by
+// equal SKU, EAN or model, variants by the names of their options. Where several fit, the line has
+// no SKU and its note says which.
+func SuggestArticles(ctx context.Context, conn *pgx.Conn, shop string) ([]Article, error) {
+	return articles(ctx, conn, shop, "articles_suggested")
+}
+
+func articles(ctx context.Context, conn *pgx.Conn, shop, list string) (found []Article, err error) {
+	err = overArticles(ctx, conn, shop, func(tx pgx.Tx, _ map[string]string) error {
+		rows, err := tx.Query(ctx, "select * from "+pgx.Identifier{Schema(shop), list}.Sanitize()+"()")
+		if err != nil {
+			return fmt.Errorf("list articles of shop %s: %w", shop, err)
+		}
+		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Article]); err != nil {
+			return fmt.Errorf("list articles of shop %s: %w", shop, err)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Shared is an article that several things in the shop are: their stock can't be told apart.
+type Shared struct {
+	SKU      string   `json:"sku"`
+	Products []string `json:"products"` // "50 (17+20)" is a variant
+}
+
+// ArticleCount sums up how far the mapping is.
+type ArticleCount struct {
+	Imported int64    `json:"imported"`
+	BySKU    int64    `json:"by_sku"`  // the model is an SKU of the ERP
+	Missing  int64    `json:"missing"` // on sale without an article
+	Waiting  int64    `json:"waiting"` // orders, counted once for each thing that they wait for
+	Shared   []Shared `json:"shared"`
+}
+
+// CountArticles sums up how far the mapping is, and names the articles that are shared.
+func CountArticles(ctx context.Context, conn *pgx.Conn, shop string) (c ArticleCount, err error) {
+	err = overArticles(ctx, conn, shop, func(tx pgx.Tx, text map[string]string) error {
+		if err := tx.QueryRow(ctx, text["count"]).Scan(&c.Imported, &c.BySKU, &c.Missing, &c.Waiting); err != nil {
+			return fmt.Errorf("count articles of shop %s: %w", shop, err)
+		}
+		c.Shared, err = sharedArticles(ctx, tx, shop)
+		return err
+	})
+	return c, err
+}
+
+func sharedArticles(ctx context.Context, tx pgx.Tx, shop string) ([]Shared, error) {
+	rows, err := tx.Query(ctx, "select sku, products from "+pgx.Identifier{Schema(shop), "articles_shared"}.Sanitize()+"()")
+	if err != nil {
+		return nil, fmt.Errorf("look for shared articles of shop %s: %w", shop, err)
+	}
+	shared, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Shared])
+	if err != nil {
+		return nil, fmt.Errorf("look for shared articles of shop %s: %w", shop, err)
+	}
+	return shared, nil
+}
+
+// overArticles does something with a shop that is derived, while no batch of its applier runs.
+func overArticles(ctx context.Context, conn *pgx.Conn, shop string, do func(tx pgx.Tx, text map[string]string) error) error {
+	text := namedStatements(strings.ReplaceAll(articlesSQL, "{canonical}", pgx.Identifier{Schema(shop)}.Sanitize()))
+	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		var derived bool
+		err := tx.QueryRow(ctx, text["lock"], shop).Scan(&derived)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("shop %s is not known: no applier has run for it", shop)
+		case err != nil:
+			return fmt.Errorf("lock shop %s: %w", shop, err)
+		case !derived:
+			return fmt.Errorf("%w: its first snapshot, or its settings, are not complete in the mirror; what it sells is not known yet", ErrNotReady)
+		}
+		return do(tx, text)
+	})
+}
+
+// Imported is what a file of articles has brought.
+type Imported struct {
+	Lines   int      `json:"lines"`   // with an SKU
+	Changed int64    `json:"changed"` // of these: mappings that are new or other than they were
+	Removed int64    `json:"removed"` // mappings taken away, by lines whose SKU is "-"
+	Open    int      `json:"open"`    // lines without an SKU: left as they were
+	Again   int64    `json:"again"`   // parked orders that are derived again
+	Shared  []Shared `json:"shared"`
+}
+
+// ImportArticles reads which article of the ERP each product of the shop is, from CSV as a
+// spreadsheet writes it, with the columns product, variant and sku (variant may be missing; it names
+// option values as "17+20" or "17") and any others. All lines are taken, or none: every line that is
+// wrong is named. A line without an SKU leaves things as they are; the SKU "-" takes a mapping away.
+//
+// It counts for orders that the ERP does not have yet; those that are parked for one of these
+// products follow by themselves.
+func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader) (Imported, error) {
+	var done Imported
+	mappings, err := readArticles(r)
+	if err != nil {
+		return done, err
+	}
+	err = overArticles(ctx, conn, shop, func(tx pgx.Tx, text map[string]string) error {
+		s := articleImport{ctx: ctx, tx: tx, text: text, shop: shop}
+		if err := s.check(mappings); err != nil {
+			return err
+		}
+		done, err = s.store(mappings)
+		return err
+	})
+	return done, err
+}
+
+// articleImport stores the lines of one file.
+type articleImport struct {
+	ctx  context.Context
+	tx   pgx.Tx
+	text map[string]string
+	shop string
+}
+
 // mapping is a line of a file of articles.
 type mapping struct {
 	line    int
 	product string
 	variant string // option values in order, "17,20"; empty: the product itself
-	sku     string // of the ERP's article
+	sku     string // of the ERP's article; empty: none is said; removal: none any more
 }
 
-// ImportArticles reads which article of the ERP each product of the shop is, from CSV with commas
-// or semicolons and a first line with the names product, variant and sku (variant may be missing;
-// it names option values as "17+20" or "17"). All lines are taken, or none: an SKU that the ERP
-// does not know, or a line that contradicts one taken before for an order, is an error that names
-// the line. Orders parked for an article that is there now follow by themselves.
-func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader) (int, error) {
-	mappings, err := readArticles(r)
-	if err != nil {
-		return 0, err
-	}
-	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
-		var locked string
-		err := tx.QueryRow(ctx, "select shop from spola.shop where shop = $1 for update", shop).Scan(&locked)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return fmt.Errorf("shop %s is not known: no applier has run for it", shop)
-		}
-		if err != nil {
-			return fmt.Errorf("lock shop %s: %w", shop, err)
-		}
-		return storeArticles(ctx, tx, shop, mappings)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return len(mappings), nil
-}
+const removal = "-"
 
-func storeArticles(ctx context.Context, tx pgx.Tx, shop string, mappings []mapping) error {
+// check looks whether shop and ERP have what the lines name.
+func (s articleImport) check(mappings []mapping) error {
 	var products, variants, skus []string
 	for _, m := range mappings {
-		products, variants, skus = append(products, m.product), append(variants, m.variant), append(skus, m.sku)
+		products, variants = append(products, m.product), append(variants, m.variant)
+		if m.sku == removal {
+			m.sku = ""
+		}
+		skus = append(skus, m.sku)
 	}
-	rows, err := tx.Query(ctx, `select m.n::int from unnest($1::text[]) with ordinality as m(sku, n)
-		where not exists (select from erp.articles a where a.sku = m.sku) order by m.n`, skus)
+	var wrong lineErrors
+	rows, err := s.tx.Query(s.ctx, s.text["unknown"], skus)
 	if err != nil {
-		return fmt.Errorf("look for articles by SKU: %w", err)
+		return s.failed(err)
 	}
-	unknown, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	var n int
+	var sku, meant, what string
+	_, err = pgx.ForEachRow(rows, []any{&n, &sku, &meant}, func() error {
+		wrong.add(mappings[n-1].line, "the ERP has no article with SKU %q%s", sku, hint(sku, meant))
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("look for articles by SKU: %w", err)
+		return s.failed(err)
 	}
-	if len(unknown) > 0 {
-		m := mappings[unknown[0]-1]
-		return fmt.Errorf("line %d: the ERP has no article with SKU %q (and %d more such lines); nothing was imported", m.line, m.sku, len(unknown)-1)
+	if rows, err = s.tx.Query(s.ctx, s.text["not sold"], products, variants); err != nil {
+		return s.failed(err)
 	}
-	_, err = tx.Exec(ctx, `insert into spola.article (shop, product, variant, article, by)
-		select $1, m.product, m.variant, a.article_id, 'import'
-		from unnest($2::text[], $3::text[], $4::text[]) as m(product, variant, sku)
-		join erp.articles a on a.sku = m.sku
-		on conflict (shop, product, variant) do update set article = excluded.article, by = 'import', at = now()`,
-		shop, products, variants, skus)
+	_, err = pgx.ForEachRow(rows, []any{&n, &what}, func() error {
+		if mappings[n-1].sku != removal {
+			wrong.add(mappings[n-1].line, "%s", what)
+		}
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("store %d articles of shop %s: %w", len(mappings), shop, err)
+		return s.failed(err)
 	}
-	return nil
+	return wrong.err()
+}
+
+var shortened = regexp.MustCompile(`^\d+([.,]\d+)?[eE]\+\d+$`)
+
+// hint says what an SKU that is not known may have been.
+func hint(sku, meant string) string {
+	switch {
+	case meant != "":
+		return fmt.Sprintf("; %q may be meant", meant)
+	case shortened.MatchString(sku):
+		return "; the spreadsheet has shortened a long number: format the column as text"
+	}
+	return ""
+}
+
+func (s articleImport) store(mappings []mapping) (done Imported, err error) {
+	var products, variants, skus, gone, goneVariants, touched []string
+	for _, m := range mappings {
+		switch m.sku {
+		case "":
+			done.Open++
+			continue
+		case removal:
+			gone, goneVariants = append(gone, m.product), append(goneVariants, m.variant)
+		default:
+			products, variants, skus = append(products, m.product), append(variants, m.variant), append(skus, m.sku)
+		}
+		touched = append(touched, m.product)
+	}
+	done.Lines = len(products)
+	if err := s.tx.QueryRow(s.ctx, s.text["store"], s.shop, products, variants, skus).Scan(&done.Changed); err != nil {
+		return done, s.failed(err)
+	}
+	if err := s.tx.QueryRow(s.ctx, s.text["remove"], s.shop, gone, goneVariants).Scan(&done.Removed); err != nil {
+		return done, s.failed(err)
+	}
+	if err := s.tx.QueryRow(s.ctx, s.text["release"], s.shop, touched).Scan(&done.Again); err != nil {
+		return done, s.failed(err)
+	}
+	done.Shared, err = sharedArticles(s.ctx, s.tx, s.shop)
+	return done, err
+}
+
+func (s articleImport) failed(err error) error {
+	return postgres.Explain(fmt.Errorf("import articles of shop %s: %w", s.shop, err))
+}
+
+// lineErrors are what is wrong with the lines of a file.
+type lineErrors struct {
+	lines []int
+	what  map[int]error
+}
+
+func (e *lineErrors) add(line int, format string, args ...any) {
+	if e.what == nil {
+		e.what = map[int]error{}
+	}
+	if e.what[line] == nil {
+		e.lines = append(e.lines, line)
+		e.what[line] = fmt.Errorf("line %d: "+format, append([]any{line}, args...)...)
+	}
+}
+
+const mostLines = 50 // that are wrong and named
+
+// err names the lines in order.
+func (e *lineErrors) err() error {
+	if len(e.lines) == 0 {
+		return nil
+	}
+	slices.Sort(e.lines)
+	var all []error
+	for _, line := range e.lines[:min(len(e.lines), mostLines)] {
+		all = append(all, e.what[line])
+	}
+	if more := len(e.lines) - mostLines; more > 0 {
+		all = append(all, fmt.Errorf("and %d more lines", more))
+	}
+	return errors.Join(append(all, errors.New("nothing was imported"))...)
 }
 
 // readArticles reads and checks the file without a look at the database.
 func readArticles(r io.Reader) ([]mapping, error) {
-	in := bufio.NewReader(r)
-	if head, err := in.Peek(3); err == nil && bytes.Equal(head, []byte("\xef\xbb\xbf")) {
-		if _, err := in.Discard(3); err != nil {
-			return nil, fmt.Errorf("read articles: %w", err)
-		}
-	}
-	first, err := in.Peek(in.Size())
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read articles: %w", err)
-	}
-	line, _, _ := bytes.Cut(first, []byte("\n"))
-	c := csv.NewReader(in)
-	if bytes.Count(line, []byte(";")) > bytes.Count(line, []byte(",")) {
-		c.Comma = ';'
-	}
-	c.TrimLeadingSpace = true
-	names, err := c.Read()
+	rows, err := readSheet(r, "product", "sku")
 	if err != nil {
-		return nil, fmt.Errorf("read the names of the columns of the articles: %w", err)
+		return nil, err
 	}
-	place := func(name string) int {
-		return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(strings.TrimSpace(n), name) })
-	}
-	product, variant, sku := place("product"), place("variant"), place("sku")
-	if product < 0 || sku < 0 {
-		return nil, fmt.Errorf("line 1: the columns are %q; product and sku are needed, variant may be there", names)
-	}
-	return readMappings(c, product, variant, sku)
-}
-
-func readMappings(c *csv.Reader, product, variant, sku int) ([]mapping, error) {
 	var mappings []mapping
+	var wrong lineErrors
 	seen := map[[2]string]int{}
-	for {
-		fields, err := c.Read()
-		if errors.Is(err, io.EOF) {
-			return mappings, nil
+	for _, row := range rows {
+		m := mapping{line: row.line, product: row.fields["product"], sku: asTyped(row.fields["sku"])}
+		m.variant, err = variantKey(asTyped(row.fields["variant"]))
+		before := seen[[2]string{m.product, m.variant}]
+		switch {
+		case err != nil:
+			wrong.add(m.line, "%w", err)
+		case m.product == "":
+			wrong.add(m.line, "product is empty")
+		case before > 0:
+			wrong.add(m.line, "product %s, variant %q stands in line %d already", m.product, m.variant, before)
+		default:
+			seen[[2]string{m.product, m.variant}] = m.line
+			mappings = append(mappings, m)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read articles: %w", err)
-		}
-		line, _ := c.FieldPos(0)
-		m := mapping{line: line, product: strings.TrimSpace(fields[product]), sku: strings.TrimSpace(fields[sku])}
-		if variant >= 0 {
-			if m.variant, err = variantKey(fields[variant]); err != nil {
-				return nil, fmt.Errorf("line %d: %w", line, err)
-			}
-		}
-		if m.product == "" || m.sku == "" {
-			return nil, fmt.Errorf("line %d: product or sku is empty", line)
-		}
-		if before := seen[[2]string{m.product, m.variant}]; before > 0 {
-			return nil, fmt.Errorf("line %d: product %s, variant %q stands in line %d already", line, m.product, m.variant, before)
-		}
-		seen[[2]string{m.product, m.variant}] = line
-		mappings = append(mappings, m)
 	}
+	return mappings, wrong.err()
 }
 
 // variantKey brings option values into the form and order of the links: "20+17" is "17,20".

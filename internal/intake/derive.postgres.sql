@@ -275,7 +275,7 @@ begin
 end $$;
 
 -- Keeps consumption: of orders that had none yet (fresh), and of those whose lines or state changed. A
--- line that was known keeps its rows and its article. Returns the articles concerned.
+-- line that was known keeps its rows, and once the ERP has it its article. Returns the articles concerned.
 create function {{.Schema}}.consume(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
@@ -305,7 +305,7 @@ begin
         update spola.consumption c set article = u.article
         from unnest(changed) as u
         where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row = u.stock_row
-            and c.article is null and u.article is not null;
+            and c.article is distinct from u.article and u.article is not null;
 
         insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
         select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, u.article, u.pieces

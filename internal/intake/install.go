@@ -21,6 +21,8 @@ var (
 	emptySQL string
 	//go:embed derive.postgres.sql
 	deriveSQL string
+	//go:embed articles.postgres.sql
+	articlesInSQL string
 	//go:embed resolve.postgres.sql
 	resolveSQL string
 )
@@ -38,11 +40,15 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
 	}
+	catalogue, err := fs.ReadFile(dir, schemas.CatalogueFile)
+	if err != nil {
+		return "", fmt.Errorf("catalogue of %s: %w", shop, err)
+	}
 	tables := template.FuncMap{"table": func(name string) string {
 		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
 	}}
 	var sql strings.Builder
-	for _, text := range []string{emptySQL, string(platform), deriveSQL, resolveSQL} {
+	for _, text := range []string{emptySQL, string(platform), string(catalogue), deriveSQL, resolveSQL, articlesInSQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)

@@ -234,9 +234,9 @@ func TestVariantsHaveArticlesByMapping(t *testing.T) {
 	erp.want("parked", "unknown_article/article", "select concat_ws('/', reason, waits_for) from spola.parked")
 	erp.want("consumption of a parked order", "option:17=2 product:50=2", totals)
 	erp.article("SP-50-L")
-	n, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product;variant;sku\n50;17;SP-50-L\n"))
-	if n != 1 || err != nil {
-		t.Fatalf("imported %d, %v", n, err)
+	done, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product;variant;sku\n50;17;SP-50-L\n"))
+	if done.Lines != 1 || done.Changed != 1 || done.Again != 1 || err != nil {
+		t.Fatalf("imported %+v, %v", done, err)
 	}
 	shop.tick(1)
 	erp.catchUp(shop.testLog, 1)

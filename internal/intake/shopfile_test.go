@@ -65,32 +65,3 @@ func TestOpenQuestionsAreRefused(t *testing.T) {
 		t.Errorf("%d open questions, %v", len(open), err)
 	}
 }
-
-func TestArticlesAreRead(t *testing.T) {
-	for name, c := range map[string]struct{ text, want string }{
-		"comma":     {"product,variant,sku\n31,,SP-31\n50,20+17,SP-50-L\n", "31//SP-31 50/17,20/SP-50-L"},
-		"semicolon": {"\ufeffSKU;Product\nSP-31;31\n", "31//SP-31"},
-		"quoted":    {"sku,product,note\r\n\"SP \"\"30\"\"\",31,\"a;b;c;d\"\r\n", `31//SP "30"`},
-	} {
-		got, err := readArticles(strings.NewReader(c.text))
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		var words []string
-		for _, m := range got {
-			words = append(words, m.product+"/"+m.variant+"/"+m.sku)
-		}
-		if text := strings.Join(words, " "); text != c.want {
-			t.Errorf("%s: read %s, want %s", name, text, c.want)
-		}
-	}
-	for name, text := range map[string]string{
-		"empty": "", "no sku column": "product,article\n1,2\n", "no sku": "product,sku\n31,\n",
-		"twice": "product,sku\n31,A\n31,B\n", "variant": "product,variant,sku\n31,L,A\n", "short": "product,sku\n31\n",
-	} {
-		if _, err := readArticles(strings.NewReader(text)); err == nil {
-			t.Errorf("%s: read", name)
-		}
-	}
-}

@@ -15,28 +15,6 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 )
 
-// Articles is `applier articles`.
-type Articles struct {
-	Import string `help:"Read mappings from this CSV file: product, variant, sku." required:"" type:"existingfile" placeholder:"FILE.csv"`
-}
-
-// Run imports a file of mappings, whole or not at all.
-func (a Articles) Run(env *cli.Env) error {
-	file, err := os.Open(a.Import)
-	if err != nil {
-		return fmt.Errorf("import articles: %w", err)
-	}
-	defer file.Close()
-	return withShop(env, func(conn *pgx.Conn, shop string) error {
-		n, err := intake.ImportArticles(env.Ctx, conn, shop, file)
-		if err != nil {
-			return fmt.Errorf("import articles from %s: %w", a.Import, err)
-		}
-		fmt.Fprintf(env.Out, "%d mappings taken. Orders that waited for them follow by themselves.\n", n)
-		return nil
-	})
-}
-
 // Golive is `applier golive`.
 type Golive struct {
 	From   string `help:"First day, or moment (2026-12-01T08:00:00+01:00), of orders that are taken over by themselves." required:"" placeholder:"DATE"`

@@ -52,7 +52,7 @@ return (
 -- among the order's own VAT rows which gives this amount. A charge's VAT is stated nowhere: its rate is
 -- that of its tax class at the order's address, or joint, when intake tries what fits the VAT rows.
 --
--- A line's article is the one it had when it was first derived; else that of the table of articles, by
+-- A line's article is the one with which the ERP took it; else that of the table of articles, by
 -- all its option values, then by those that keep stock; else, if none keeps stock, that of equal SKU.
 create function {{.Schema}}.parts(ids bigint[], joint numeric) returns setof spola.part
 language sql stable as $$
@@ -148,6 +148,7 @@ language sql stable as $$
             select coalesce(
                 (select c.article from spola.consumption c
                  where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
+                    and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null)
                  limit 1),
                 (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
                 case when x.stock_variant <> x.variant then

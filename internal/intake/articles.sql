@@ -1,0 +1,54 @@
+-- The statements of articles.go. {canonical} is the shop's canonical schema; $1 is the shop.
+
+-- name: lock
+select s.derived from spola.shop s where s.shop = $1 for update
+
+-- name: unknown
+-- SKUs ($1) that the ERP does not have, with the one that may be meant.
+select m.n, m.sku, coalesce((select min(e.sku) from erp.articles e where lower(trim(e.sku)) = lower(m.sku)), '')
+from unnest($1::text[]) with ordinality as m(sku, n)
+where m.sku <> '' and not exists (select from erp.articles e where e.sku = m.sku)
+order by m.n
+
+-- name: not sold
+select n, what from {canonical}.not_sold($1, $2) where what is not null order by n
+
+-- name: store
+-- Returns how many are new or other than they were.
+with told as (
+    insert into spola.article as a (shop, product, variant, article, by)
+    select $1, m.product, m.variant, e.article_id, 'import'
+    from unnest($2::text[], $3::text[], $4::text[]) as m(product, variant, sku)
+    join erp.articles e on e.sku = m.sku
+    on conflict (shop, product, variant) do update set article = excluded.article, by = 'import', at = now()
+    where a.article <> excluded.article or a.by <> 'import'
+    returning 1
+)
+select count(*) from told
+
+-- name: remove
+with gone as (
+    delete from spola.article a
+    using unnest($2::text[], $3::text[]) as m(product, variant)
+    where a.shop = $1 and a.product = m.product and a.variant = m.variant
+    returning 1
+)
+select count(*) from gone
+
+-- name: release
+-- Orders that wait for one of these products are derived again: with what they mean now.
+with again as (
+    insert into spola.due (shop, order_id, tick, settling)
+    select p.shop, p.order_id, 0, false
+    from spola.parked p
+    where p.shop = $1 and p.waits_for = 'article' and split_part(p.waits_key, ':', 1) = any ($2::text[])
+    on conflict do nothing
+    returning 1
+)
+select count(*) from again
+
+-- name: count
+select count(*) filter (where s.by = 'import'), count(*) filter (where s.by in ('sku', 'equal')), count(*) filter (where s.article is null and s.active),
+    (select coalesce(sum(m.orders), 0)::bigint from {canonical}.articles_missing() m)
+from {canonical}.assortment() s
+where s.active or s.article is not null

@@ -52,6 +52,16 @@ type ERP struct {
 // URL is the ERP's database with its password.
 func (e ERP) URL() string { return withPassword(e.Database, e.Password) }
 
+// As is the same database for another user of it.
+func (e ERP) As(user string) ERP {
+	u, err := url.Parse(e.Database)
+	if err == nil {
+		u.User = url.User(user)
+		e.Database = u.String()
+	}
+	return e
+}
+
 // Kafka is where the log stands. Without brokers that is the embedded broker.
 type Kafka struct {
 	Brokers           []string      `yaml:"brokers"` // host:port of one or more, to begin with

@@ -47,7 +47,7 @@ func TestExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Topic() != "spola.shop1" || !c.Embedded() || c.Kafka.Retention != 14*24*time.Hour {
+	if c.Topic() != "spola.shop" || !c.Embedded() || c.Kafka.Retention != 14*24*time.Hour {
 		t.Errorf("%v", c)
 	}
 	text, err := os.ReadFile("../../deploy/spola.example.yaml")
@@ -100,6 +100,9 @@ func TestSecrets(t *testing.T) {
 	t.Setenv("SPOLA_ERP_PASSWORD", "from environment")
 	if c, err = Load(path); err != nil || c.ERP.URL() != "postgres://spola:from%20environment@db.example.com/erp" {
 		t.Errorf("erp: %s, %v", c.ERP.URL(), err)
+	}
+	if got := c.ERP.As("spola_migrator").URL(); got != "postgres://spola_migrator:from%20environment@db.example.com/erp" {
+		t.Errorf("erp for another user: %s", got)
 	}
 	for _, shown := range []string{c.String(), fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%#v", c.ERP)} {
 		if strings.Contains(shown, "environment") || strings.Contains(shown, "word@") || strings.Contains(shown, "p@ss") {

@@ -91,7 +91,7 @@ func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readi
 func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
 	r := Readiness{Shop: shop, From: g.From}
 	if g.From.After(time.Now().Add(time.Minute)) {
-		return r, fmt.Errorf("shop %s can't go live from %s: that is not yet", shop, g.From.Format(time.RFC3339))
+		return r, fmt.Errorf("shop %s can't go live from %s: that is not yet; name a day that has begun", shop, g.From.Format(time.RFC3339))
 	}
 	if err := readiness(ctx, conn, &r); err != nil || r.Live {
 		return r, err

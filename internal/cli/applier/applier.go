@@ -40,7 +40,7 @@ type Run struct {
 
 // Run applies the log until a signal ends it.
 func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedERP, config.NeedKafka)
 	if err != nil {
 		return err
 	}
@@ -146,13 +146,18 @@ func unanswered(path string) error {
 }
 
 // Migrate is `applier migrate`.
-type Migrate struct{}
+type Migrate struct {
+	User string `help:"Do it as this user of the ERP's database, by the password in SPOLA_ERP_PASSWORD, in place of the applier's own." placeholder:"NAME"`
+}
 
 // Run migrates the bridge's own tables and the reference ERP.
-func (Migrate) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+func (m Migrate) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config, config.NeedERP)
 	if err != nil {
 		return err
+	}
+	if m.User != "" {
+		cfg.ERP = cfg.ERP.As(m.User)
 	}
 	if err := MigrateDatabase(env.Ctx, cfg); err != nil {
 		return err

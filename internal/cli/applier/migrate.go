@@ -2,8 +2,12 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/target/postgres"
@@ -16,7 +20,12 @@ func MigrateDatabase(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	return postgres.Migrate(ctx, cfg.ERP.URL(), sets...)
+	err = postgres.Migrate(ctx, cfg.ERP.URL(), sets...)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == pgerrcode.InsufficientPrivilege {
+		return &postgres.StopError{What: "migrate the ERP's database", Err: refused,
+			Mend: "run `applier migrate --user spola_migrator` with that role's password in SPOLA_ERP_PASSWORD (deploy/grants/erp.postgres.sql makes it), then start again"}
+	}
+	return err
 }
 
 // Migrations are this program's sets of migrations, in the order in which they are applied.

@@ -157,7 +157,7 @@ func (r RetryParked) Run(env *cli.Env) error {
 
 // withShop connects to the ERP's database for a command.
 func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedERP)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type lag struct {
 
 // Run shows how far the applier is and what became of the orders, whether or not it runs.
 func (s Status) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedERP)
 	if err != nil {
 		return err
 	}

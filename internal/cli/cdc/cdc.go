@@ -30,7 +30,7 @@ type Run struct {
 
 // Run reads the shop until a signal ends it.
 func (r Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedKafka)
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func Source(cfg config.Config, log zerolog.Logger) (mysql.Config, error) {
 
 // load reads the configuration and names the shop.
 func load(env *cli.Env) (config.Config, mysql.Config, error) {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedKafka)
 	if err != nil {
 		return config.Config{}, mysql.Config{}, err
 	}

@@ -20,7 +20,7 @@ type Run struct{}
 // Run reads the shop and takes its orders into the ERP until a signal ends it. Without brokers
 // in the configuration it runs the embedded one.
 func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedKafka)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ import (
 // A merchant's way, from two addresses to an order in the ERP, with nothing but what the programs
 // themselves say is to be done.
 func TestFromTwoAddressesToOrders(t *testing.T) {
-	m := newMerchant(t)
+	m := startNew(t)
 	verb := spola.Init{Shop: m.shopURL, ERP: m.erpURL, Dir: m.dir, Name: "shop1"}
 	out := m.does(verb.Run, cli.ExitDone)
 	for _, word := range []string{"Found OpenCart 4.1", "11 products and 1 orders", `{state: "12", class: "?"}`, "spola doctor --config " + m.path("spola.yaml")} {
@@ -93,7 +93,7 @@ func TestFromTwoAddressesToOrders(t *testing.T) {
 
 // A configuration that can't be loaded is told as findings, too, for programs that read them.
 func TestDoctorTellsMistakesOfTheConfiguration(t *testing.T) {
-	m := &merchant{t: t, dir: t.TempDir()}
+	m := &newcomer{t: t, dir: t.TempDir()}
 	text := "shop:\n  name: Shop 1\n  platform: opencart\n  prefix: oc_\n  database: mysql://spola:secret@h/d\nerp:\n  database: postgres://spola@h/d\n"
 	if err := os.WriteFile(m.path("spola.yaml"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -108,17 +108,17 @@ func TestDoctorTellsMistakesOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// merchant runs the verbs as main does.
-type merchant struct {
+// newcomer runs the verbs as main does.
+type newcomer struct {
 	t               *testing.T
 	shopURL, erpURL string
 	dir             string
 	shop            *shop.Shop
 }
 
-func newMerchant(t *testing.T) *merchant {
+func startNew(t *testing.T) *newcomer {
 	t.Helper()
-	m := &merchant{t: t, shopURL: server.MySQL(t), erpURL: server.Postgres(t), dir: filepath.Join(t.TempDir(), "new")}
+	m := &newcomer{t: t, shopURL: server.MySQL(t), erpURL: server.Postgres(t), dir: filepath.Join(t.TempDir(), "new")}
 	var err error
 	if m.shop, err = shop.Open(t.Context(), m.shopURL, shop.Options{Products: 10}); err != nil {
 		t.Fatal(err)
@@ -133,14 +133,14 @@ func newMerchant(t *testing.T) *merchant {
 	return m
 }
 
-func (m *merchant) path(name string) string { return filepath.Join(m.dir, name) }
+func (m *newcomer) path(name string) string { return filepath.Join(m.dir, name) }
 
-func (m *merchant) env(ctx context.Context) *cli.Env {
+func (m *newcomer) env(ctx context.Context) *cli.Env {
 	return &cli.Env{Ctx: ctx, Out: &bytes.Buffer{}, Log: zerolog.New(zerolog.NewTestWriter(m.t)).Level(zerolog.WarnLevel), Config: m.path("spola.yaml")}
 }
 
 // does runs a verb, which must end with this status, and returns what it says.
-func (m *merchant) does(run func(*cli.Env) error, status int) string {
+func (m *newcomer) does(run func(*cli.Env) error, status int) string {
 	m.t.Helper()
 	env := m.env(m.t.Context())
 	err := run(env)
@@ -151,7 +151,7 @@ func (m *merchant) does(run func(*cli.Env) error, status int) string {
 	return out
 }
 
-func (m *merchant) replace(name, old, text string) {
+func (m *newcomer) replace(name, old, text string) {
 	m.t.Helper()
 	content, err := os.ReadFile(m.path(name))
 	if err != nil {
@@ -166,7 +166,7 @@ func (m *merchant) replace(name, old, text string) {
 }
 
 // furnish gives the ERP the shop's articles.
-func (m *merchant) furnish() {
+func (m *newcomer) furnish() {
 	m.t.Helper()
 	conn, err := pgx.Connect(m.t.Context(), m.erpURL)
 	if err != nil {
@@ -178,7 +178,7 @@ func (m *merchant) furnish() {
 	}
 }
 
-func (m *merchant) asks(query string) (answer string) {
+func (m *newcomer) asks(query string) (answer string) {
 	m.t.Helper()
 	conn, err := pgx.Connect(m.t.Context(), m.erpURL)
 	if err != nil {
@@ -192,7 +192,7 @@ func (m *merchant) asks(query string) (answer string) {
 }
 
 // until waits for something that happens by itself.
-func (m *merchant) until(what string, happen func() error) {
+func (m *newcomer) until(what string, happen func() error) {
 	m.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := happen()

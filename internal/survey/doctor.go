@@ -136,7 +136,7 @@ func (x *examination) examineERP(ctx context.Context) (findings []Finding) {
 		add(Note, "erp_version", "PostgreSQL "+e.Version+" is expected to work, but untested (15 is tested)", "nothing")
 	}
 	findings = append(findings, e.migrations()...)
-	if pending := e.Empty && e.pending("erp"); !pending {
+	if !e.comes() {
 		for _, lack := range e.Lacks {
 			add(Blocking, "contract", "the ERP does not offer what Spola calls: "+lack, "schemas/erp/contract.md says what it has to mean; the reference ERP comes with `applier migrate`")
 		}
@@ -147,10 +147,12 @@ func (x *examination) examineERP(ctx context.Context) (findings []Finding) {
 	return findings
 }
 
-func (e *ERP) pending(schema string) bool {
+// comes tells whether what the contract lacks comes with migrations of the reference ERP that are
+// still to be applied: then there is one thing to be done, not as many as there are names.
+func (e *ERP) comes() bool {
 	for _, m := range e.Migrations {
-		if m.Schema == schema {
-			return m.Applied < m.Newest
+		if m.Schema == "erp" {
+			return m.Applied < m.Newest && (e.Empty || m.Applied > 0)
 		}
 	}
 	return false

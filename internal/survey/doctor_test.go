@@ -130,6 +130,8 @@ func TestEachFaultIsFound(t *testing.T) {
 				code: "variant", severity: survey.Parking, what: "SP-0005 (product 5: 53)", mend: "product, variant and sku"},
 			{name: "contract", erp: [2]string{"alter function erp.cancel_orders rename to gone", "alter function erp.gone rename to cancel_orders"},
 				code: "contract", severity: survey.Blocking, what: "function erp.cancel_orders must be erp.order_cancel_in[] -> setof erp.result"},
+			{name: "ERP of an older version", erp: [2]string{"update spola.migrations_erp set is_applied = false where version_id = (select max(version_id) from spola.migrations_erp)", "update spola.migrations_erp set is_applied = true"},
+				code: "migrations", severity: survey.Note, what: "the applier brings it there", mend: "applier migrate"},
 			{name: "newer ERP", erp: [2]string{"insert into spola.migrations_erp (version_id, is_applied) values (999, true)", "delete from spola.migrations_erp where version_id = 999"},
 				code: "migrations", severity: survey.Blocking, what: "schema erp is at version 999", mend: "newer program"},
 			{name: "table without transactions", do: "ALTER TABLE oc_currency ENGINE=MyISAM", undo: "ALTER TABLE oc_currency ENGINE=InnoDB",

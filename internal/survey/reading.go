@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"html"
 	"slices"
 	"strings"
 	"sync"
@@ -107,7 +108,7 @@ type list []string
 func (l *list) Scan(value any) error {
 	text, err := textOf(value)
 	if text != "" {
-		*l = strings.Split(text, "\n")
+		*l = strings.Split(html.UnescapeString(text), "\n") // a shop stores texts as HTML has them
 	}
 	return err
 }
@@ -122,7 +123,7 @@ func (e *escaped) Scan(value any) error {
 	if json.Unmarshal([]byte(`"`+text+`"`), &plain) != nil {
 		plain = text
 	}
-	*e = escaped(plain)
+	*e = escaped(html.UnescapeString(plain))
 	return err
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/lab/bench"
 )
@@ -25,7 +24,7 @@ func (b Bench) Run(env *cli.Env) error {
 	}
 	report, err := bench.Run(env.Ctx, bench.Options{Orders: b.Orders, Dir: b.Dir,
 		CDC: []string{self, "cdc"}, Applier: []string{self, "applier"},
-		Furnish: Furnish, ShopFile: deploy.ShopExample,
+		Furnish:  Furnish,
 		Progress: func(line string) { fmt.Fprintln(os.Stderr, line) }})
 	if err != nil {
 		return err

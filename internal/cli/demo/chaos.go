@@ -179,7 +179,7 @@ func (t *theatre) addPrograms() error {
 		return err
 	}
 	for _, verbs := range [][]string{{"cdc", "run"}, {"applier", "run"}} {
-		p, err := t.program(verbs[0], nil, append(verbs, "--config", t.configFile())...)
+		p, err := t.program(verbs[0], nil, append(verbs, "--config", t.configFile)...)
 		if err != nil {
 			return err
 		}

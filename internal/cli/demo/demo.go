@@ -106,7 +106,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 		return nil, err
 	}
 	defer func() { _ = journal.Close() }() // each entry is on the disk already
-	seen, err := newWatch(ctx, st.cfg.ERP.URL())
+	seen, err := newWatcher(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 // counters are what the shop itself says of its customers.
 type counters struct{ placed, changed atomic.Int64 }
 
-func (c *counters) done(e verify.Entry, w *watch) {
+func (c *counters) done(e verify.Entry, w *watcher) {
 	if e.Outcome == verify.Failed {
 		return
 	}
@@ -159,7 +159,7 @@ func (c *counters) done(e verify.Entry, w *watch) {
 }
 
 // paint shows what happens until ctx ends.
-func (d Demo) paint(ctx context.Context, s *screen, count *counters, seen *watch, progress *atomic.Pointer[apply.Progress]) error {
+func (d Demo) paint(ctx context.Context, s *screen, count *counters, seen *watcher, progress *atomic.Pointer[apply.Progress]) error {
 	began := time.Now()
 	tick := time.NewTicker(paintEvery)
 	defer tick.Stop()

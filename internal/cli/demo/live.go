@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -108,8 +107,6 @@ func await(ctx context.Context, look func() error) error {
 	}
 	return err
 }
-
-func join(brokers []string) string { return strings.Join(brokers, ", ") }
 
 // topicPrefix keeps demos apart that share a cluster: each needs a log of its own.
 func topicPrefix(s setting) string {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/spola-cdc/spola/internal/lab/watch"
 )
 
 // scene is one moment of the demo.
@@ -40,6 +42,7 @@ const paintEvery = 500 * time.Millisecond
 // lineEvery is how often a line is written where there is no terminal.
 const lineEvery = 5 * time.Second
 
+// Paint shows a scene: at once on a terminal, else when a line is due.
 func (s *screen) Paint(now scene) {
 	s.rates = append(s.rates, now.placed)
 	if s.terminal {
@@ -81,11 +84,11 @@ func (s *screen) picture(now scene) {
 	fmt.Fprint(s.out, b.String())
 }
 
-func (s *screen) latest(a arrival) string {
-	if a.order == 0 {
+func (s *screen) latest(a watch.Arrival) string {
+	if a.Order == 0 {
 		return "waiting for the first order …"
 	}
-	return fmt.Sprintf("order %d → %s · %s · %s · %s", a.order, a.number, euro(a.cents), a.name, ms(a.latency))
+	return fmt.Sprintf("order %d → %s · %s · %s · %s", a.Order, a.Number, euro(a.Cents), a.Name, ms(a.Latency))
 }
 
 // rate is orders a second over the last five seconds.

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/broker"
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/config"
@@ -34,7 +32,9 @@ type stage struct {
 	brokers []string
 	shop    *shop.Shop
 	journal string // path
-	cfg     config.Config
+
+	configFile string // where programs on this stage find their configuration
+	cfg        config.Config
 }
 
 // setting is what the command line says of the stage.
@@ -111,29 +111,13 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 // configure writes the two files that a user writes, for databases by these URLs, and loads them
 // as his programs do.
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
-	if err := os.WriteFile(filepath.Join(st.lab.Dir(), "shop.yaml"), deploy.ShopExample, 0o644); err != nil {
-		return config.Config{}, fmt.Errorf("write the shop file: %w", err)
+	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix}
+	var err error
+	if st.configFile, err = site.WriteFiles(st.lab.Dir()); err != nil {
+		return config.Config{}, err
 	}
-	text := fmt.Sprintf(`shop:
-  name: %s
-  platform: opencart
-  prefix: oc_
-  database: %sshop
-  file: shop.yaml
-erp:
-  database: %s
-kafka:
-  brokers: [%s]
-  prefix: %s
-`, shopName, shopDB, erpDB, join(st.brokers), prefix)
-	if err := os.WriteFile(st.configFile(), []byte(text), 0o644); err != nil {
-		return config.Config{}, fmt.Errorf("write the configuration: %w", err)
-	}
-	return config.Load(st.configFile())
+	return config.Load(st.configFile)
 }
-
-// configFile is where programs on this stage find their configuration.
-func (st *stage) configFile() string { return filepath.Join(st.lab.Dir(), "spola.yaml") }
 
 // furnishShop builds the shop: tables, settings, catalogue and accounts.
 func (st *stage) furnishShop(ctx context.Context) error {

@@ -12,8 +12,8 @@
 //	decode.go    go-mysql alone             capture.go   cdc: backlog → log
 //	ceiling.go   six throw-away statements  takeover.go  applier: log → orders
 //	latency.go   commit → visible           commit.go    what the databases' own commits take
-//	watch.go     when an order is visible   atrest.go    idle, and one huge transaction
-//	usage.go     CPU and memory             report.go    the figures, and how they are shown
+//	usage.go     CPU and memory             atrest.go    idle, and one huge transaction
+//	report.go    the figures, and how they are shown
 package bench
 
 import (
@@ -40,8 +40,6 @@ type Options struct {
 
 	// Furnish fills a new reference ERP with what the shop sells.
 	Furnish func(context.Context, *pgx.Conn, []shop.Article) error
-	// ShopFile is the merchant's file of the shop.
-	ShopFile []byte
 
 	// Progress is told what happens, a line each. May be nil.
 	Progress func(line string)
@@ -63,8 +61,8 @@ func (o *Options) setDefaults() error {
 	if o.Orders < 100 {
 		return fmt.Errorf("a benchmark of %d orders: at least 100", o.Orders)
 	}
-	if len(o.CDC) == 0 || len(o.Applier) == 0 || o.Furnish == nil || len(o.ShopFile) == 0 {
-		return errors.New("a benchmark needs the programs' command lines, the shop file and what fills the ERP")
+	if len(o.CDC) == 0 || len(o.Applier) == 0 || o.Furnish == nil {
+		return errors.New("a benchmark needs the programs' command lines and what fills the ERP")
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/cli/cdc"
@@ -57,7 +56,7 @@ func TestRun(t *testing.T) {
 	report, err := bench.Run(t.Context(), bench.Options{
 		Orders: 300, For: time.Second, Rest: time.Second,
 		CDC: []string{exe, "cdc"}, Applier: []string{exe, "applier"},
-		Furnish: demo.Furnish, ShopFile: deploy.ShopExample,
+		Furnish:  demo.Furnish,
 		Progress: func(line string) { t.Log(line) },
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/lab/watch"
 )
 
 // drainWithin bounds how long orders are waited for that have been placed.
@@ -52,25 +53,25 @@ func (st *stage) warm(ctx context.Context) error {
 
 // place places orders at a pace for a while and waits until all are in the ERP.
 func (st *stage) place(ctx context.Context, p pace, during time.Duration) (Latency, error) {
-	w, err := newWatch(ctx, st)
+	w, err := watch.Open(ctx, st.databaseURL("erp"))
 	if err != nil {
 		return Latency{}, err
 	}
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	group, watched := errgroup.WithContext(watching)
-	group.Go(func() error { return w.run(watched) })
+	group.Go(func() error { return w.Run(watched) })
 	orders := max(1, int(p.rate*during.Seconds()))
 	began := time.Now()
 	if p.genuine {
 		err = st.checkouts(watched, p.rate, orders, w)
 	} else {
-		_, _, err = st.shop.Bench(watched, shop.BenchLoad{Orders: orders, Rate: p.rate, Committed: w.told})
+		_, _, err = st.shop.Bench(watched, shop.BenchLoad{Orders: orders, Rate: p.rate, Committed: w.Placed})
 	}
 	offered := time.Since(began)
 	if err == nil {
 		draining, cancel := context.WithTimeout(watched, drainWithin)
-		err = st.until(draining, func() (bool, error) { return w.outstanding() == 0, nil })
+		err = st.until(draining, func() (bool, error) { return w.OnTheWay() == 0, nil })
 		cancel()
 	}
 	unwatch()
@@ -78,16 +79,17 @@ func (st *stage) place(ctx context.Context, p pace, during time.Duration) (Laten
 		return Latency{}, failed
 	}
 	if err != nil {
-		return Latency{}, fmt.Errorf("%d orders are not in the ERP: %w", w.outstanding(), err)
+		return Latency{}, fmt.Errorf("%d orders are not in the ERP: %w", w.OnTheWay(), err)
 	}
+	_, _, last := w.Arrived()
 	return Latency{
-		Rate: p.rate, Genuine: p.genuine, Orders: orders, Percentiles: percentiles(w.times),
-		Placed: float64(orders) / offered.Seconds(), Arrived: float64(orders) / w.arrived.Sub(began).Seconds(),
+		Rate: p.rate, Genuine: p.genuine, Orders: orders, Percentiles: percentiles(w.Latencies(0)),
+		Placed: float64(orders) / offered.Seconds(), Arrived: float64(orders) / last.Sub(began).Seconds(),
 	}, nil
 }
 
 // checkouts lets customers go through the genuine checkout, each statement its own transaction.
-func (st *stage) checkouts(ctx context.Context, rate float64, orders int, w *watch) error {
+func (st *stage) checkouts(ctx context.Context, rate float64, orders int, w *watch.Watch) error {
 	group, ctx := errgroup.WithContext(ctx)
 	_, err := paced(ctx, rate, time.Duration(float64(orders)/rate*float64(time.Second)), func(i int) (time.Duration, error) {
 		group.Go(func() error { return st.checkout(ctx, i, w) })
@@ -99,7 +101,7 @@ func (st *stage) checkouts(ctx context.Context, rate float64, orders int, w *wat
 	return err
 }
 
-func (st *stage) checkout(ctx context.Context, i int, w *watch) error {
+func (st *stage) checkout(ctx context.Context, i int, w *watch.Watch) error {
 	c, err := st.shop.Begin(ctx, shop.Order{
 		Customer: shop.Customer{Email: fmt.Sprintf("checkout%d@mail.example", i)},
 		Lines:    []shop.Line{{Product: 1 + i%4, Quantity: 1 + i%3}, {Product: 6, Quantity: 1}},
@@ -110,6 +112,6 @@ func (st *stage) checkout(ctx context.Context, i int, w *watch) error {
 	if err := c.Confirm(ctx); err != nil {
 		return err
 	}
-	w.told(c.ID, c.At)
+	w.Placed(c.ID, c.At)
 	return nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -106,34 +104,17 @@ func (st *stage) makeDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-const configForm = `shop:
-  name: %s
-  platform: opencart
-  prefix: oc_
-  database: %sshop
-  file: shop.yaml
-erp:
-  database: %s
-kafka:
-  brokers: [%s]
-  prefix: bench
-`
-
 // configure writes the files that a user writes, and prepares the programs.
 func (st *stage) configure(ctx context.Context) error {
 	if err := st.makeDatabase(ctx, "erp"); err != nil {
 		return err
 	}
-	dir := st.lab.Dir()
-	st.config = filepath.Join(dir, "spola.yaml")
-	text := fmt.Sprintf(configForm, shopName, st.mysql.URL(), st.databaseURL("erp"), st.kafka.Addr())
-	for path, text := range map[string][]byte{st.config: []byte(text), filepath.Join(dir, "shop.yaml"): st.options.ShopFile} {
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			return fmt.Errorf("configure: %w", err)
-		}
-	}
-	st.log = stream.Config{Brokers: []string{st.kafka.Addr()}, Topic: "bench." + shopName}
+	site := shop.Site{Name: shopName, Shop: st.mysql.URL() + "shop", ERP: st.databaseURL("erp"), Brokers: []string{st.kafka.Addr()}, Topics: "bench"}
 	var err error
+	if st.config, err = site.WriteFiles(st.lab.Dir()); err != nil {
+		return err
+	}
+	st.log = stream.Config{Brokers: site.Brokers, Topic: "bench." + shopName}
 	st.cdc, err = st.lab.Program("cdc", server.Program{Argv: append(slices.Clone(st.options.CDC), "run", "-c", st.config)})
 	if err != nil {
 		return err

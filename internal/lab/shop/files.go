@@ -1,0 +1,43 @@
+package shop
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spola-cdc/spola/deploy"
+)
+
+// Site says where a merchant's programs find what they work with.
+type Site struct {
+	Name    string   // of the shop
+	Shop    string   // URL of its database
+	ERP     string   // URL of the ERP's
+	Brokers []string // host:port
+	Topics  string   // prefix of the topics
+}
+
+// WriteFiles writes into a directory the two files that a merchant writes for a shop with the
+// usual prefix, and returns the path of spola.yaml.
+func (s Site) WriteFiles(dir string) (string, error) {
+	path := filepath.Join(dir, "spola.yaml")
+	text := fmt.Sprintf(`shop:
+  name: %s
+  platform: opencart
+  prefix: oc_
+  database: %s
+  file: shop.yaml
+erp:
+  database: %s
+kafka:
+  brokers: [%s]
+  prefix: %s
+`, s.Name, s.Shop, s.ERP, strings.Join(s.Brokers, ", "), s.Topics)
+	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): deploy.ShopExample} {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return "", fmt.Errorf("write the merchant's files: %w", err)
+		}
+	}
+	return path, nil
+}

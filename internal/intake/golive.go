@@ -64,6 +64,7 @@ type Names struct {
 // It refuses while an order state of the shop has no class, or an order that a person must have
 // seen is not in the file, and is ErrNotReady before the first snapshot.
 func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
+	defer forget(ctx, conn)
 	r, err := plan(ctx, conn, shop, g)
 	if err != nil || r.Live {
 		return r, err
@@ -80,6 +81,7 @@ func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readines
 
 // CheckLive tells what GoLive would do, and changes nothing.
 func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
+	defer forget(ctx, conn)
 	r, err := plan(ctx, conn, shop, g)
 	if err != nil || r.Live || g.Table == nil {
 		return r, err
@@ -97,10 +99,8 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 		return r, err
 	}
 	s := newGoing(shop)
-	if err := s.run(ctx, conn, "drop table if exists pg_temp.golive, pg_temp.golive_erp, pg_temp.golive_said"); err != nil {
-		return r, err
-	}
-	for _, name := range []string{"orders", "said"} {
+	forget(ctx, conn)
+	for _, name := range []string{"orders", "fits", "said"} {
 		if err := s.run(ctx, conn, s.text[name]); err != nil {
 			return r, err
 		}
@@ -111,8 +111,11 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 	if err := s.look(ctx, conn, g); err != nil {
 		return r, err
 	}
-	if err := s.run(ctx, conn, s.text["propose"]); err != nil {
-		return r, err
+	// From here on sets are joined with sets, and what was grouped has no statistics: hashing is never far off.
+	for _, sql := range []string{"set enable_nestloop = off", s.text["tie"], s.text["propose"]} {
+		if err := s.run(ctx, conn, sql); err != nil {
+			return r, err
+		}
 	}
 	if g.Said != nil {
 		if err := s.obey(ctx, conn, g); err != nil {
@@ -120,6 +123,11 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 		}
 	}
 	return r, s.count(ctx, conn, &r)
+}
+
+// forget leaves the connection as it was. Where that fails the connection is lost, and the plan with it.
+func forget(ctx context.Context, conn *pgx.Conn) {
+	_, _ = conn.Exec(context.WithoutCancel(ctx), "reset enable_nestloop; drop table if exists pg_temp.golive, pg_temp.golive_erp, pg_temp.golive_fit, pg_temp.golive_said")
 }
 
 // readiness tells whether the shop is ready at all.

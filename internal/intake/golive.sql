@@ -11,12 +11,15 @@ create temp table golive (
     placed_at   timestamptz,
     total       bigint,
     customer    text,
-    fits        bigint[] not null default '{}', -- orders of the ERP that it may be
     decision    text,                         -- import, adopt, close; null: a person must say
     erp_order   bigint,                       -- adopt: which
     asked       boolean,                      -- a person must have seen it
     why         text not null default ''
 )
+
+-- name: fits
+-- Orders of the ERP that an order may be. The stronger tie counts: 3 the shop's number, 2 e-mail, VAT number or tax code, 1 a name.
+create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int not null)
 
 -- name: fill
 -- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
@@ -47,7 +50,9 @@ left join erp.customers c on c.customer_id = o.customer_id
 where o.reference is null and o.state <> 'cancelled' and o.placed_at >= $1::timestamptz - interval '1 day'
 
 -- name: index
-create index on golive_erp (total, placed_at)
+create index on golive_erp (total, placed_at);
+create index on golive_erp (order_id);
+create index on golive_erp (number)
 
 -- name: fit
 -- $1 ids. Equal total; entered between a day before and a week behind the order; the same customer by e-mail, VAT number, tax
@@ -68,39 +73,47 @@ with near as materialized (
         lower(trim((o.customer).company)) as company
     from unnest({canonical}.all_own(array(select distinct n.order_id from near n))) as o
 )
-update golive g
-set fits = f.fits
-from (
-    select n.order_id, case when bool_or(n.numbered) then array_agg(n.erp_order order by n.erp_order) filter (where n.numbered)
-        else array_agg(n.erp_order order by n.erp_order) end as fits
-    from near n
-    join own o on o.order_id = n.order_id
-    where coalesce(n.numbered, false) or n.email = o.email or n.vat_number = o.vat_number or n.tax_code = o.tax_code or n.name = o.name or n.company = o.company
-    group by n.order_id
-) f
-where g.order_id = f.order_id
+insert into golive_fit (order_id, erp_order, strength)
+select n.order_id, n.erp_order, s.strength
+from near n
+join own o on o.order_id = n.order_id
+cross join lateral (
+    select case
+        when n.numbered then 3
+        when n.email = o.email or n.vat_number = o.vat_number or n.tax_code = o.tax_code then 2
+        when n.name = o.name or n.company = o.company then 1
+    end as strength
+) s
+where s.strength is not null
+
+-- name: tie
+-- Of what an order may be, and of what an order of the ERP may be, the strongest ties count.
+delete from golive_fit f
+using (select order_id, erp_order, strength, max(strength) over (partition by order_id) as by_order, max(strength) over (partition by erp_order) as by_erp
+    from golive_fit) m
+where f.order_id = m.order_id and f.erp_order = m.erp_order and (m.strength < m.by_order or m.strength < m.by_erp)
 
 -- name: propose
 -- One to one is adopted, if a person confirms it; anything else that fits is his to say. What the ERP does not have: open
 -- orders are taken, done ones closed.
-with rivals as materialized (
-    select f.erp_order, array_agg(g.order_id order by g.order_id) as orders
-    from golive g, unnest(g.fits) as f(erp_order)
-    group by f.erp_order
+with mine as (
+    select t.order_id, array_agg(t.erp_order order by t.erp_order) as fits from golive_fit t group by t.order_id
+), rivals as (
+    select t.erp_order, array_agg(t.order_id order by t.order_id) as orders from golive_fit t group by t.erp_order
 ), verdict as (
-    select g.order_id,
+    select g.order_id, m.fits,
         case
-            when cardinality(g.fits) > 1 then null
-            when cardinality(g.fits) = 1 then case when cardinality(r.orders) = 1 then 'adopt' end
+            when cardinality(m.fits) > 1 or cardinality(r.orders) > 1 then null
+            when cardinality(m.fits) = 1 then 'adopt'
             when g.class in ('taken', 'placed') then 'import'
             else 'close'
         end as decision,
         case
-            when cardinality(g.fits) > 1 then format('the ERP''s orders %s all fit: adopt one of them', (
-                select string_agg(e.number, ', ' order by e.number) from golive_erp e where e.order_id = any (g.fits)))
+            when cardinality(m.fits) > 1 then format('the ERP''s orders %s all fit: adopt one of them', (
+                select string_agg(e.number, ', ' order by e.number) from golive_erp e where e.order_id = any (m.fits)))
             when cardinality(r.orders) > 1 then format('the ERP''s order %s fits the shop''s orders %s: adopt it for one of them',
-                (select e.number from golive_erp e where e.order_id = g.fits[1]), array_to_string(r.orders, ', '))
-            when cardinality(g.fits) = 1 then 'same total, date and customer'
+                (select e.number from golive_erp e where e.order_id = m.fits[1]), array_to_string(r.orders, ', '))
+            when cardinality(m.fits) = 1 then 'same total, date and customer'
             when g.class = 'taken' and g.before then 'open in the shop, unknown to the ERP'
             when g.class = 'placed' then 'follows when it is paid'
             when g.class = 'final' and not g.before then 'done in the shop without the ERP'
@@ -108,10 +121,11 @@ with rivals as materialized (
             else ''
         end as why
     from golive g
-    left join rivals r on r.erp_order = g.fits[1] and cardinality(g.fits) = 1
+    left join mine m on m.order_id = g.order_id
+    left join rivals r on r.erp_order = m.fits[1] and cardinality(m.fits) = 1
 )
 update golive g
-set decision = v.decision, why = v.why, erp_order = case when v.decision = 'adopt' then g.fits[1] end,
+set decision = v.decision, why = v.why, erp_order = case when v.decision = 'adopt' then v.fits[1] end,
     asked = case v.decision when 'import' then g.before when 'close' then not g.before else true end
 from verdict v
 where v.order_id = g.order_id

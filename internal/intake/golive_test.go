@@ -127,6 +127,24 @@ func TestGoingLive(t *testing.T) {
 	erp.want("late", "imported", "select status from spola.link where order_id = $1", late)
 }
 
+// Of two orders of namesakes an order of the ERP is that one whose e-mail it has; a name ties where nothing else does.
+func TestStrongerTieCounts(t *testing.T) {
+	shop, erp := past(t)
+	mail := shop.place(testOrder{lines: twoLines, email: "anna@example.com"}, 5)
+	name := shop.place(testOrder{lines: twoLines, email: "other@example.com"}, 5)
+	alone := shop.place(testOrder{lines: []testLine{{41, 0, 1}}, email: "third@example.com"}, 5)
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	a := erp.enter(14608, cutDay, "anna@example.com", "Anna Rossi", "")
+	b := erp.enter(11610, cutDay, "", "ANNA Rossi", "")
+	_, file := erp.check(cutDay)
+	for _, line := range []string{fmt.Sprintf("adopt;%d;%s;", mail, a), fmt.Sprintf("close;%d;;", name), fmt.Sprintf("adopt;%d;%s;", alone, b)} {
+		if !strings.Contains(file, line) {
+			t.Errorf("the file has no %q:\n%s", line, file)
+		}
+	}
+}
+
 // What fits twice is a person's to say, and so is what he says twice or wrong; nothing is half done.
 func TestGoingLiveIsAskedAbout(t *testing.T) {
 	shop, erp := past(t)

@@ -33,6 +33,8 @@ type Demo struct {
 	Brokers []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
 	Dir     string        `help:"Keep the data in this directory." type:"path"`
 	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
+
+	Existing int `help:"Begin with a shop that has so many orders already, half of them entered in the ERP by hand; go live with them." placeholder:"5000"`
 }
 
 // settleWithin bounds how long the demo waits at its end for what is still on its way.
@@ -59,7 +61,17 @@ func (d Demo) Run(env *cli.Env) error {
 	}
 	fmt.Fprintf(show, "  ready in %.1f s: %s %s, PostgreSQL %s, %s\n\n", time.Since(started).Seconds(),
 		product(d.Shop), st.shopDB.Version(), st.erpDB.Version(), brokerName(d.Brokers))
+	var before past
+	if d.Existing > 0 {
+		if before, err = st.makePast(env.Ctx, d.Existing); err != nil {
+			return errors.Join(err, st.Close())
+		}
+		fmt.Fprintf(show, "The shop has %d orders of three months, the ERP knows half of them, entered by hand.\n", d.Existing)
+	}
 	proof, err := d.play(env, log, st, show)
+	if err == nil && d.Existing > 0 {
+		proof.Existing, err = st.became(context.WithoutCancel(env.Ctx), before)
+	}
 	if err = errors.Join(err, st.Close()); err != nil {
 		return err
 	}
@@ -98,7 +110,11 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 // order goes live, lets customers order, waits until all is settled, and proves. ctx ends when
 // the pipeline does.
 func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress]) (*Proof, error) {
-	if err := st.goLive(ctx); err != nil {
+	live := st.goLive
+	if d.Existing > 0 {
+		live = func(ctx context.Context) error { return st.firstDay(ctx, show) }
+	}
+	if err := live(ctx); err != nil {
 		return nil, err
 	}
 	journal, err := shop.OpenJournal(st.journal)

@@ -59,6 +59,26 @@ func TestDemoEndsWithAProof(t *testing.T) {
 	}
 }
 
+// A shop with a past goes live: what the ERP knew is adopted, what is open is taken, and today's orders
+// agree to the cent beside it.
+func TestDemoGoesLiveWithAPast(t *testing.T) {
+	env, out := environment(t)
+	if err := (demo.Demo{For: 3 * time.Second, Rate: 20, Seed: 7, Shop: "mysql", Existing: 200, JSON: true}).Run(env); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var proof demo.Proof
+	if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	e := proof.Existing
+	if e == nil || e.Orders != 200 || e.Adopted != 100 || e.Imported == 0 || e.Waiting == 0 || e.Imported+e.Adopted+e.Closed+e.Waiting != 200 {
+		t.Errorf("the past: %+v", e)
+	}
+	if proof.OrdersDecided != 100 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP || proof.OrdersInERP <= e.Imported {
+		t.Errorf("proof: %s", out)
+	}
+}
+
 // Whatever part is killed whenever, nothing is lost, nothing is there twice, and the log is
 // 1, 2, 3 … from its first record on.
 func TestPartsAreKilledAtRandom(t *testing.T) {

@@ -24,6 +24,8 @@ type Proof struct {
 	Latency Milliseconds       `json:"latency_ms"`
 	Seconds float64            `json:"seconds"`
 	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
+
+	Existing *Existing `json:"existing,omitempty"` // what has become of the past, if there was one
 }
 
 // Milliseconds are latencies from the return of an order's last commit in the shop until the
@@ -101,6 +103,9 @@ func (p *Proof) Print(w io.Writer) {
 	fmt.Fprintf(w, "  %8d orders in the ERP           %s there, %s in the shop\n", p.OrdersInERP, euro(p.CentsERP), euro(p.CentsShop))
 	fmt.Fprintf(w, "  %8d parked, %d of them made so that nobody could take them over\n", p.OrdersParked, p.ParkedPlanted)
 	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)
+	if e := p.Existing; e != nil {
+		fmt.Fprintf(w, "  Of the %d orders from before: %d imported, %d adopted, %d closed, %d wait for payment or a person\n\n", e.Orders, e.Imported, e.Adopted, e.Closed, e.Waiting)
+	}
 	for _, d := range p.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}

@@ -157,7 +157,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(show, "\napplier articles: %d sizes mapped by a file, the others are found by their model\n", mapped)
+	fmt.Fprintf(show, "\napplier articles: %d sizes mapped by a file, the others are found by their model\n", mapped.Lines)
 	var file bytes.Buffer
 	how := intake.Going{From: time.Now(), By: intake.By{Who: "demo", Reason: "its first day"}, Table: &file}
 	began = time.Now()

@@ -41,6 +41,7 @@ type Config struct {
 	ChunkRows int
 
 	patience time.Duration // with another replica's server id; 0 means collisionAfter
+	silence  time.Duration // after which a connection counts as dead; 0 means deadAfter
 }
 
 // Capture is a table whose rows leave the shop.
@@ -151,13 +152,25 @@ func (c *Config) address() (address, error) {
 	return s, nil
 }
 
+// deadAfter is how long the server may be silent before a connection counts as dead: one whose
+// other end is gone tells nothing by itself. A binary log has something every heartbeatEvery,
+// and what is asked otherwise is answered in less; where it is not, asking again does no harm.
+const deadAfter = 15 * time.Second
+
+func (c *Config) deadAfter() time.Duration {
+	if c.silence != 0 {
+		return c.silence
+	}
+	return deadAfter
+}
+
 // driver is the configuration of plain SQL connections: UTC, utf8mb4, and a mode in which the
 // server answers with what is stored.
-func (s address) driver() *mysql.Config {
+func (s address) driver(dead time.Duration) *mysql.Config {
 	c := mysql.NewConfig()
 	c.Net, c.Addr = "tcp", net.JoinHostPort(s.host, strconv.Itoa(int(s.port)))
 	c.User, c.Passwd, c.DBName = s.user, s.password, s.database
-	c.Timeout, c.ReadTimeout, c.WriteTimeout = 10*time.Second, 10*time.Minute, time.Minute
+	c.Timeout, c.ReadTimeout, c.WriteTimeout = 10*time.Second, dead, dead
 	c.Collation = "utf8mb4_general_ci"
 	c.InterpolateParams = true
 	c.TLS = s.tls

@@ -34,7 +34,7 @@ func (c *Config) open() (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := driver.NewConnector(s.driver())
+	connector, err := driver.NewConnector(s.driver(c.deadAfter()))
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", c.Source, err)
 	}

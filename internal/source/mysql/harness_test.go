@@ -151,7 +151,9 @@ func newShop(t testing.TB, url string, tables ...Capture) *shop {
 	s.cfg = Config{Source: "shop", URL: url, Tables: tables, Owner: "test", Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)}
 	// A server id of each test's own: tests of several packages read the same servers.
 	s.cfg.ServerID = uint32(time.Now().UnixNano())&0x3fffffff | 1<<30
-	db, err := s.cfg.open()
+	patient := s.cfg // the test's own statements may take long
+	patient.silence = 10 * time.Minute
+	db, err := patient.open()
 	if err != nil {
 		t.Fatal(err)
 	}

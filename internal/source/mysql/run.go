@@ -356,34 +356,33 @@ func (r *reader) syncer(events *queue) (*replication.BinlogSyncer, error) {
 		ServerID: r.cfg.serverID(), Flavor: string(r.flavor),
 		Host: s.host, Port: s.port, User: s.user, Password: s.password, TLSConfig: s.tls,
 		RawModeEnabled: true, VerifyChecksum: true, DisableRetrySync: true, DiscardGTIDSet: true,
-		HeartbeatPeriod: heartbeatEvery, Dialer: dialQuick,
+		HeartbeatPeriod: heartbeatEvery, Dialer: r.cfg.dialQuick,
 		Logger:                  slog.New(slog.DiscardHandler), // its errors come back, with more
 		SynchronousEventHandler: events,
 		Option:                  inPieces,
 	}), nil
 }
 
-// The server sends something at least every heartbeatEvery; after silence of deadAfter the
-// connection counts as dead.
-const (
-	heartbeatEvery = time.Second
-	deadAfter      = 15 * time.Second
-)
+// heartbeatEvery is how often the server sends something at least.
+const heartbeatEvery = time.Second
 
 // dialQuick connects with a deadline for each read from the network. The client's own read
 // timeout sets one for each packet, which costs more than decoding it.
-func dialQuick(ctx context.Context, network, address string) (net.Conn, error) {
+func (c *Config) dialQuick(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return timedConn{conn}, nil
+	return timedConn{conn, c.deadAfter()}, nil
 }
 
-type timedConn struct{ net.Conn }
+type timedConn struct {
+	net.Conn
+	dead time.Duration
+}
 
 func (c timedConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(deadAfter)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.dead)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(b)

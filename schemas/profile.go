@@ -11,6 +11,7 @@ type Profile struct {
 	// State is the column that holds an order's state; Complete is the table whose row ends the
 	// writing of an order or of a change of its state.
 	State    Column `yaml:"state"`
+	Placed   Column `yaml:"placed"` // when an order was placed, by the shop's own clock
 	Complete string `yaml:"complete"`
 
 	// Totals says what the rows of an order's totals are that every shop of the platform has, by

@@ -79,7 +79,7 @@ func (p *Profile) check() error {
 			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
-	for _, c := range append([]Column{p.State}, p.Consumes...) {
+	for _, c := range append([]Column{p.State, p.Placed}, p.Consumes...) {
 		if t := p.Table(c.Table); t == nil || !slices.Contains(t.Columns, c.Name) {
 			return fmt.Errorf("column %s.%s is not captured", c.Table, c.Name)
 		}

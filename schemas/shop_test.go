@@ -70,9 +70,10 @@ func TestNoSecretLeavesTheShop(t *testing.T) {
 func TestProfileIsRefused(t *testing.T) {
 	const good = `platform: x
 state: {table: o, column: s}
+placed: {table: o, column: t}
 complete: h
 tables:
-  - {name: o, kind: order, key: [id], order: id, columns: [id, s]}
+  - {name: o, kind: order, key: [id], order: id, columns: [id, s, t]}
   - {name: h, kind: order, key: [id], order: o, columns: [id, o]}
 `
 	load := func(text string) error {
@@ -84,7 +85,8 @@ tables:
 	}
 	for name, edit := range map[string][2]string{
 		"unknown key":           {"complete: h", "complete: h\nkomplete: h"},
-		"state not captured":    {"columns: [id, s]", "columns: [id]"},
+		"state not captured":    {"columns: [id, s, t]", "columns: [id, t]"},
+		"date not captured":     {"columns: [id, s, t]", "columns: [id, s]"},
 		"key not captured":      {"key: [id], order: o", "key: [no], order: o"},
 		"order not captured":    {"order: o", "order: no"},
 		"unknown kind":          {"kind: order", "kind: odder"},

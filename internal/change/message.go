@@ -54,6 +54,7 @@ type ChunkMessage struct {
 	From        []json.RawMessage `json:"from"` // key values as rows carry them
 	To          []json.RawMessage `json:"to"`
 	Rows        int64             `json:"rows"`
+	OrdersFrom  int64             `json:"orders_from,omitempty"` // rows of orders below it were not read, and are not meant; 0: all were
 	LastOfTable bool              `json:"last_of_table"`
 	LastOfRun   bool              `json:"last_of_run"`
 }

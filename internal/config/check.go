@@ -41,6 +41,9 @@ func (l *loader) checkShop(s *Shop) {
 	if !tablePrefix.MatchString(s.Prefix) {
 		l.mistake("shop.prefix", fmt.Sprintf("%q can't begin the name of a table", s.Prefix), "write it as in the shop's own configuration: oc_")
 	}
+	if s.OrdersSince != "" && s.Since().IsZero() {
+		l.mistake("shop.orders_since", fmt.Sprintf("%q is no day", s.OrdersSince), "write it like 2026-01-01, or leave it away")
+	}
 	l.checkDatabase("shop", s.Database, []string{"mysql"}, "mysql://spola@host:3306/shop")
 }
 

@@ -34,9 +34,19 @@ type Shop struct {
 	Prefix       string `yaml:"prefix"`   // of its tables
 	Database     string `yaml:"database"` // mysql://user@host:3306/shop, without password
 	PasswordFile string `yaml:"password_file"`
-	File         string `yaml:"file"`      // the shop file; default shop.yaml beside this file
-	ServerID     uint32 `yaml:"server_id"` // of the reader among the server's replicas; 0: from the name
+	File         string `yaml:"file"`         // the shop file; default shop.yaml beside this file
+	ServerID     uint32 `yaml:"server_id"`    // of the reader among the server's replicas; 0: from the name
+	OrdersSince  string `yaml:"orders_since"` // a day, 2026-01-01: orders placed before it stay in the shop; empty: none
 	Password     Secret `yaml:"-"`
+}
+
+// Since is the first day whose orders leave the shop, at midnight here; zero if all do.
+func (s Shop) Since() time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, s.OrdersSince, time.Local)
+	if err != nil {
+		return time.Time{} // check has refused what is no day
+	}
+	return t
 }
 
 // URL is the shop's database with its password.

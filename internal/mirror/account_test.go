@@ -42,3 +42,26 @@ func TestAccountsThatChanged(t *testing.T) {
 		t.Errorf("ghosts are still there: %v", rows)
 	}
 }
+
+// A snapshot that left out the orders below a number says nothing about them: their rows are no
+// ghosts, whatever range its chunks have.
+func TestRowsThatASnapshotLeftOut(t *testing.T) {
+	line := change.Table{Name: "oc_line", Version: 1, Key: []string{"line_id"}, Columns: []change.Column{
+		{Name: "line_id", Type: change.Int}, {Name: "order_id", Type: change.Int}}}
+	a := newApplier(t, database(t), "shop", []TableSpec{{Name: "oc_line", Order: "order_id"}})
+	l := &testLog{}
+	l.shape(markerTable)
+	l.shape(line)
+	for _, row := range [][]string{{"1", "9"}, {"2", "10"}, {"3", "8"}, {"4", "11"}} {
+		l.row(line, change.Create, true, nil, row)
+	}
+	a.all(l)
+	l.mark("low", 1, 1)
+	l.own(change.Chunk, change.ChunkMessage{Kind: change.Chunk, Run: 1, Chunk: 1, Table: "oc_line", OrdersFrom: 10, LastOfTable: true, LastOfRun: true})
+	if c := a.all(l); !slices.Equal(c.Orders, []int64{10, 11}) {
+		t.Errorf("orders %v changed, want those of the ghosts", c.Orders)
+	}
+	if rows := a.content("oc_line", "line_id"); len(rows) != 2 {
+		t.Errorf("rows left: %v, want those of orders 8 and 9", rows)
+	}
+}

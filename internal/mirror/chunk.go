@@ -20,6 +20,7 @@ type chunk struct {
 	run         int64
 	low         int64    // number of the record with the chunk's low watermark
 	from, to    []string // key values in PostgreSQL's text form; nil: unbounded
+	ordersFrom  int64    // rows of orders below it were not read; 0: all were
 	lastOfTable bool
 }
 
@@ -36,7 +37,7 @@ func (p *Part) addChunk(r *change.Record) error {
 		return fmt.Errorf("chunk %d of run %d ends, but the low watermark is that of chunk %d of run %d",
 			message.Chunk, message.Run, low.chunk, low.run)
 	}
-	c := chunk{t: t, run: message.Run, low: p.m.low.at, lastOfTable: message.LastOfTable}
+	c := chunk{t: t, run: message.Run, low: p.m.low.at, ordersFrom: message.OrdersFrom, lastOfTable: message.LastOfTable}
 	var err error
 	if c.from, err = t.keyValues(message.From); err != nil {
 		return err
@@ -96,6 +97,10 @@ func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (owners []int64,
 		bound("<=", c.to)
 	} else if c.low == 0 {
 		return nil, 0, nil
+	}
+	if c.ordersFrom > 0 && c.t.owner >= 0 {
+		args = append(args, c.ordersFrom)
+		conditions = append(conditions, fmt.Sprintf("%s >= $%d", pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize(), len(args)))
 	}
 	query := "delete from " + c.t.sql.name + " where " + strings.Join(conditions, " and ")
 	if c.t.owner < 0 {

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 )
 
@@ -28,6 +29,9 @@ type Golive struct {
 func (g Golive) Run(env *cli.Env) error {
 	from, err := moment(g.From)
 	if err != nil {
+		return err
+	}
+	if err := leave(env, from); err != nil {
 		return err
 	}
 	how := intake.Going{From: from, By: intake.By{Who: cli.Person(), Reason: g.Reason}, Log: progress(os.Stderr, "orders")}
@@ -58,6 +62,19 @@ func (g Golive) Run(env *cli.Env) error {
 		fmt.Fprintln(env.Out, "The shop is live: its orders follow with the applier's next batches (applier status).")
 		return nil
 	})
+}
+
+// leave refuses a cut that promises orders which stay in the shop.
+func leave(env *cli.Env, from time.Time) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	if since := cfg.Shop.Since(); from.Before(since) {
+		return fmt.Errorf("shop %s can't go live from %s: orders before %s stay in the shop (orders_since); name a later moment",
+			cfg.Shop.Name, from.Format(time.RFC3339), since.Format(time.DateOnly))
+	}
+	return nil
 }
 
 // dryRun writes the file next to what is to be its name, and gives it the name once it is whole.

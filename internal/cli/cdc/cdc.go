@@ -46,6 +46,9 @@ func Source(cfg config.Config, log zerolog.Logger) (mysql.Config, error) {
 		return mysql.Config{}, err
 	}
 	source := mysql.Config{Source: cfg.Shop.Name, URL: cfg.Shop.URL(), ServerID: cfg.Shop.ServerID, Owner: cli.Owner(), Log: log}
+	if cfg.Shop.OrdersSince != "" {
+		source.Since = &mysql.Since{Table: cfg.Shop.Prefix + profile.Placed.Table, Column: profile.Placed.Name, Day: cfg.Shop.OrdersSince}
+	}
 	for _, t := range profile.Tables {
 		capture := mysql.Capture{Name: cfg.Shop.Prefix + t.Name, Columns: t.Columns, Key: t.Key, Order: t.Order}
 		if t.Only != nil {

@@ -38,7 +38,10 @@ type merchant struct {
 	stop func() // ends `spola run`
 }
 
-func newMerchant(t *testing.T) *merchant {
+func newMerchant(t *testing.T) *merchant { return newMerchantSince(t, "") }
+
+// newMerchantSince has orders from before a day stay in the shop.
+func newMerchantSince(t *testing.T, since string) *merchant {
 	m := &merchant{t: t, dir: t.TempDir()}
 	shopURL := strings.TrimRight(server.PrivateMySQL(t, nil).URL(), "/") + "/shop"
 	erpURL := server.Postgres(t)
@@ -46,8 +49,8 @@ func newMerchant(t *testing.T) *merchant {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // a free port for the embedded broker
 	m.must(err)
 	m.must(listener.Close())
-	m.write("spola.yaml", fmt.Sprintf("shop: {name: shop1, platform: opencart, prefix: oc_, database: %q, file: shop.yaml}\nerp: {database: %q}\nbroker: {dir: broker, listen: %q}\n",
-		shopURL, erpURL, listener.Addr()))
+	m.write("spola.yaml", fmt.Sprintf("shop: {name: shop1, platform: opencart, prefix: oc_, database: %q, file: shop.yaml, orders_since: %q}\nerp: {database: %q}\nbroker: {dir: broker, listen: %q}\n",
+		shopURL, since, erpURL, listener.Addr()))
 	m.cfg, err = config.Load(m.path("spola.yaml"))
 	m.must(err)
 	m.shop, err = shop.Open(t.Context(), shopURL, shop.Options{})

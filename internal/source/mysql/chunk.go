@@ -173,6 +173,10 @@ func chunkQuery(shape *change.Table, task *chunkTask, limit int) (string, []any,
 		}
 		where, args = append(where, text), append(args, values...)
 	}
+	if task.above == nil && task.table.from > 0 && shape.Key[0] == task.table.capture.Order {
+		// Elsewhere rows that stay are read and passed over: a condition would make a chunk as long as it takes.
+		where, args = append(where, key[0]+" >= ?"), append(args, task.table.from)
+	}
 	query := "SELECT " + strings.Join(names, ", ") + " FROM " + quoteName(shape.Name)
 	if len(where) > 0 {
 		query += " WHERE " + strings.Join(where, " AND ")
@@ -298,12 +302,18 @@ func (c *chunkReading) add() error {
 			c.key = append(c.key, json.RawMessage(append([]byte(nil), object[values[i]:members[i].to]...)))
 		}
 	}
-	if c.table.capture.Only != nil {
-		for i, column := range c.shape.Columns {
-			if column.Name == c.table.capture.Only.Column && !c.table.allowed[string(object[values[i]:members[i].to])] {
-				return nil
-			}
+	var only, order []byte
+	for i, column := range c.shape.Columns {
+		value := object[values[i]:members[i].to]
+		if o := c.table.capture.Only; o != nil && column.Name == o.Column {
+			only = value
 		}
+		if column.Name == c.table.capture.Order {
+			order = value
+		}
+	}
+	if !c.table.leaves(only, order) {
+		return nil
 	}
 	row := chunkRow{key: append(key, "}}"...), object: object}
 	c.bytes += len(object) + len(row.key)

@@ -26,6 +26,8 @@ type Config struct {
 	// this package and is never part of a snapshot.
 	Tables []Capture
 
+	Since *Since // which orders leave the shop; nil: all
+
 	// ServerID is this reader's id among the server's replicas. 0 derives one from the source's
 	// name.
 	ServerID uint32
@@ -106,9 +108,15 @@ func (c *Config) check() error {
 		if t.Order != "" && !has[t.Order] {
 			return fmt.Errorf("source %s: table %q: order column %q is not among its columns", c.Source, t.Name, t.Order)
 		}
+		if c.Since != nil && t.Name == c.Since.Table && (t.Order == "" || !has[c.Since.Column]) {
+			return fmt.Errorf("source %s: table %q tells no orders by column %q", c.Source, t.Name, c.Since.Column)
+		}
 		if t.Only != nil && !has[t.Only.Column] {
 			return fmt.Errorf("source %s: table %q: column %q, which bounds it, is not among its columns", c.Source, t.Name, t.Only.Column)
 		}
+	}
+	if c.Since != nil && !seen[c.Since.Table] {
+		return fmt.Errorf("source %s: table %q, which bounds the orders, is not captured", c.Source, c.Since.Table)
 	}
 	return nil
 }

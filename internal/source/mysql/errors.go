@@ -19,6 +19,7 @@ var (
 	ErrEvent     = errors.New("an event of the binary log is not known")
 	ErrCollision = errors.New("another replica has the same server id")
 	ErrPreflight = errors.New("the server is not set up for reading")
+	ErrBound     = errors.New("orders_since can't be changed")
 	ErrMarker    = errors.New("the marker table can't be written")
 )
 

@@ -152,7 +152,7 @@ func (r *reader) readRow(ev *rowsEvent) error {
 	if ev.op == rowDelete {
 		image = &r.before
 	}
-	if l.only >= 0 && !l.table.allowed[string(image.value(o.bytes, l.only))] {
+	if !l.leaves(o.bytes, image) {
 		o.bytes = o.bytes[:start]
 		return nil
 	}
@@ -161,6 +161,21 @@ func (r *reader) readRow(ev *rowsEvent) error {
 	}
 	op := [...]change.Op{rowInsert: change.Create, rowUpdate: change.Update, rowDelete: change.Delete}[ev.op]
 	return r.hold(l, op, image, start, r.tx.row)
+}
+
+// leaves tells whether the row leaves the shop whose image was decoded last.
+func (l *layout) leaves(buf []byte, image *decoder) bool {
+	if l.only < 0 && l.table.from == 0 {
+		return true
+	}
+	var only, order []byte
+	if l.only >= 0 {
+		only = image.value(buf, l.only)
+	}
+	if len(l.order) > 0 {
+		order = image.value(buf, l.order[0])
+	}
+	return l.table.leaves(only, order)
 }
 
 // value is a column's value in the image decoded last.

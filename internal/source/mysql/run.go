@@ -228,6 +228,9 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 		r.state.Tables = map[string]TableState{}
 		r.state.Snapshot.Queue = nil
 	}
+	if err := r.bound(ctx, db, state == nil); err != nil {
+		return err
+	}
 	r.state.drop(func(name string) bool { return r.tables[name] != nil })
 	return r.enqueueMissing(ctx, db)
 }

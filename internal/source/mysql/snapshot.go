@@ -153,7 +153,7 @@ func (r *reader) endChunk(m *markerRow) error {
 	}
 	message := change.ChunkMessage{
 		Kind: change.Chunk, Run: task.run, Chunk: task.chunk, Table: task.table.capture.Name,
-		From: task.above, To: found.last, Rows: rows, LastOfTable: found.last == nil,
+		From: task.above, To: found.last, Rows: rows, OrdersFrom: task.table.from, LastOfTable: found.last == nil,
 	}
 	if message.LastOfTable {
 		message.To = task.to

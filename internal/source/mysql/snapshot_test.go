@@ -103,7 +103,7 @@ func (s *shop) table(c Capture) map[string]string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	query, args, err := chunkQuery(shape, &chunkTask{}, 1<<30)
+	query, args, err := chunkQuery(shape, &chunkTask{table: &table{}}, 1<<30)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type State struct {
 	Tables   map[string]TableState `json:"tables"`
 	Snapshot SnapshotState         `json:"snapshot"`
 	Requests int64                 `json:"requests"` // snapshot requests taken so far
+	Bound    *Bound                `json:"bound,omitempty"`
 
 	at change.Position
 }

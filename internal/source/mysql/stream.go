@@ -59,6 +59,7 @@ type table struct {
 	capture Capture
 	shape   *change.Table // as announced last in this process; nil if it was not
 	allowed map[string]bool
+	from    int64 // rows of orders below it stay in the shop; 0: none
 }
 
 // where names a place in the binary log, for people.
@@ -207,6 +208,7 @@ func (r *reader) bind(l *layout) {
 	l.names = appendQuoted(l.names, []byte(l.name))
 	l.key = l.indexes(l.table.capture.Key)
 	l.kept = append(l.indexes(l.table.capture.Key), l.indexes([]string{l.table.capture.Order})...)
+	l.order = l.indexes([]string{l.table.capture.Order})
 	l.only = -1
 	if only := l.table.capture.Only; only != nil {
 		l.only = l.indexes([]string{only.Column})[0]

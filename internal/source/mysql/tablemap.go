@@ -35,6 +35,7 @@ type layout struct {
 	keyHead []byte // how a record's key begins
 	names   []byte // schema and table in the source block
 	only    int    // index of the column that bounds the rows, -1 if none
+	order   []int  // of the one that names the order, if there is one
 }
 
 // column is one column of a layout, captured or not.

@@ -191,12 +191,13 @@ left join spola.parked p on p.shop = $1 and p.order_id = g.order_id
 left join golive_erp e on e.order_id = g.erp_order
 
 -- name: adopt
+-- From here on under the shop's lock. An order that was cancelled or deleted while this was planned is left to the applier.
 select r.detail
 from erp.adopt_orders(array(
     select row(l.reference, g.erp_order, l.shop, l.order_id::text)::erp.order_adopt_in
     from golive g
     join spola.link l on l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation
-    where g.decision = 'adopt')) r
+    where g.decision = 'adopt' and l.erp_order is null and not l.deleted and coalesce(l.class, '') not in ('ignored', 'cancelled'))) r
 where not r.ok
 limit 3
 
@@ -207,7 +208,8 @@ set status = case g.decision when 'adopt' then 'imported' when 'close' then 'clo
     adopted = g.decision = 'adopt',
     decision = case when g.decision = 'import' and (g.before or g.asked) then 'import' when g.decision = 'close' and not g.before then 'close' end
 from golive g
-where l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation and l.erp_order is null and not l.deleted
+where l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation
+    and l.erp_order is null and not l.deleted and coalesce(l.class, '') not in ('ignored', 'cancelled')
 
 -- name: unpark
 -- Whoever goes live has seen what is parked: it counts no more towards stopping the stream.

@@ -2,10 +2,15 @@ package intake
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // enter enters an order by hand in the ERP: total in cents, when, for whom. It returns its number.
@@ -194,4 +199,80 @@ func TestGoingLiveIsAskedAbout(t *testing.T) {
 	shop.tick(2)
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("links", "1 imported adopted, 3 imported adopted, 4 closed", "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link where not deleted")
+}
+
+// held runs GoLive on a connection of its own while a batch of the applier holds the shop, until
+// during says that it has seen enough; then the batch ends.
+func (e *testERP) held(during func(backend string)) error {
+	e.t.Helper()
+	conn, err := postgres.Connect(e.t.Context(), e.url, "golive")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	_, file := e.check(cutDay)
+	ended := make(chan error, 1)
+	err = e.inTx(func(tx pgx.Tx) error {
+		if _, err := tx.Exec(e.t.Context(), "select from spola.shop where shop = $1 for update", testShop); err != nil {
+			return err
+		}
+		go func() {
+			_, err := GoLive(e.t.Context(), conn, testShop, Going{From: cutDay, Said: strings.NewReader(file), By: By{Who: "anna"}})
+			ended <- err
+		}()
+		const waiting = "select pid from pg_stat_activity where application_name = 'golive' and datname = current_database() and wait_event_type = 'Lock'"
+		for e.text("select count(*) from ("+waiting+") w") == "0" {
+			time.Sleep(10 * time.Millisecond)
+		}
+		during(e.text(waiting))
+		return nil
+	})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return <-ended
+}
+
+// Killed where it carries out what it has planned, going live has done nothing; the next time it does all.
+func TestGoingLiveIsKilled(t *testing.T) {
+	shop, erp := past(t)
+	shop.place(testOrder{lines: twoLines, email: "anna@example.com"}, 2)
+	shop.place(testOrder{lines: twoLines, email: "open@example.com"}, 2)
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	erp.enter(14608, cutDay, "anna@example.com", "", "")
+	if err := erp.held(func(pid string) { erp.text("select pg_terminate_backend($1::int)", pid) }); err == nil {
+		t.Error("it was not killed")
+	}
+	erp.want("nothing half done", "observe 0 0 0", `select mode || ' ' || (select count(*) from spola.audit) || ' ' || (select count(*) from erp.sales_order where reference is not null)
+		|| ' ' || (select count(*) from spola.link where erp_order is not null or decision is not null) from spola.shop`)
+	_, file := erp.check(cutDay)
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("links", "1 imported adopted, 2 imported", links)
+}
+
+// What is cancelled or deleted in the shop while it is planned, is neither adopted nor taken.
+func TestShopChangesWhileItGoesLive(t *testing.T) {
+	shop, erp := past(t)
+	for _, email := range []string{"adopted", "cancelled", "deleted", "open"} {
+		shop.place(testOrder{lines: twoLines, email: email + "@example.com"}, 2)
+	}
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	for _, email := range []string{"adopted", "cancelled", "deleted"} {
+		erp.enter(14608, cutDay, email+"@example.com", "", "")
+	}
+	err := erp.held(func(string) {
+		erp.exec("update spola.link set class = 'cancelled', state = '7' where order_id = 2")
+		erp.exec("update spola.link set deleted = true where order_id in (3)")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	erp.want("links", "1 imported adopted, 2 seen, 3 seen, 4 seen", links)
+	erp.want("the shop's orders in the ERP", "1", "select string_agg(shop_number, ' ') from erp.sales_order where reference is not null")
 }

@@ -264,7 +264,7 @@ func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 }
 
 func (s going) names(ctx context.Context, conn *pgx.Conn, statement string) (n Names, err error) {
-	rows, err := conn.Query(ctx, s.text[statement], s.shop)
+	rows, err := conn.Query(ctx, s.text[statement])
 	if err != nil {
 		return n, s.failed(err)
 	}

@@ -236,18 +236,16 @@ order by g.order_id
 
 -- name: missing
 -- What the shop sells and the ERP has no article for: how many, and the first.
-select s.product || case when s.variant <> '' then ' option value ' || s.variant else '' end || ' (' || s.sku || ')', count(*) over ()
-from {canonical}.sold s
-where s.active and not exists (select from spola.article a where a.shop = $1 and a.product = s.product and a.variant = s.variant)
-    and not (s.variant = '' and exists (select from erp.articles e where e.sku = s.sku))
-order by s.product::bigint, s.variant
+select concat_ws(' ', s.product, nullif('(' || replace(s.variant, ',', '+') || ')', '()'), nullif(s.model, ''), nullif(s.options, '')), count(*) over ()
+from {canonical}.assortment() s
+where s.active and s.article is null
+order by length(s.product), s.product, s.variant
 limit 10
 
 -- name: unsold
 -- What the ERP stocks and the shop does not sell.
 select e.sku, count(*) over ()
 from erp.articles e
-where e.stocked and not exists (select from spola.article a where a.shop = $1 and a.article = e.article_id)
-    and not exists (select from {canonical}.sold s where s.variant = '' and s.sku = e.sku)
+where e.stocked and not exists (select from {canonical}.assortment() s where s.article = e.article_id)
 order by e.sku
 limit 10

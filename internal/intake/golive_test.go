@@ -88,7 +88,7 @@ func TestGoingLive(t *testing.T) {
 
 	r, file := erp.check(cutDay)
 	if r.Orders != 7 || r.Import != 3 || r.Adopt != 2 || r.Close != 2 || r.Open != 0 || r.Asked != 5 || r.Unsold.Count != 0 ||
-		fmt.Sprint(r.Missing.First) != "[50 option value 17 (SP-50) 50 option value 18 (SP-50) 50 option value 19 (SP-50)]" {
+		fmt.Sprint(r.Missing.First) != "[50 (17+19) SP-50 50 (18+19) SP-50]" {
 		t.Errorf("%+v", r)
 	}
 	for _, line := range []string{

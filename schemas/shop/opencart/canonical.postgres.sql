@@ -365,11 +365,3 @@ language sql stable as $$
     join {{table "order"}} o on o.order_id = i.id
     join spola.shop_settings s on s.shop = '{{.Shop}}'
 $$;
-
--- What the shop sells: a row for each product, or for each option value of it that keeps stock, since each is an article.
-create view {{.Schema}}.sold as
-select s.product, s.variant, p.model as sku, p.status = 1 as active
-from {{.Schema}}.stock s
-join {{table "product"}} p on p.product_id = s.product::bigint
-where s.variant <> '' and s.tracked
-    or s.variant = '' and not exists (select from {{table "product_option_value"}} v where v.product_id = p.product_id and v.subtract = 1);

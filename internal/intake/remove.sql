@@ -18,7 +18,7 @@ select nspname::text from pg_namespace where nspname in ('canonical_' || $1, 'mi
 
 -- name: rows
 -- Tables of schema spola with rows of one shop.
-select format('delete from spola.%I where %I = %L', c.relname, a.attname, $1)
+select format('delete from spola.%I where %I = %L', c.relname, a.attname, $1::text)
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attname in ('shop', 'source') and not a.attisdropped
 where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r'

@@ -50,9 +50,10 @@ type Only struct {
 // Kind says how a table's rows are used.
 type Kind string
 
+// The kinds of tables.
 const (
 	KindLookup    Kind = "lookup"    // settings, tax rates, countries: used from a versioned copy
 	KindCatalogue Kind = "catalogue" // products, options, stock
-	KindCustomer  Kind = "customer"
-	KindOrder     Kind = "order" // an order's own rows
+	KindCustomer  Kind = "customer"  // accounts and their addresses
+	KindOrder     Kind = "order"     // an order's own rows
 )

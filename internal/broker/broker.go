@@ -161,6 +161,7 @@ func (b *Broker) Close() error {
 // logger passes on what kfake has to say.
 type logger struct{ log zerolog.Logger }
 
+// Logf writes what kfake has to say: its errors and warnings only.
 func (l logger) Logf(level kfake.LogLevel, format string, args ...any) {
 	switch level {
 	case kfake.LogLevelError:

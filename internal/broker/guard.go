@@ -22,7 +22,10 @@ type guard struct {
 // advertised is an address by its name only.
 type advertised string
 
-func (advertised) Network() string  { return "tcp" }
+// Network and String make it a net.Addr: kfake tells clients what its listener's address says.
+func (advertised) Network() string { return "tcp" }
+
+// String is host:port.
 func (a advertised) String() string { return string(a) }
 
 // Addr is the address that kfake tells its clients.

@@ -37,6 +37,7 @@ type Position struct {
 // IsZero tells whether nothing was read yet.
 func (p Position) IsZero() bool { return p.Incarnation == 0 }
 
+// String is the position as people read it in logs and messages.
 func (p Position) String() string {
 	if p.IsZero() {
 		return "none"
@@ -70,6 +71,7 @@ func orDash(s string) string {
 	return s
 }
 
+// String is the origin as it stands in the record's header.
 func (o Origin) String() string {
 	switch o.Kind {
 	case Create:

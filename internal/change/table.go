@@ -21,6 +21,7 @@ package change
 // and is -infinity in the mirror. Fractions of seconds have as many digits as the column.
 type Type string
 
+// The types of columns, as the table above has them.
 const (
 	TinyInt   Type = "tinyint"
 	SmallInt  Type = "smallint"

@@ -98,6 +98,7 @@ type Broker struct {
 // Secret is a password. It prints as stars.
 type Secret string
 
+// String tells only whether there is one.
 func (s Secret) String() string {
 	if s == "" {
 		return "none"

@@ -36,6 +36,7 @@ type Error struct {
 	Mend string // what to write instead
 }
 
+// Error is "file:line: key: what is wrong; what to write instead".
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)

@@ -67,6 +67,7 @@ func (p *part) Splits(transaction []change.Record) bool {
 	return err == nil && p.effect.split.splits(&p.batch, f)
 }
 
+// Add takes a transaction into the part, for the splitter and for the mirror.
 func (p *part) Add(records []change.Record) error {
 	f, err := p.effect.split.read(records)
 	if err != nil {
@@ -76,8 +77,10 @@ func (p *part) Add(records []change.Record) error {
 	return p.rows.Add(records)
 }
 
+// Bytes is what the part's rows hold of memory.
 func (p *part) Bytes() int { return p.rows.Bytes() }
 
+// Apply writes the part's rows into the mirror; with the batch's last part it derives.
 func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	changed, err := p.rows.Apply(ctx, tx)
 	if err != nil {

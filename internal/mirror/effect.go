@@ -23,10 +23,16 @@ type effectPart struct {
 	part *Part
 }
 
-func (p effectPart) Splits([]change.Record) bool       { return false }
-func (p effectPart) Add(records []change.Record) error { return p.part.Add(records) }
-func (p effectPart) Bytes() int                        { return p.part.Bytes() }
+// Splits never asks for an end: a mirror is the same whatever the batches.
+func (p effectPart) Splits([]change.Record) bool { return false }
 
+// Add takes a transaction into the part.
+func (p effectPart) Add(records []change.Record) error { return p.part.Add(records) }
+
+// Bytes is what the part's rows hold of memory.
+func (p effectPart) Bytes() int { return p.part.Bytes() }
+
+// Apply writes the part's rows.
 func (p effectPart) Apply(ctx context.Context, tx pgx.Tx, _ bool) error {
 	_, err := p.part.Apply(ctx, tx)
 	return err

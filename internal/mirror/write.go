@@ -224,6 +224,7 @@ type lines struct {
 	rest []byte
 }
 
+// Read gives COPY the lines one after the other.
 func (l *lines) Read(p []byte) (n int, err error) {
 	for n < len(p) && (len(l.rest) > 0 || l.advance()) {
 		copied := copy(p[n:], l.rest)

@@ -37,6 +37,7 @@ type StopError struct {
 	Mend   string // what to do
 }
 
+// Error names topic and record, then what a person has to do.
 func (e *StopError) Error() string {
 	where := "log " + e.Topic
 	if e.Seq > 0 {
@@ -64,6 +65,7 @@ type TooBigError struct {
 	Limit int
 }
 
+// Error names the table and both sizes, in bytes.
 func (e *TooBigError) Error() string {
 	return fmt.Sprintf("record of table %q has %d bytes, the log takes %d", e.Table, e.Size, e.Limit)
 }

@@ -68,6 +68,7 @@ type fetchResponse struct {
 	err error
 }
 
+// ApiKey makes it a response that kafka-go can read.
 func (*fetchResponse) ApiKey() protocol.ApiKey { return protocol.Fetch }
 
 // RawExchange writes the request and reads the response.

@@ -140,6 +140,7 @@ func (s *session) produce(ctx context.Context, b *batch) (offset int64, err erro
 // answer is an error that the broker gave over a healthy connection.
 type answer struct{ err error }
 
+// Error is the broker's own.
 func (a *answer) Error() string { return a.err.Error() }
 func (a *answer) Unwrap() error { return a.err }
 

@@ -103,6 +103,7 @@ type sessionConn struct {
 	session *session
 }
 
+// Close takes the connection out of its session.
 func (c *sessionConn) Close() error {
 	c.session.mu.Lock()
 	delete(c.session.conns, c.Conn)

@@ -42,6 +42,7 @@ type Difference struct {
 	What  string `json:"what"`
 }
 
+// String is a line for a person: order, kind, what.
 func (d Difference) String() string { return fmt.Sprintf("order %d: %s: %s", d.Order, d.Kind, d.What) }
 
 const detailsShown = 100

@@ -232,6 +232,7 @@ func (l Latency) name() string {
 
 func (l Latency) line() string { return l.name() + ": " + l.Percentiles.String() + " ms" }
 
+// String is "p50 · p99 · p99.9 · max".
 func (p Percentiles) String() string {
 	return fmt.Sprintf("%.1f · %.1f · %.1f · %.1f", p.P50, p.P99, p.P999, p.Max)
 }

@@ -32,6 +32,7 @@ type StopError struct {
 	Mend  string // what to do
 }
 
+// Error names table and position, then what a person has to do.
 func (e *StopError) Error() string {
 	text := "shop"
 	if e.Table != "" {

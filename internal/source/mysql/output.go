@@ -104,6 +104,7 @@ func (o *output) full() bool { return len(o.pending) >= batchRecords || len(o.by
 // logError is an error of the log, which no reconnecting to the shop mends.
 type logError struct{ err error }
 
+// Error says that it was the log, not the shop.
 func (e *logError) Error() string { return fmt.Sprintf("append to the log: %v", e.err) }
 func (e *logError) Unwrap() error { return e.err }
 

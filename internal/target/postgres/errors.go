@@ -33,6 +33,7 @@ type StopError struct {
 	Err  error // cause; may be nil
 }
 
+// Error is what was done, why it failed, and what mends it.
 func (e *StopError) Error() string {
 	text := e.What
 	if e.Err != nil {

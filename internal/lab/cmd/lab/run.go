@@ -54,4 +54,5 @@ func (v *runVerb) Run(ctx context.Context) (err error) {
 // programError is the exit status of a program that has said itself why it failed.
 type programError struct{ status int }
 
+// Error names the status.
 func (e programError) Error() string { return fmt.Sprintf("the program ended with %d", e.status) }

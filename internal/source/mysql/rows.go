@@ -123,27 +123,46 @@ type decoder struct {
 	scratch []byte
 }
 
-// appendImage writes the captured columns of the next image and passes over the others. first
-// has decoded the row's first image into the same buffer, if this is the second; else it is nil.
-func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte, error) {
-	present, second := ev.before, first != nil
+// begin forgets the image before.
+func (d *decoder) begin(columns int) {
+	if cap(d.spans) < columns {
+		d.spans = make([]span, columns)
+	}
+	d.spans = d.spans[:columns]
+	d.flaw = nil
+}
+
+// flawed writes null for a value that can't be shown, and keeps the first reason.
+func (d *decoder) flawed(dst []byte, c *column, err error) []byte {
+	if d.flaw == nil {
+		d.flaw = fmt.Errorf("column %s: %w", c.name, err)
+	}
+	return append(dst, "null"...)
+}
+
+// bitmaps reads what stands in front of an image's values: which columns are there, which of
+// these are null, and which JSON columns come as differences. second asks for a row's second image.
+func (ev *rowsEvent) bitmaps(second bool) (present, nulls, differences []byte, err error) {
+	present = ev.before
 	if second {
 		present = ev.after
 	}
-	differences, err := ev.differences(second)
-	if err != nil {
-		return dst, err
+	if differences, err = ev.differences(second); err != nil {
+		return nil, nil, nil, err
 	}
-	nulls, err := ev.nulls(present)
+	nulls, err = ev.nulls(present)
+	return present, nulls, differences, err
+}
+
+// appendImage writes the captured columns of the next image and passes over the others. first
+// has decoded the row's first image into the same buffer, if this is the second; else it is nil.
+func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte, error) {
+	present, nulls, differences, err := ev.bitmaps(first != nil)
 	if err != nil {
 		return dst, err
 	}
 	columns := ev.layout.columns
-	if cap(d.spans) < len(columns) {
-		d.spans = make([]span, len(columns))
-	}
-	d.spans = d.spans[:len(columns)]
-	d.flaw = nil
+	d.begin(len(columns))
 	dst = append(dst, '{')
 	begun, at, data := false, 0, ev.rest
 	for i := range columns {
@@ -190,10 +209,7 @@ func (d *decoder) appendImage(dst []byte, ev *rowsEvent, first *decoder) ([]byte
 				return dst, fmt.Errorf("column %s: %w", c.name, err)
 			}
 			if err != nil {
-				dst = append(dst[:value], "null"...)
-				if d.flaw == nil {
-					d.flaw = fmt.Errorf("column %s: %w", c.name, err)
-				}
+				dst = d.flawed(dst[:value], c, err)
 			}
 			data = data[n:]
 		}

@@ -44,43 +44,41 @@ const (
 // binaryCollation is the collation of bytes: by it BINARY is told from CHAR, BLOB from TEXT.
 const binaryCollation = 63
 
+// numberTypes are the kinds that may be unsigned; plainTypes those of which the type says all.
+var (
+	numberTypes = map[kind]change.Type{
+		kindTiny: change.TinyInt, kindShort: change.SmallInt, kindInt24: change.MediumInt, kindLong: change.Int,
+		kindLongLong: change.BigInt, kindDecimal: change.Decimal, kindFloat: change.Float, kindDouble: change.Double,
+	}
+	plainTypes = map[kind]change.Type{
+		kindYear: change.Year, kindBit: change.Bit, kindDate: change.Date, kindJSON: change.JSON, kindGeometry: change.Geometry,
+	}
+	timeTypes = map[kind]change.Type{ // with a fraction
+		kindDatetime2: change.DateTime, kindOldDatetime: change.DateTime, kindTimestamp2: change.Timestamp,
+		kindOldTimestamp: change.Timestamp, kindTime2: change.Time, kindOldTime: change.Time,
+	}
+)
+
 // describe is the column as the log knows it. charsets gives the character set of a collation.
 func (c *column) describe(charsets map[uint64]string) (change.Column, error) {
 	out := change.Column{Name: c.name, Nullable: c.nullable}
 	bytes := c.collation == binaryCollation
-	switch c.kind {
-	case kindTiny, kindShort, kindInt24, kindLong, kindLongLong, kindDecimal, kindFloat, kindDouble:
-		out.Unsigned = c.unsigned
+	if typ, ok := numberTypes[c.kind]; ok {
+		out.Type, out.Unsigned = typ, c.unsigned
+		if typ == change.Decimal {
+			out.Precision, out.Scale = c.precision, c.scale
+		}
+		return out, nil
+	}
+	if typ, ok := plainTypes[c.kind]; ok {
+		out.Type = typ
+		return out, nil
+	}
+	if typ, ok := timeTypes[c.kind]; ok {
+		out.Type, out.Precision = typ, c.fraction
+		return out, nil
 	}
 	switch c.kind {
-	case kindTiny:
-		out.Type = change.TinyInt
-	case kindShort:
-		out.Type = change.SmallInt
-	case kindInt24:
-		out.Type = change.MediumInt
-	case kindLong:
-		out.Type = change.Int
-	case kindLongLong:
-		out.Type = change.BigInt
-	case kindYear:
-		out.Type = change.Year
-	case kindBit:
-		out.Type = change.Bit
-	case kindDecimal:
-		out.Type, out.Precision, out.Scale = change.Decimal, c.precision, c.scale
-	case kindFloat:
-		out.Type = change.Float
-	case kindDouble:
-		out.Type = change.Double
-	case kindDate:
-		out.Type = change.Date
-	case kindDatetime2, kindOldDatetime:
-		out.Type, out.Precision = change.DateTime, c.fraction
-	case kindTimestamp2, kindOldTimestamp:
-		out.Type, out.Precision = change.Timestamp, c.fraction
-	case kindTime2, kindOldTime:
-		out.Type, out.Precision = change.Time, c.fraction
 	case kindChar:
 		out.Type = pick(bytes, change.Binary, change.Char)
 	case kindVarchar:
@@ -100,10 +98,6 @@ func (c *column) describe(charsets map[uint64]string) (change.Column, error) {
 			}
 			out.Values = append(out.Values, text)
 		}
-	case kindJSON:
-		out.Type = change.JSON
-	case kindGeometry:
-		out.Type = change.Geometry
 	case kindVector:
 		return out, fmt.Errorf("type vector can't be read")
 	case kindCompressed:
@@ -130,14 +124,29 @@ type storedColumn struct {
 	charset                    string
 }
 
-// describe is the same column as the binary log's table map gives it.
-func (s storedColumn) describe() (change.Column, error) {
-	out := change.Column{Name: s.name, Nullable: s.nullable}
-	numbers := map[string]change.Type{
+// The same by the names of information_schema; storedTypes are all that are no numbers.
+var (
+	storedNumbers = map[string]change.Type{
 		"tinyint": change.TinyInt, "smallint": change.SmallInt, "mediumint": change.MediumInt, "int": change.Int,
 		"bigint": change.BigInt, "decimal": change.Decimal, "float": change.Float, "double": change.Double,
 	}
-	if typ, ok := numbers[s.dataType]; ok {
+	storedTypes = map[string]change.Type{
+		"year": change.Year, "bit": change.Bit, "date": change.Date, "json": change.JSON,
+		"datetime": change.DateTime, "timestamp": change.Timestamp, "time": change.Time,
+		"char": change.Char, "varchar": change.VarChar, "binary": change.Binary, "varbinary": change.VarBinary,
+		"tinytext": change.Text, "text": change.Text, "mediumtext": change.Text, "longtext": change.Text,
+		"tinyblob": change.Blob, "blob": change.Blob, "mediumblob": change.Blob, "longblob": change.Blob,
+		"enum": change.Enum, "set": change.Set,
+		"geometry": change.Geometry, "point": change.Geometry, "linestring": change.Geometry, "polygon": change.Geometry,
+		"multipoint": change.Geometry, "multilinestring": change.Geometry, "multipolygon": change.Geometry,
+		"geometrycollection": change.Geometry, "geomcollection": change.Geometry,
+	}
+)
+
+// describe is the same column as the binary log's table map gives it.
+func (s storedColumn) describe() (change.Column, error) {
+	out := change.Column{Name: s.name, Nullable: s.nullable}
+	if typ, ok := storedNumbers[s.dataType]; ok {
 		out.Type = typ
 		out.Unsigned = strings.Contains(s.columnType, "unsigned")
 		if typ == change.Decimal {
@@ -145,43 +154,19 @@ func (s storedColumn) describe() (change.Column, error) {
 		}
 		return out, nil
 	}
-	switch s.dataType {
-	case "year":
-		out.Type = change.Year
-	case "bit":
-		out.Type = change.Bit
-	case "date":
-		out.Type = change.Date
-	case "datetime":
-		out.Type, out.Precision = change.DateTime, s.fraction
-	case "timestamp":
-		out.Type, out.Precision = change.Timestamp, s.fraction
-	case "time":
-		out.Type, out.Precision = change.Time, s.fraction
-	case "char":
-		out.Type = change.Char
-	case "varchar":
-		out.Type = change.VarChar
-	case "tinytext", "text", "mediumtext", "longtext":
-		out.Type = change.Text
-	case "binary":
-		out.Type = change.Binary
-	case "varbinary":
-		out.Type = change.VarBinary
-	case "tinyblob", "blob", "mediumblob", "longblob":
-		out.Type = change.Blob
-	case "enum", "set":
-		out.Type = change.Type(s.dataType)
+	typ, ok := storedTypes[s.dataType]
+	if !ok {
+		return out, fmt.Errorf("type %s can't be read", s.dataType)
+	}
+	out.Type = typ
+	switch typ {
+	case change.DateTime, change.Timestamp, change.Time:
+		out.Precision = s.fraction
+	case change.Enum, change.Set:
 		var err error
 		if out.Values, err = labels(s.columnType); err != nil {
 			return out, err
 		}
-	case "json":
-		out.Type = change.JSON
-	case "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection":
-		out.Type = change.Geometry
-	default:
-		return out, fmt.Errorf("type %s can't be read", s.dataType)
 	}
 	if strings.Contains(s.columnType, "COMPRESSED") {
 		return out, fmt.Errorf("a COMPRESSED column can't be read; ALTER TABLE … MODIFY it without COMPRESSED")

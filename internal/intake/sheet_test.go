@@ -8,16 +8,16 @@ import (
 
 func TestArticlesAreRead(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"comma":          {"product,variant,sku\n31,,SP-31\n50,20+17,SP-50-L\n", "2:31//SP-31 3:50/17,20/SP-50-L"},
-		"semicolon":      {"\ufeffSKU;Product\nSP-31;31\n", "2:31//SP-31"},
-		"tab":            {"product\tsku\tnote\n31\tSP-31\t\n\t\t\n", "2:31//SP-31"},
-		"quoted":         {"sku,product,note\r\n\"SP \"\"30\"\"\",31,\"a;b;c;d\"\r\n", `2:31//SP "30"`},
-		"Italian Excel":  {"\ufeffproduct;variant;sku;name;;\r\n31;;CAFFÈ-1;\"Caffè; macinato\";;\r\n;;;;;\r\n50;17;SP-50-L;;;\r\n;;;;;\r\n", "2:31//CAFFÈ-1 4:50/17/SP-50-L"},
-		"named by sep":   {"sep=;\r\nproduct;sku;name\r\n31;SP-31;a,b,c,d\r\n", "3:31//SP-31"},
-		"line in quotes": {"product,name,sku\n31,\"two\nlines\",A\n32,x,B\n", "2:31//A 4:32//B"},
-		"no SKU yet":     {"product,sku\n31,\n41,-\n", "2:31// 3:41//-"},
+		"comma":                     {"product,variant,sku\n31,,SP-31\n50,20+17,SP-50-L\n", "2:31//SP-31 3:50/17,20/SP-50-L"},
+		"semicolon":                 {"\ufeffSKU;Product\nSP-31;31\n", "2:31//SP-31"},
+		"tab":                       {"product\tsku\tnote\n31\tSP-31\t\n\t\t\n", "2:31//SP-31"},
+		"quoted":                    {"sku,product,note\r\n\"SP \"\"30\"\"\",31,\"a;b;c;d\"\r\n", `2:31//SP "30"`},
+		"Italian Excel":             {"\ufeffproduct;variant;sku;name;;\r\n31;;CAFFÈ-1;\"Caffè; macinato\";;\r\n;;;;;\r\n50;17;SP-50-L;;;\r\n;;;;;\r\n", "2:31//CAFFÈ-1 4:50/17/SP-50-L"},
+		"named by sep":              {"sep=;\r\nproduct;sku;name\r\n31;SP-31;a,b,c,d\r\n", "3:31//SP-31"},
+		"line in quotes":            {"product,name,sku\n31,\"two\nlines\",A\n32,x,B\n", "2:31//A 4:32//B"},
+		"no SKU yet":                {"product,sku\n31,\n41,-\n", "2:31// 3:41//-"},
 		"kept from being a formula": {"product,sku\n31,'-7\n41,'x\n", "2:31//-7 3:41//'x"},
-		"short line":     {"product,sku,note\n31,A\n", "2:31//A"},
+		"short line":                {"product,sku,note\n31,A\n", "2:31//A"},
 	} {
 		got, err := readArticles(strings.NewReader(c.text))
 		if err != nil {

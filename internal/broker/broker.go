@@ -31,6 +31,8 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/rs/zerolog"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // Config says where the embedded broker keeps its data and where it listens.
@@ -94,7 +96,7 @@ func (b *Broker) start(ctx context.Context, cfg Config) error {
 		kfake.DataDir(filepath.Join(cfg.Dir, "data")), kfake.SyncWrites(),
 		kfake.ClusterID("spola-embedded"),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
-		kfake.WithLogger(logger{cfg.Log}),
+		kfake.WithLogger(logger{cfg.Log}), kfake.MaxVersions(versions()),
 		// Retention is applied to all topics once one has it; ours are trimmed by trim.
 		kfake.BrokerConfigs(map[string]string{"log.retention.ms": "-1", "log.retention.bytes": "-1", "message.max.bytes": fmt.Sprint(maxFrame / 2)}),
 	)
@@ -106,6 +108,14 @@ func (b *Broker) start(ctx context.Context, cfg Config) error {
 	b.cancel = cancel
 	b.running.Go(func() { b.trimAlways(trimming, cfg) })
 	return nil
+}
+
+// versions is what the broker speaks: what Kafka 4.3 does, less a request that kfake answers with
+// a null where Kafka's own tools expect a list. Without it they ask in the older way.
+func versions() *kversion.Versions {
+	v := kversion.V4_3_0()
+	v.SetMaxKeyVersion(int16(kmsg.DescribeTopicPartitions), -1)
+	return v
 }
 
 // openDir makes the directory and locks it: two brokers in it would write over each other.

@@ -189,7 +189,7 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 		if errors.Is(err, errNewTopic) {
 			return
 		}
-		cfg.Log.Warn().Err(err).Str("topic", cfg.Topic).Dur("pause", pause).Msg(what + ": trying again")
+		cfg.Log.Warn().Err(err).Dur("pause", pause).Msg(what + " " + cfg.Topic + ": trying again")
 	}
 	if err := backoff.RetryNotify(attempt, newBackOff(ctx), notify); err != nil {
 		if ctx.Err() != nil {

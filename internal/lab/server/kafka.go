@@ -73,6 +73,16 @@ func (k kafkaProgram) argv(flags []string, class string, args ...string) []strin
 	return append(append(argv, "-cp", k.class, class), args...)
 }
 
+// KafkaTool runs one of Kafka's own command-line tools by its class, such as
+// org.apache.kafka.tools.TopicCommand, and returns what it prints.
+func (l *Lab) KafkaTool(ctx context.Context, class string, args ...string) (string, error) {
+	program, err := l.kafkaProgram(ctx)
+	if err != nil {
+		return "", err
+	}
+	return l.run(ctx, l.dir, program.java.env, program.argv([]string{"-XX:TieredStopAtLevel=1"}, class, args...)...)
+}
+
 // Kafka starts an Apache Kafka 4.3 of so many brokers (1 or 3), each a controller too, that
 // makes no topic by itself.
 func (l *Lab) Kafka(ctx context.Context, brokers int, c Config) (*Cluster, error) {

@@ -201,10 +201,7 @@ begin
                 coalesce((select sum(x.gross) from unnest(m.credits) as x), 0)::bigint as credit
         ) b
         cross join lateral (
-            select w.country as wanted, (
-                select x.nature from spola.nature x
-                where w.country is not null and x.shop = '{{.Shop}}' and x.country in (w.country, '*') and x.kind in ((o.customer).kind, '*')
-                order by x.country = '*', x.kind = '*' limit 1) as nature
+            select w.country as wanted, case when w.country is not null then spola.nature_of('{{.Shop}}', w.country, (o.customer).kind) end as nature
             from (select (select v.country from unnest(m.vat) as v where v.rate = 0) as country) w
         ) z);
 end $$;
@@ -410,8 +407,7 @@ begin
             where c.shop = p.shop and c.state = split_part(p.waits_key, '|', 1)
                 and c.method in (split_part(p.waits_key, '|', 2), split_part(split_part(p.waits_key, '|', 2), '.', 1), '*'))
         or p.waits_for = 'total' and exists (select from spola.total_code c where c.shop = p.shop and c.code = p.waits_key)
-        or p.waits_for = 'nature' and exists (select from spola.nature c
-            where c.shop = p.shop and c.country in (split_part(p.waits_key, '|', 1), '*') and c.kind in (split_part(p.waits_key, '|', 2), '*')))
+        or p.waits_for = 'nature' and spola.nature_of(p.shop, split_part(p.waits_key, '|', 1), split_part(p.waits_key, '|', 2)) is not null)
     on conflict do nothing;
     get diagnostics n = row_count;
     return n;

@@ -76,6 +76,40 @@ func TestMoneyOfOneOrder(t *testing.T) {
 	}
 }
 
+// A coupon that takes the shipping off leaves no VAT row at the shipping's rate. That is no sale at
+// 0 %, which would need a reason.
+func TestShippingTakenOffKeepsItsRate(t *testing.T) {
+	shop, erp := bothLive(t)
+	shop.place(testOrder{lines: []testLine{{41, 0, 3}}, freeShip: true}, 1)
+	shop.place(testOrder{lines: []testLine{{31, 0, 1}, {41, 0, 1}}, freeShip: true}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("VAT", "10.000/IT/11000/10000/1000 10.000/IT/33000/30000/3000 22.000/IT/0/0/0 22.000/IT/1499/1229/270",
+		"select string_agg(concat_ws('/', vat_rate, vat_country, nullif(vat_nature, ''), gross, net, vat), ' ' order by vat_rate, gross) from erp.order_vat")
+	erp.want("charges", "charge/610/22.000 charge/610/22.000 discount/-610/22.000 discount/-610/22.000",
+		"select string_agg(concat_ws('/', kind, gross, vat_rate), ' ' order by kind, gross) from erp.order_charge")
+}
+
+// No line of the shop file makes a sale at home an export, nor one to a private person in the EU.
+func TestNatureFitsTheCountry(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.exec("delete from spola.nature")
+	erp.exec(`insert into spola.nature values ('shop', 'EU', 'company', 'N3.2'), ('shop', '*', '*', 'N3.1'), ('shop', 'CH', 'company', 'N3.3'), ('shop', 'IT', 'public', 'N4')`)
+	for _, c := range []struct{ country, kind, nature string }{
+		{"DE", "company", "N3.2"}, {"DE", "private", ""}, {"IT", "company", ""}, {"IT", "public", "N4"},
+		{"CH", "private", "N3.1"}, {"CH", "company", "N3.3"}, {"GB", "company", "N3.1"},
+	} {
+		erp.want(c.kind+" in "+c.country, c.nature, "select spola.nature_of('shop', $1, $2)", c.country, c.kind)
+	}
+	for _, country := range euMembers {
+		if country != "IT" {
+			erp.want("company in "+country, "N3.2", "select spola.nature_of('shop', $1, 'company')", country)
+		}
+	}
+	shop.place(testOrder{lines: []testLine{{31, 0, 1}}, country: 204}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("VAT", "0.000/CH/N3.1/1729/1729/0", vatOf)
+}
+
 func TestOrderKeepsWhatAClerkNeeds(t *testing.T) {
 	shop, erp := bothLive(t)
 	shop.insert("customer", row{"customer_id": 7, "firstname": "Anna", "lastname": "Rossi", "email": "anna@example.com", "customer_group_id": 1})

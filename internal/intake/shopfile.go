@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -139,13 +140,15 @@ func (f *ShopFile) check() error {
 		}
 		if n.Country == "" || n.Nature == "" {
 			bad("a nature needs a country and the nature itself")
+		} else if !countryCode.MatchString(n.Country) {
+			bad("nature of %s: a country is two capital letters, EU or *", n.Country)
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// euMembers is what EU stands for in a shop file.
-var euMembers = strings.Fields("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK")
+// countryCode is a country of a nature.
+var countryCode = regexp.MustCompile(`^([A-Z]{2}|\*)$`)
 
 // store writes the file into schema spola, for the SQL, in place of the one before, with the
 // totals that every shop of the platform has. What waits for a class, a total code or a nature is
@@ -170,12 +173,7 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 		batch.Queue("insert into spola.payment_method values ($1, $2, $3)", shop, orAny(method), kind)
 	}
 	for _, n := range f.Natures {
-		countries := []string{n.Country}
-		if n.Country == "EU" {
-			countries = euMembers
-		}
-		batch.Queue(`insert into spola.nature select $1, c, $3, $4 from unnest($2::text[]) as c on conflict do nothing`,
-			shop, countries, orAny(n.Kind), n.Nature)
+		batch.Queue("insert into spola.nature values ($1, $2, $3, $4) on conflict do nothing", shop, n.Country, orAny(n.Kind), n.Nature)
 	}
 	for field, meaning := range f.CustomFields {
 		batch.Queue("insert into spola.custom_field values ($1, $2, $3)", shop, field, meaning)
@@ -207,6 +205,22 @@ func rateText(rate *decimal.Decimal) *string {
 	}
 	text := rate.String()
 	return &text
+}
+
+// euMembers is what EU stands for in a shop file; spola.nature_of has the same.
+var euMembers = strings.Fields("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK")
+
+// Of tells whether the nature is for a delivery to this country by a shop whose own is home.
+func (n Nature) Of(country, home string) bool {
+	switch {
+	case n.Country == country:
+		return true
+	case country == home:
+		return false
+	case InEU(country):
+		return n.Country == "EU"
+	}
+	return n.Country == "*"
 }
 
 // InEU tells whether EU in a shop file stands for this country, too.

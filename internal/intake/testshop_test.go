@@ -57,6 +57,7 @@ type testOrder struct {
 	credit   decimal.Decimal
 	fee      decimal.Decimal
 	noShip   bool
+	freeShip bool // a coupon takes the shipping off, and the shop its VAT
 	custom   string
 	noPay    bool // no payment address
 	currency string
@@ -244,7 +245,11 @@ func (o testOrder) amounts() (rows []row, total decimal.Decimal) {
 	if !o.fee.IsZero() {
 		charge("payment_fee", "Contrassegno", o.fee, 2)
 	}
-	if !o.noShip {
+	switch {
+	case o.freeShip:
+		add("shipping", "Corriere", d("5"), 3)
+		add("coupon", "Coupon (SPEDIZIONE)", d("-5"), 4)
+	case !o.noShip:
 		charge("shipping", "Corriere", d("5"), 3)
 	}
 	if !o.coupon.IsZero() {

@@ -204,9 +204,7 @@ func (x *examination) checkGroups() {
 // checkNatures looks for countries to which something was sold without VAT, and nothing says why.
 func (x *examination) checkNatures() {
 	for _, u := range x.shop.Untaxed {
-		covered := slices.ContainsFunc(x.file.Natures, func(n intake.Nature) bool {
-			return n.Country == u.Country || n.Country == "*" || n.Country == "EU" && intake.InEU(u.Country)
-		})
+		covered := slices.ContainsFunc(x.file.Natures, func(n intake.Nature) bool { return n.Of(u.Country, x.shop.Settings["country"].Value) })
 		if covered || u.Country == "" {
 			continue
 		}

@@ -301,8 +301,9 @@ func (d *draft) entries(key string, all []guess, none string) {
 
 func (d *draft) natures(s *Shop) {
 	d.section(`
-Why no VAT is charged, by country of delivery (two letters, EU, or * for any other) and kind of
-customer (or any). An order at 0 % that finds no line here is parked.`)
+Why no VAT is charged, by country of delivery and kind of customer (or any). Two letters are one
+country, EU is every other member, * every country outside the EU; the shop's own country has only
+a line of its own. An order at 0 % that finds no line here is parked.`)
 	all := s.natureGuesses()
 	d.key("natures", len(all), "[]  # nothing was ever sold without VAT")
 	for _, g := range all {

@@ -75,8 +75,8 @@ func (a amounts) rateOf(l *shopLine) *big.Rat {
 }
 
 // chargeRate is the rate that the shop file gives the charge; else that of its tax class where the
-// order goes, if the order has it; else that of the shop's own country, by which the shop taxes
-// what is not shipped.
+// order goes, if the order has it or a discount takes the whole charge off; else that of the shop's
+// own country, by which the shop taxes what is not shipped.
 func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, rule totalRule, a *amounts) *big.Rat {
 	if rule.rate != nil {
 		return rule.rate
@@ -88,18 +88,28 @@ func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, rule totalRule, a *amou
 	case t.code == "shipping":
 		class = memberOf(o.shipping, "tax_class_id")
 	}
-	best := zeroRate
+	best, other := zeroRate, zeroRate // other: of a rate whose VAT row the discount took away
 	for _, country := range []int64{o.shippingCountry, o.paymentCountry, s.country} {
 		for _, rate := range s.classRates[classKey{class: class, group: o.group, country: country}] {
 			if a.has(rate) && rate.Cmp(best) > 0 {
 				best = rate
 			}
+			if len(a.taxes) > 0 && s.takenOff(o, t) && rate.Cmp(other) > 0 {
+				other = rate
+			}
 		}
 		if best.Sign() > 0 {
-			break
+			return best
 		}
 	}
-	return best
+	return other
+}
+
+// takenOff tells whether one of the order's discounts is as large as the charge.
+func (s *shopSide) takenOff(o *shopOrder, charge shopTotal) bool {
+	return slices.ContainsFunc(o.totals, func(t shopTotal) bool {
+		return s.rules.totals[t.code].kind == KindDiscount && number(t.value).Cmp(new(big.Rat).Neg(number(charge.value))) <= 0
+	})
 }
 
 // has tells whether one of the order's VAT rows is of this rate.

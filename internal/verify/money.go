@@ -54,6 +54,7 @@ type taxRow struct{ rate, value *big.Rat }
 var (
 	one      = big.NewRat(1, 1)
 	half     = big.NewRat(1, 2)
+	halfCent = big.NewRat(1, 200)
 	hundred  = big.NewRat(100, 1)
 	zeroRate = new(big.Rat)
 )
@@ -73,7 +74,8 @@ func (a amounts) work() money {
 	reduce(groups, a.discounts)
 	m.parts = a.parts
 	for _, g := range groups {
-		if g.reduced.Sign() != 0 {
+		// Less than half a cent is what the shop cut off its VAT rows.
+		if new(big.Rat).Abs(g.reduced).Cmp(halfCent) >= 0 {
 			g.parts = append(g.parts, len(m.parts))
 			m.parts = append(m.parts, part{kind: KindDiscount, code: a.discount, net: new(big.Rat).Neg(g.reduced), rate: g.rate})
 		}

@@ -46,7 +46,8 @@ create table spola.payment_method (
     primary key (shop, method)
 );
 
--- Why an order is taxed at 0: by country of delivery and kind of customer; * for any.
+-- Why an order is taxed at 0: by country of delivery and kind of customer. EU and * stand for countries
+-- as nature_of says; kind * for any.
 create table spola.nature (
     shop    text not null,
     country text not null,
@@ -200,14 +201,14 @@ create table spola.reason (
 );
 insert into spola.reason (code, why, mend) values
 ('unknown_state', 'The shop file has no class for this order state and payment method.', 'Add the state to "states" in the shop file and run the applier again; its orders follow by themselves.'),
-('unknown_article', 'A line has no article in the ERP: no mapping, and no article whose SKU is the model.', 'Create the article with that SKU, or map it with "applier articles --import FILE.csv"; the order follows by itself.'),
+('unknown_article', 'A line has no article in the ERP: no mapping, and no article whose SKU is the model, which counts for products without options that keep stock.', 'Write product, option values and the SKU of the ERP into a file and run "applier articles --import FILE.csv" (it says how), or create an article with the model as its SKU; the order follows by itself.'),
 ('multi_stock_options', 'A line has two or more options that keep stock of their own, so no single article is meant.', 'Let one option of the product keep stock, or map the combination with "applier articles --import FILE.csv".'),
 ('sum_open', 'Lines and totals do not add up to the order''s total, by more than rounding explains.', 'Correct the order in the shop (its totals are built again when it is saved there), or enter it in the ERP by hand.'),
 ('vat_open', 'The VAT rows do not fit the lines, charges and discounts at any known rate.', 'Correct the order in the shop, or give the charge its rate in "totals" of the shop file, then retry.'),
 ('unknown_tax', 'A VAT row has a title that is no tax rate of the shop with a percentage.', 'Give the tax rate its old name back in the shop, or correct the order there.'),
-('tax_unclear', 'The VAT of a line fits none of the rates of the order.', 'Correct the order in the shop.'),
+('tax_unclear', 'The VAT of a line fits none of the rates of the order. A tax that is a fixed amount a piece ("Eco Tax") is among it, and is no VAT.', 'Take fixed amounts out of the shop''s tax classes (they belong into the price) and save the order there, or enter it in the ERP by hand.'),
 ('unknown_total', 'A row of the totals has a code that the shop file does not class.', 'Add the code to "totals" in the shop file (discount, charge or payment) and run the applier again.'),
-('unknown_nature', 'The order is taxed at 0 % and the shop file does not say why for this country and kind of customer.', 'Add the country and kind to "natures" in the shop file and run the applier again.'),
+('unknown_nature', 'The order is taxed at 0 % and the shop file does not say why for this country and kind of customer.', 'If it ought to be taxed, correct the shop''s tax zones and the order; else add country and kind to "natures" in the shop file and start the applier again.'),
 ('unknown_country', 'The address names no country that the shop knows.', 'Correct the address in the shop.'),
 ('deleted_customer', 'The account that placed the order is no longer in the shop.', 'Restore the account, or set the order to guest in the shop.'),
 ('invalid_text', 'A text of the order can''t be stored in PostgreSQL as it is.', 'Correct the text in the shop.'),
@@ -312,6 +313,21 @@ return coalesce(case
     when strpos(t, '"' || member || '":"') = 0 then ''
     when strpos(t, '\') = 0 then split_part(split_part(t, '"' || member || '":"', 2), '"', 1)
     else spola.json_object(t) ->> member end, '');
+-- +goose StatementEnd
+
+-- Why a delivery to a country is taxed at 0: by the country's own line; else that of EU for its
+-- members, and of * for all outside. Neither is for the shop's own country, where a sale is no export.
+-- Null if no line fits.
+-- +goose StatementBegin
+create function spola.nature_of(of_shop text, of_country text, of_kind text) returns text language sql stable
+return (
+    select n.nature from spola.nature n
+    where n.shop = of_shop and n.kind in (of_kind, '*') and n.country in (of_country, case
+        when of_country = (select s.country from spola.shop_settings s where s.shop = of_shop) then null
+        when of_country = any ('{AT,BE,BG,CY,CZ,DE,DK,EE,ES,FI,FR,GR,HR,HU,IE,IT,LT,LU,LV,MT,NL,PL,PT,RO,SE,SI,SK}') then 'EU'
+        else '*' end)
+    order by n.country <> of_country, n.kind = '*'
+    limit 1);
 -- +goose StatementEnd
 
 -- Sorted option values as a key: {20,17} is 17,20.
@@ -426,7 +442,7 @@ pieces as (
     select r.order_id, r.rate, row(r.order_id, 2147483647, 'discount', r.code, r.title, -r.off_net, r.rate, r.country,
             null, null, null, null, null, null, null, null)::spola.part, 2147483647, -r.off_net * (100 + r.rate), r.rate_cents
     from rounded r
-    where r.off_net <> 0 and r.goods > 0
+    where abs(r.off_net) >= 0.005 and r.goods > 0 -- less is what the shop cut off its VAT rows
 ),
 priced as (
     select order_id, array_agg(row(part, floor(exact) + spola.share(rate_cents - floors, n, rank))::spola.priced) as parts

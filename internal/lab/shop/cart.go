@@ -88,7 +88,7 @@ func (s *Shop) fill(o Order, coupon bool, balance decimal.Decimal) cart {
 		c.row("shipping", "Spedizione standard", flatCost, 3)
 		t.add(flatCost, Standard)
 	}
-	if coupon && o.Coupon != "" {
+	if coupon && o.Coupon != "" && (o.Coupon != "SPEDIZIONE" || !s.virtual(o)) {
 		c.discount(o.Coupon, subTotal, t)
 	}
 	for _, rate := range t.rates {
@@ -114,6 +114,11 @@ func (c *cart) row(code, title string, value decimal.Decimal, sort int) {
 // discount is the coupon's row, and takes its VAT out of the rates of the goods.
 func (c *cart) discount(code string, subTotal decimal.Decimal, t *taxes) {
 	sum := decimal.Zero
+	if code == "SPEDIZIONE" { // takes the shipping off, and its VAT
+		t.add(flatCost.Neg(), Standard)
+		c.row("coupon", "Coupon ("+code+")", flatCost.Neg(), 4)
+		return
+	}
 	for _, l := range c.lines {
 		off := l.net().Div(decimal.New(10, 0)) // all others: 10 %
 		if code == "MENO5" {

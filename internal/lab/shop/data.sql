@@ -98,6 +98,7 @@ INSERT INTO `{prefix}statistics` (statistics_id, code, value) VALUES
 INSERT INTO `{prefix}coupon` (coupon_id, name, code, type, discount, logged, shipping, total, date_start, date_end, uses_total, uses_customer, status, date_added) VALUES
   (1, 'Coupon estate', 'ESTATE10', 'P', 10.0000, 0, 0, 0.0000, '2026-01-01', '2036-12-31', 0, 0, 1, '2026-01-01 00:00:00'),
   (2, 'Meno cinque',   'MENO5',    'F',  5.0000, 0, 0, 0.0000, '2026-01-01', '2036-12-31', 0, 0, 1, '2026-01-01 00:00:00'),
+  (4, 'Spedizione',    'SPEDIZIONE', 'F', 0.0000, 0, 1, 0.0000, '2026-01-01', '2036-12-31', 0, 0, 1, '2026-01-01 00:00:00'),
   (3, 'Ultimo buono',  'ULTIMO',   'P', 10.0000, 0, 0, 0.0000, '2026-01-01', '2036-12-31', 1, 0, 1, '2026-01-01 00:00:00');
 
 INSERT INTO `{prefix}setting` (store_id, code, `key`, value, serialized) VALUES

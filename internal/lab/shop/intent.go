@@ -84,7 +84,7 @@ func (s *Shop) drawOrder(r *rand.Rand, n int64) Order {
 	o.Fee = (o.Payment == CashOnDelivery || s.virtual(o)) && chance(r, 40)
 	o.Pounds = chance(r, 5)
 	if chance(r, 18) {
-		o.Coupon = [...]string{"ESTATE10", "MENO5"}[r.IntN(2)]
+		o.Coupon = [...]string{"ESTATE10", "MENO5", "SPEDIZIONE"}[r.IntN(3)]
 	}
 	if o.Customer.Register && chance(r, 25) {
 		o.Customer.Credit = "25.00"

@@ -45,7 +45,7 @@ type Order struct {
 	Lines    []Line
 	Payment  string   // CashOnDelivery, unless nothing is shipped: then BankTransfer
 	ShipTo   *Address // another address than the customer's
-	Coupon   string   // ESTATE10, MENO5, ULTIMO
+	Coupon   string   // ESTATE10, MENO5, SPEDIZIONE, ULTIMO
 	Fee      bool     // the plug-in's payment fee, total code payment_fee
 	Pounds   bool     // the customer sees and pays pounds
 	Comment  string

@@ -174,7 +174,7 @@ language sql stable as $$
             select j.kind, case
                 when j.kind = 'tax' then n.rate
                 when j.kind = 'charge' then coalesce(d.rate, joint, (
-                    select max(q.rate) from spola.tax_class_rate q
+                    select q.rate from spola.tax_class_rate q
                     where q.shop = '{{.Shop}}'
                         and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
                         and q.customer_group = o.customer_group_id
@@ -182,7 +182,13 @@ language sql stable as $$
                         and q.country_id = any (case q.based when 'shipping' then array[a.ship_country, a.own_country]
                             when 'payment' then array[a.pay_country, a.own_country] else array[s.country_id] end)
                         and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then a.ship_zone when 'payment' then a.pay_zone end)
-                        and q.rate = any (v.rates)
+                        -- A coupon that takes a whole charge off leaves no VAT row of its rate.
+                        and (q.rate = any (v.rates) or t.value > 0 and cardinality(v.rates) > 0 and exists (
+                            select from {{table "order_total"}} c
+                            join spola.total_code e on e.shop = '{{.Shop}}' and e.code = c.code and e.kind = 'discount'
+                            where c.order_id = i.id and c.value <= -t.value))
+                    order by q.rate = any (v.rates) desc, q.rate desc
+                    limit 1
                 ), 0) end as rate
             from (select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind) j
             offset 0

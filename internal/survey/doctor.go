@@ -100,7 +100,7 @@ func (x *examination) examineShop(ctx context.Context) (findings []Finding) {
 		add(Blocking, "platform", err.Error(), "correct shop.database and shop.prefix in "+x.File+", and see that the user may read the tables (deploy/grants)")
 		return findings
 	}
-	if x.shop, err = ReadShop(ctx, db, found); err != nil {
+	if x.shop, err = ReadShop(ctx, db, found, x.Config.Shop.OrdersSince); err != nil {
 		x.shop = nil
 		add(Blocking, "survey", err.Error(), "what this table would have told was not examined; mend what comes before it in this list first")
 		return findings
@@ -172,7 +172,7 @@ func (e *ERP) migrations() (findings []Finding) {
 			f.Mend = "or now: applier migrate"
 		default:
 			f.Severity, f.What = Blocking, fmt.Sprintf("schema %s is at version %d of %d, and role %s may not bring it there", m.Schema, m.Applied, m.Newest, e.User)
-			f.Mend = "applier migrate, with a role that may create tables (deploy/grants: spola_migrator)"
+			f.Mend = "SPOLA_ERP_PASSWORD=… applier migrate --user spola_migrator (deploy/grants makes this role)"
 		}
 		findings = append(findings, f)
 	}

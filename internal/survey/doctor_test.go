@@ -193,6 +193,29 @@ func line(text string, number int) string {
 	return lines[number-1]
 }
 
+// Orders that never leave the shop are no reason to be told of them.
+func TestOrdersThatStayInTheShop(t *testing.T) {
+	p := sound(t, server.MySQL(t))
+	p.sql("UPDATE oc_order SET order_status_id = 44, date_added = '2020-05-04 10:00:00' WHERE order_id = 1",
+		"UPDATE oc_order_total SET code = 'gift_wrap' WHERE order_id = 1 AND code = 'shipping'")
+	codes := func() (all []string) {
+		for _, f := range worst(p.examine()) {
+			all = append(all, f.Code)
+		}
+		return all
+	}
+	if s, _ := p.survey(); s.Oldest() != "2020-05-04" {
+		t.Errorf("the oldest order is of %q", s.Oldest())
+	}
+	if got := codes(); !slices.Equal(got, []string{"state", "total"}) {
+		t.Errorf("with all orders: %v", got)
+	}
+	p.edit("spola.yaml", `orders_since: ""`, "orders_since: 2020-05-05")
+	if got := codes(); len(got) > 0 {
+		t.Errorf("without the old one: %v", got)
+	}
+}
+
 // A log that is not there is no first start if the shop was read before: somebody has to say what
 // became of it.
 func TestLogThatIsGone(t *testing.T) {

@@ -135,7 +135,7 @@ func (p *place) survey() (*survey.Shop, *survey.ERP) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	s, err := survey.ReadShop(p.t.Context(), db, found)
+	s, err := survey.ReadShop(p.t.Context(), db, found, "")
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -38,6 +38,20 @@ func statements(text, prefix string) map[string]string {
 	return all
 }
 
+// from bounds all statements to orders placed on a day or later.
+func (r *reading) from(ctx context.Context, since string) error {
+	first := "0"
+	if since != "" {
+		if err := r.db.QueryRowContext(ctx, r.statements["first order"], since).Scan(&first); err != nil {
+			return fmt.Errorf("look for the first order since %s: %w", since, err)
+		}
+	}
+	for name, text := range r.statements {
+		r.statements[name] = strings.ReplaceAll(text, "{first}", first)
+	}
+	return nil
+}
+
 // each gives the rows of a statement to do. A refused statement has no rows, and is remembered.
 func (r *reading) each(ctx context.Context, name string, do func(scan) error) error {
 	text, ok := r.statements[name]

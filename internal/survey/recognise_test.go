@@ -113,7 +113,7 @@ func TestGenuineShopAsInstalled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := survey.ReadShop(t.Context(), db, found)
+		s, err := survey.ReadShop(t.Context(), db, found, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -81,7 +81,8 @@ type Method struct{ Code, State string }
 // OrderCount is how many orders are in a state with a payment method.
 type OrderCount struct {
 	State, Method, Title string
-	N, Last              int64 // Last is the newest order's number
+	N, Last              int64  // Last is the newest order's number
+	Since                string // day of the oldest
 }
 
 // Total is a kind of row in the totals of orders.
@@ -162,9 +163,9 @@ type Variant struct {
 // valuesKept bounds the values that are remembered of a field.
 const valuesKept = 200
 
-// ReadShop looks at a shop. It reads some tables as a whole: with a million orders that takes the
-// server a few seconds.
-func ReadShop(ctx context.Context, db *sql.DB, found Found) (*Shop, error) {
+// ReadShop looks at a shop, and of its orders at those placed on a day or later (2025-01-01; empty:
+// all). It reads some tables as a whole: with a million orders that takes the server a few seconds.
+func ReadShop(ctx context.Context, db *sql.DB, found Found, since string) (*Shop, error) {
 	profile, dir, err := schemas.Platform(found.Platform)
 	if err != nil {
 		return nil, err
@@ -175,6 +176,9 @@ func ReadShop(ctx context.Context, db *sql.DB, found Found) (*Shop, error) {
 	}
 	s := &Shop{Found: found, Settings: map[string]Setting{}, Own: profile.Totals}
 	r := &reading{db: db, statements: statements(string(text), found.Prefix)}
+	if err := r.from(ctx, since); err != nil {
+		return nil, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
 	for _, read := range s.reads(r) {
@@ -205,7 +209,9 @@ func (s *Shop) reads(r *reading) []func(context.Context) error {
 		one(r, "currencies", &s.Currencies, func(x *Currency) []any { return []any{&x.Code, &x.Value, &x.Active} }),
 		one(r, "states", &s.States, func(x *State) []any { return []any{&x.ID, (*list)(&x.Names), &x.Consumes} }),
 		one(r, "methods", &s.Methods, func(x *Method) []any { return []any{&x.Code, &x.State} }),
-		one(r, "orders", &s.Orders, func(x *OrderCount) []any { return []any{&x.State, &x.Method, (*escaped)(&x.Title), &x.N, &x.Last} }),
+		one(r, "orders", &s.Orders, func(x *OrderCount) []any {
+			return []any{&x.State, &x.Method, (*escaped)(&x.Title), &x.N, &x.Last, &x.Since}
+		}),
 		one(r, "totals", &s.Totals, func(x *Total) []any { return []any{&x.Code, &x.Title, &x.N, &x.Min, &x.Max, &x.Last} }),
 		one(r, "total modules", &s.Modules, func(x *Module) []any { return []any{&x.Code, &x.Active, &x.TaxClass} }),
 		one(r, "tax classes", &s.Classes, func(x *TaxClass) []any { return []any{&x.ID, &x.Title} }),
@@ -272,4 +278,14 @@ func (s *Shop) Placed() (n int64) {
 		}
 	}
 	return n
+}
+
+// Oldest is the day of the oldest order that is more than a cart; empty if there is none.
+func (s *Shop) Oldest() (day string) {
+	for _, o := range s.Orders {
+		if o.State != "0" && (day == "" || o.Since < day) && o.Since != "" {
+			day = o.Since
+		}
+	}
+	return day
 }

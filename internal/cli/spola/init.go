@@ -105,7 +105,7 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 	name, _ := wish.Source(found)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		shop, err = survey.ReadShop(ctx, db, found)
+		shop, err = survey.ReadShop(ctx, db, found, "")
 		return err
 	})
 	group.Go(func() (err error) {

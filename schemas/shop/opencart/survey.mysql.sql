@@ -1,5 +1,6 @@
 -- What `spola init` and `spola doctor` look at in an OpenCart 4 shop. Plain reads, each over one table or
--- along a key; {prefix} is the shop's table prefix, and a line "-- name:" begins a statement.
+-- along a key; {prefix} is the shop's table prefix, {first} the number of the first order that may leave the
+-- shop, and a line "-- name:" begins a statement.
 --
 -- Another platform gives the same columns under the same names. Lists within a column are separated by
 -- newlines. A "code" of a payment method is its extension's, the part before the point.
@@ -14,6 +15,9 @@ SELECT CASE `key` WHEN 'config_name' THEN 'name' WHEN 'config_timezone' THEN 'ti
 FROM `{prefix}setting` s
 WHERE `store_id` = 0 AND `key` IN ('config_name', 'config_timezone', 'config_currency', 'config_language_catalog', 'config_order_status_id',
     'config_void_status_id', 'config_fraud_status_id', 'config_processing_status', 'config_complete_status', 'config_country_id')
+
+-- name: first order
+SELECT COALESCE(MIN(`order_id`), 4294967296) FROM `{prefix}order` WHERE `date_added` >= ?
 
 -- name: stores
 SELECT `store_id`, COALESCE(`name`, '') FROM `{prefix}store` ORDER BY `store_id`
@@ -41,12 +45,12 @@ WHERE s.`store_id` = 0 AND s.`code` LIKE 'payment\_%' AND s.`key` = CONCAT(s.`co
 SELECT COALESCE(`order_status_id`, 0),
     SUBSTRING_INDEX(IF(INSTR(`payment_method`, '"code":"') > 0, SUBSTRING_INDEX(SUBSTRING_INDEX(`payment_method`, '"code":"', -1), '"', 1), ''), '.', 1) AS code,
     MAX(IF(INSTR(`payment_method`, '"name":"') > 0, SUBSTRING_INDEX(SUBSTRING_INDEX(`payment_method`, '"name":"', -1), '"', 1), '')),
-    COUNT(*), MAX(`order_id`)
-FROM `{prefix}order` GROUP BY 1, 2 ORDER BY 1, 2
+    COUNT(*), MAX(`order_id`), COALESCE(CAST(DATE(MIN(`date_added`)) AS CHAR), '')
+FROM `{prefix}order` WHERE `order_id` >= {first} GROUP BY 1, 2 ORDER BY 1, 2
 
 -- name: totals
 SELECT COALESCE(`code`, ''), MAX(COALESCE(`title`, '')), COUNT(*), MIN(`value`), MAX(`value`), MAX(`order_id`)
-FROM `{prefix}order_total` GROUP BY 1 ORDER BY 1
+FROM `{prefix}order_total` WHERE `order_id` >= {first} GROUP BY 1 ORDER BY 1
 
 -- The rows that extensions add to an order's totals, with the tax class that their settings name.
 -- name: total modules
@@ -70,7 +74,7 @@ SELECT u.`tax_class_id`, u.`tax_rate_id` FROM `{prefix}tax_rule` u
 WHERE NOT EXISTS (SELECT 1 FROM `{prefix}tax_rate` r WHERE r.`tax_rate_id` = u.`tax_rate_id`) ORDER BY 1, 2
 
 -- name: tax titles
-SELECT COALESCE(`title`, ''), COUNT(*), MAX(`order_id`) FROM `{prefix}order_total` WHERE `code` = 'tax' AND `value` <> 0 GROUP BY 1 ORDER BY 1
+SELECT COALESCE(`title`, ''), COUNT(*), MAX(`order_id`) FROM `{prefix}order_total` WHERE `code` = 'tax' AND `value` <> 0 AND `order_id` >= {first} GROUP BY 1 ORDER BY 1
 
 -- name: fields
 SELECT f.`custom_field_id`,
@@ -98,7 +102,7 @@ SELECT COALESCE(c.`iso_code_2`, ''), COUNT(DISTINCT o.`order_id`), MAX(o.`order_
 FROM `{prefix}order_product` p
 JOIN `{prefix}order` o ON o.`order_id` = p.`order_id` AND o.`order_status_id` > 0
 LEFT JOIN `{prefix}country` c ON c.`country_id` = IF(o.`shipping_country_id` > 0, o.`shipping_country_id`, o.`payment_country_id`)
-WHERE p.`tax` = 0 AND p.`price` > 0 GROUP BY 1 ORDER BY 1
+WHERE p.`tax` = 0 AND p.`price` > 0 AND p.`order_id` >= {first} GROUP BY 1 ORDER BY 1
 
 -- name: products
 SELECT `product_id`, COALESCE(`model`, ''), COALESCE(`status`, 0) = 1 FROM `{prefix}product` ORDER BY `product_id`

@@ -244,6 +244,21 @@ func TestEveryPlaceIsFound(t *testing.T) {
 	})
 }
 
+// A fence at the end is no record: a reader whose place is gone does not wait behind it.
+func TestFenceIsNoRecordToWaitFor(t *testing.T) {
+	cfg, _, at := logOf(t, embedded(t), 10)
+	acquire(t, cfg)
+	at.Seq += 5
+	if _, err := OpenReader(t.Context(), cfg, Position{Place: at, Offset: -1}); !errors.Is(err, ErrShortened) {
+		t.Errorf("behind the end: %v", err)
+	}
+	empty := freshLog(t, embedded(t))
+	acquire(t, empty)
+	if _, err := OpenReader(t.Context(), empty, Position{Place: at, Offset: 3}); !errors.Is(err, ErrEmpty) {
+		t.Errorf("in an empty log: %v", err)
+	}
+}
+
 // A topic that is deleted and made again under a reader and a writer.
 func TestLogMadeAgain(t *testing.T) {
 	onEachBroker(t, func(t *testing.T, brokers []string) {

@@ -53,7 +53,7 @@ func (s *session) find(ctx context.Context, from Position) (found, error) {
 // search halves the offsets between lo and hi until they meet behind the last record that
 // is not beyond the place: numbers grow with offsets.
 func (s *session) search(ctx context.Context, place change.Place, lo, hi int64) (found, error) {
-	end := hi
+	end := hi // behind the last record that is no fence, as far as is known
 	var before *change.Record
 	for lo < hi {
 		mid := lo + (hi-lo)/2
@@ -61,6 +61,8 @@ func (s *session) search(ctx context.Context, place change.Place, lo, hi int64) 
 		switch {
 		case err != nil:
 			return found{}, err
+		case r == nil && hi == end:
+			hi, end = mid, mid
 		case r == nil || isBeyond(r, place):
 			hi = mid
 		default:

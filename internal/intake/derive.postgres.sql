@@ -528,6 +528,13 @@ begin
         decision = case when l.decision = 'keep_erp' and excluded.content <> l.content then null else l.decision end,
         adopted = l.adopted and excluded.content = l.content;
 
+    -- In a restored shop a number that is used again is another order's: the one before is gone.
+    if exists (select from spola.shop s where s.shop = '{{.Shop}}' and s.incarnation > 1) then
+        update spola.link l set deleted = true
+        from unnest(tasks) as t
+        where l.shop = '{{.Shop}}' and l.order_id = t.order_id and l.incarnation < t.incarnation and not l.deleted;
+    end if;
+
     parked := {{.Schema}}.park(tasks, drafts, results, clock);
     select count(*) into taken from unnest(results) as r where r.ok and not r.existing;
     if parked > 0 then

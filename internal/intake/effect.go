@@ -122,5 +122,6 @@ func merge(a, b *mirror.Changed) *mirror.Changed {
 		}
 	}
 	all.RunDone = max(a.RunDone, b.RunDone)
+	all.Restored = a.Restored || b.Restored
 	return &all
 }

@@ -95,8 +95,13 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 // collecting the articles whose stock or commitments changed: there the stock account is settled.
 func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (Taken, error) {
 	var sum Taken
+	if changed.Restored {
+		if err := in.restored(ctx, tx, changed.Ticks); err != nil {
+			return sum, err
+		}
+	}
 	if !changed.SnapshotDone {
-		return sum, nil
+		return sum, in.noteUnderived(ctx, tx, changed)
 	}
 	if in.installed && in.derived && len(changed.Orders) == 0 && changed.Ticks == in.ticks && !in.concerns(changed) {
 		return sum, nil // stock, statistics, the marker: nothing to derive, and nothing that became due
@@ -136,7 +141,10 @@ func (in *Intake) prepare(ctx context.Context, tx pgx.Tx, changed *mirror.Change
 		return false, err
 	}
 	if !in.derived {
-		if err := in.everythingDue(ctx, tx); err != nil {
+		if in.lookupsDue != nil {
+			return false, nil // settings may have changed with all the orders: theirs come first
+		}
+		if err := in.everythingDue(ctx, tx, changed.Ticks); err != nil {
 			return false, err
 		}
 		in.derived = true
@@ -184,11 +192,19 @@ func firstOf(orders []int64) string {
 	return fmt.Sprintf(", the first is %d", orders[0])
 }
 
-// everythingDue has all orders of the mirror derived: once, behind the first snapshot.
-func (in *Intake) everythingDue(ctx context.Context, tx pgx.Tx) error {
+// everythingDue has all orders derived: behind the first snapshot those of the mirror, and behind
+// one that made the mirror whole again also those that are known and may be gone. Known orders
+// settle first, for one may stand in the middle of an edit.
+func (in *Intake) everythingDue(ctx context.Context, tx pgx.Tx, ticks int64) error {
+	_, err := tx.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
+		select distinct $1, order_id, $2::bigint, true from spola.link where shop = $1
+		on conflict (shop, order_id) do update set tick = excluded.tick, settling = true`, in.shop, ticks+Settle)
+	if err != nil {
+		return in.failed("note all known orders", err)
+	}
 	table := in.mirrorTable(in.profile.State.Table)
 	key := pgx.Identifier{in.profile.Table(in.profile.State.Table).Order}.Sanitize()
-	_, err := tx.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
+	_, err = tx.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
 		select $1, `+key+`, 0, false from `+table+` on conflict do nothing`, in.shop)
 	if err != nil {
 		return in.failed("note all orders", err)

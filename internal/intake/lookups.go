@@ -13,17 +13,26 @@ import (
 // followLookups replaces the copy of the shop's settings when they have changed, are complete
 // and have settled. Until then orders are derived with the copy before; with none, they wait.
 func (in *Intake) followLookups(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) error {
-	if in.changedKind(changed, schemas.KindLookup) {
-		due := changed.Ticks + Settle
-		in.lookupsDue = &due
-		if _, err := tx.Exec(ctx, "update spola.shop set lookups_due = $2 where shop = $1", in.shop, due); err != nil {
-			return in.failed("note changed settings", err)
-		}
+	if err := in.noteLookups(ctx, tx, changed); err != nil {
+		return err
 	}
 	if in.lookupsDue == nil || in.lookups > 0 && changed.Ticks < *in.lookupsDue {
 		return nil
 	}
 	return in.takeLookups(ctx, tx)
+}
+
+// noteLookups notes that the copy of the shop's settings is of yesterday.
+func (in *Intake) noteLookups(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) error {
+	if !in.changedKind(changed, schemas.KindLookup) {
+		return nil
+	}
+	due := changed.Ticks + Settle
+	in.lookupsDue = &due
+	if _, err := tx.Exec(ctx, "update spola.shop set lookups_due = $2 where shop = $1", in.shop, due); err != nil {
+		return in.failed("note changed settings", err)
+	}
+	return nil
 }
 
 func (in *Intake) takeLookups(ctx context.Context, tx pgx.Tx) error {

@@ -22,7 +22,8 @@ import (
 // A batch ends before a transaction that changes the state of an order, or deletes or rewrites
 // rows of it, when the batch has completed it or changed its state, or when it is unsettled;
 // before a change of what decides whether a product consumes stock, when the batch has completed
-// an order; and on both sides of a tick, while an order or the shop's settings are unsettled.
+// an order; on both sides of a tick, while an order or the shop's settings are unsettled; and
+// before a new generation of the log, with which the shop may begin another life.
 type splitter struct {
 	rules rules
 
@@ -122,7 +123,7 @@ func (s *splitter) splits(b *batchFacts, f *facts) bool {
 	if !b.any {
 		return false
 	}
-	if b.alone || f.tick && s.settling() {
+	if b.alone || f.begins || f.tick && s.settling() {
 		return true
 	}
 	if f.consumes && len(b.touched) > 0 {
@@ -196,6 +197,7 @@ type facts struct {
 	tick     bool
 	lookup   bool
 	consumes bool
+	begins   bool // a generation of the log
 }
 
 // orderChange is what a row says about its order.
@@ -212,12 +214,20 @@ type orderChange struct {
 // disturbs tells whether the order means something else behind the change, or nothing yet.
 func (c orderChange) disturbs() bool { return c.changed || c.deleted }
 
-// read reads the facts of a transaction. Rows of snapshots stand as they are in the log already.
+// read reads the facts of a transaction. Rows of snapshots tell nothing of orders: they stand as
+// they are in the log already. Behind a snapshot settings, or even all known orders, may settle.
 func (r *rules) read(records []change.Record) (*facts, error) {
 	f := &facts{}
 	for i := range records {
 		rec := &records[i]
-		if !rec.Op.IsRow() || rec.Op == change.Read {
+		switch {
+		case rec.Op == change.Claim:
+			f.begins = f.begins || rec.Seq == 1
+			continue
+		case rec.Op == change.Chunk, rec.Op == change.Read:
+			f.lookup = f.lookup || rec.Op == change.Chunk || r.lookup[rec.Table]
+			continue
+		case !rec.Op.IsRow():
 			continue
 		}
 		if err := r.readRecord(f, rec); err != nil {

@@ -44,7 +44,8 @@ type Changed struct {
 	Tables       map[string]bool // tables of which a row was written or deleted, prefix included
 	Shapes       []string        // tables that were made or got another shape: views over them may be new
 	Ticks        int64           // ticks of the source applied so far, this part included
-	SnapshotDone bool            // the source's first snapshot is complete: orders may be derived
+	SnapshotDone bool            // the mirror is whole: orders may be derived
+	Restored     bool            // the source's database is another one than before: it has a new incarnation
 	RunDone      int64           // snapshot run that ended in this part; 0: none
 }
 
@@ -59,6 +60,7 @@ type Mirror struct {
 	tables map[string]*table
 	low    lowMark
 	ticks  int64
+	life   int64 // incarnation of the source that the last claim named; 0: none yet
 
 	db session // of the writing goroutine
 
@@ -102,12 +104,12 @@ func (m *Mirror) readState(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, "insert into spola.mirror (source) values ($1) on conflict do nothing", m.source); err != nil {
 		return m.failed("make state", err)
 	}
-	err := tx.QueryRow(ctx, "select ticks, snapshot_done from spola.mirror where source = $1", m.source).
-		Scan(&m.ticks, &m.db.snapshotDone)
+	err := tx.QueryRow(ctx, "select ticks, snapshot_done, incarnation from spola.mirror where source = $1", m.source).
+		Scan(&m.ticks, &m.db.snapshotDone, &m.life)
 	if err != nil {
 		return m.failed("read state", err)
 	}
-	m.db.ticks = m.ticks
+	m.db.ticks, m.db.life = m.ticks, m.life
 	return nil
 }
 

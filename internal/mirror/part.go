@@ -18,6 +18,8 @@ type Part struct {
 	bytes    int
 	ticked   bool
 	ticks    int64
+	life     int64 // incarnation of the last claim added; 0: none
+	restored bool  // it is a new one
 	runDone  int64
 	writer   lineWriter
 }
@@ -73,7 +75,9 @@ func (p *Part) add(r *change.Record) error {
 		return p.addShape(r)
 	case change.Chunk:
 		return p.addChunk(r)
-	case change.Claim, change.Heartbeat, change.Probe:
+	case change.Claim:
+		return p.claimed(r)
+	case change.Heartbeat, change.Probe:
 		return nil // they tell about the log, not about the shop
 	}
 	return fmt.Errorf("op %q is not one that the mirror knows", r.Op)

@@ -39,6 +39,7 @@ type session struct {
 	staged       map[string]bool // tables with a staging table
 	sizes        map[string]*size
 	ticks        int64
+	life         int64
 	snapshotDone bool
 }
 
@@ -52,7 +53,7 @@ func (s *session) forget(name string) { delete(s.staged, name) }
 // Apply writes the part inside tx.
 func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
 	m := p.m
-	c := &Changed{Tables: map[string]bool{}, RunDone: p.runDone}
+	c := &Changed{Tables: map[string]bool{}, RunDone: p.runDone, Restored: p.restored}
 	for _, s := range p.segments {
 		if err := p.applySegment(ctx, tx, s, c); err != nil {
 			return nil, err
@@ -249,20 +250,26 @@ func (l *lines) advance() bool {
 	return false
 }
 
-// keepState keeps ticks and the end of a snapshot, in the rare parts that have any.
+// keepState keeps ticks, a new life and the end of a snapshot, in the rare parts that have any.
 func (p *Part) keepState(ctx context.Context, tx pgx.Tx) error {
 	db := &p.m.db
+	if p.restored {
+		db.snapshotDone = false
+	}
 	if p.runDone > 0 {
 		db.snapshotDone = true
+	}
+	if p.life > 0 {
+		db.life = p.life
 	}
 	if p.ticked {
 		db.ticks = p.ticks
 	}
-	if !p.ticked && p.runDone == 0 {
+	if !p.ticked && p.runDone == 0 && p.life == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `update spola.mirror set ticks = $2, snapshot_run = greatest(snapshot_run, $3), snapshot_done = $4
- where source = $1`, p.m.source, db.ticks, p.runDone, db.snapshotDone)
+	_, err := tx.Exec(ctx, `update spola.mirror set ticks = $2, snapshot_run = greatest(snapshot_run, $3), snapshot_done = $4, incarnation = $5
+ where source = $1`, p.m.source, db.ticks, p.runDone, db.snapshotDone, db.life)
 	if err != nil {
 		return p.m.failed("keep state", err)
 	}

@@ -88,14 +88,17 @@ func (c *checker) sums(r *change.Record, previous uint64) error {
 	return nil
 }
 
+// anew is how a log is gone on with that can't be followed.
+const anew = "`cdc run --new-generation` goes on with a full snapshot, and `applier cross` takes the applier there"
+
 // mends says, for each kind, what a person can do.
 var mends = map[error]string{
-	ErrHole:       "look for what deleted them (compaction, unclean election, kafka-delete-records); then cdc --new-generation and a full snapshot",
-	ErrMismatch:   "the log was written by somebody else, or restored; cdc --new-generation and a full snapshot make it whole",
-	ErrTrimmed:    "take a full snapshot, and give the topic a longer retention.ms",
-	ErrShortened:  "the broker has lost acknowledged records, or was restored; cdc --new-generation and a full snapshot make it whole",
-	ErrEmpty:      "cdc --new-generation begins it again; then a full snapshot",
-	ErrGeneration: "take a full snapshot in the new generation",
+	ErrHole:       "look for what deleted them (compaction, unclean election, kafka-delete-records); then " + anew,
+	ErrMismatch:   "the log was written by somebody else, or restored; " + anew,
+	ErrTrimmed:    "give the topic a longer retention.ms; then " + anew,
+	ErrShortened:  "the broker has lost acknowledged records, or was restored; " + anew,
+	ErrEmpty:      "`cdc run --new-generation` begins it again, with a full snapshot; an applier that has read of it goes on with `applier cross`",
+	ErrGeneration: "if the log was moved, let the applier first read the old one to its end; otherwise `applier cross` goes on by the full snapshot with which the new generation begins",
 	ErrSequence:   "the broker has lost the producer's state; look at its log, then start cdc again: it goes on from the tail",
 }
 

@@ -208,7 +208,7 @@ func isMissing(err error) bool {
 
 func missingTopic(topic string) error {
 	return &StopError{Kind: ErrTopic, Topic: topic, Offset: -1,
-		What: "the topic does not exist", Mend: "if it was deleted, cdc makes it again with --new-generation"}
+		What: "the topic does not exist", Mend: "if it was deleted, `cdc run --new-generation` makes it again, with a full snapshot, and `applier cross` takes the applier there"}
 }
 
 // isFinal tells whether trying again can't help.

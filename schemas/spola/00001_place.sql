@@ -27,7 +27,8 @@ create table spola.mirror (
     source        text    primary key,
     ticks         bigint  not null default 0,    -- ticks applied: the source's clock, never set back
     snapshot_run  bigint  not null default 0,    -- last snapshot run that came to its end
-    snapshot_done boolean not null default false -- the first one did: from then on orders are derived
+    snapshot_done boolean not null default false,-- the mirror is whole: orders are derived. False again while a restored shop is read anew
+    incarnation   bigint  not null default 0     -- of the shop's database, as the log's last claim says it; 0: no claim yet
 ) with (fillfactor = 50);
 
 -- The shape of each mirrored table, as the log announced it last.

@@ -24,6 +24,7 @@ import (
 type Verbs struct {
 	Run      Run      `cmd:"" help:"Apply a log until a signal ends it."`
 	Migrate  Migrate  `cmd:"" help:"Bring the ERP's database to this program's version. The applier does it at its start if it may."`
+	Cross    Cross    `cmd:"" help:"Go on in a log that does not follow what was read (lost, shortened, begun again): by the full snapshot of its newest generation."`
 	Status   Status   `cmd:"" help:"Show how far the applier is and what it has taken over."`
 	Articles Articles `cmd:"" help:"Map what the shop sells to the ERP's articles."`
 	Golive   Golive   `cmd:"" help:"Take orders over from a date on."`
@@ -53,6 +54,9 @@ type IntakeOptions struct {
 	OnCommit func(apply.Progress) // may be nil; must not block
 }
 
+// intakeApplier is the name of the place of the applier that takes orders.
+const intakeApplier = "intake"
+
 // publishEvery is how often the committed offset of lag tools is brought up to date.
 const publishEvery = time.Second
 
@@ -77,7 +81,7 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 		})
 	}()
 	defer func() { stop(); <-published }()
-	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), "intake", cfg.Shop.Name, cli.Owner()),
+	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner()),
 		intake.NewEffect(in, nil), apply.Stream(kafka), apply.Options{
 			Log: log,
 			OnCommit: func(p apply.Progress) {

@@ -27,6 +27,20 @@ type place struct {
 	epoch                  int64 // 0: not taken yet
 }
 
+// ReadPlace returns where an applier stands and leaves the place its owner's. It waits for his
+// transaction at work.
+func ReadPlace(ctx context.Context, tx pgx.Tx, applier, source string) (change.Stand, error) {
+	p := place{applier: applier, source: source}
+	stand, _, _, _, err := p.scan(tx.QueryRow(ctx, readPlace, applier, source)) // a paused one stands somewhere too
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return change.Stand{}, fmt.Errorf("%s: there is none: it has never run", p.named("read"))
+	case err != nil:
+		return change.Stand{}, explain(p.named("read"), err)
+	}
+	return stand, nil
+}
+
 // take makes the row if there is none, raises its owner epoch, and returns where it stands. It
 // waits for a transaction of the former owner that is not finished. It is ErrPaused if a person
 // has paused the applier.

@@ -1,0 +1,91 @@
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/stream"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+)
+
+// Cross is `applier cross`.
+type Cross struct {
+	DryRun bool `help:"Only tell what it would do."`
+}
+
+// Run takes the applier to the beginning of the log's newest generation. A person has to ask for
+// it: on the wrong topic the snapshot would take the shop's rows away.
+func (c Cross) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config)
+	if err != nil {
+		return err
+	}
+	at, err := standing(env.Ctx, cfg)
+	if err != nil {
+		return err
+	}
+	crossing, err := stream.FindCrossing(env.Ctx, cfg.Stream(env.Log), stream.Position{Place: at.Place, Offset: at.Offset})
+	if err != nil {
+		return err
+	}
+	if crossing == nil {
+		fmt.Fprintf(env.Out, "Nothing to cross: the log can be followed from record %d/%d, where the applier stands. `applier run` goes on.\n", at.Gen, at.Seq)
+		return nil
+	}
+	fmt.Fprintf(env.Out, "The applier stands at %d/%d and can't follow the log: %v\n", at.Gen, at.Seq, crossing.Why)
+	fmt.Fprintf(env.Out, "Generation %d, its newest, was begun by %s with a full snapshot.\n", crossing.Place.Gen, crossing.Claim.Owner)
+	if c.DryRun {
+		fmt.Fprintln(env.Out, "Nothing was changed.")
+		return nil
+	}
+	if err := cross(env.Ctx, cfg, at, crossing.Place); err != nil {
+		return err
+	}
+	fmt.Fprintln(env.Out, "`applier run` goes on from its first record. Orders follow when the snapshot has gone through all tables.")
+	return nil
+}
+
+// standing reads where the applier stands and leaves a running one alone.
+func standing(ctx context.Context, cfg config.Config) (at change.Stand, err error) {
+	conn, err := postgres.Connect(ctx, cfg.ERP.URL(), "spola applier cross")
+	if err != nil {
+		return at, err
+	}
+	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) (err error) {
+		at, err = postgres.ReadPlace(ctx, tx, intakeApplier, cfg.Shop.Name)
+		return err
+	})
+	return at, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
+}
+
+// cross moves the place and has everything derived again behind the snapshot, in one transaction.
+// An applier that runs meanwhile is fenced.
+func cross(ctx context.Context, cfg config.Config, from change.Stand, to change.Place) error {
+	target := postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner())
+	defer target.Close()
+	now, err := target.Open(ctx, func(pgx.Tx) error { return nil })
+	if err != nil {
+		return err
+	}
+	if now != from {
+		return fmt.Errorf("cross into generation %d: the applier moved on to %d/%d meanwhile: stop it, and ask again", to.Gen, now.Gen, now.Seq)
+	}
+	tx, err := target.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := target.Move(ctx, tx, from, change.Stand{Place: to, Applied: from.Applied, Offset: -1, Time: from.Time}); err != nil {
+		return err
+	}
+	if err := intake.Anew(ctx, tx, cfg.Shop.Name); err != nil {
+		return err
+	}
+	return target.Commit(ctx, tx)
+}

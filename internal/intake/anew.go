@@ -1,0 +1,52 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+)
+
+// When the mirror is not what the shop holds, nothing is derived until a full snapshot has gone
+// through all tables: half of it would make half of an order, or another one. Then everything is
+// derived once, known orders that are gone included. It happens when the shop's database was
+// restored (a new incarnation), and when an applier goes on behind a gap in the log (Anew).
+
+// Anew has everything derived again behind the next snapshot that ends: the applier goes on in
+// a log that does not follow what it has read.
+func Anew(ctx context.Context, tx pgx.Tx, shop string) error {
+	if err := mirror.Distrust(ctx, tx, shop); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "update spola.shop set derived = false where shop = $1", shop)
+	if err != nil {
+		return postgres.Explain(fmt.Errorf("have all orders of shop %s derived again: %w", shop, err))
+	}
+	return nil
+}
+
+// restored begins another life of the shop: its order numbers may be used again. Orders that it
+// has in common with the life before are found by their fingerprint.
+func (in *Intake) restored(ctx context.Context, tx pgx.Tx, ticks int64) error {
+	due := ticks + Settle
+	_, err := tx.Exec(ctx, "update spola.shop set incarnation = incarnation + 1, derived = false, lookups_due = $2 where shop = $1", in.shop, due)
+	if err != nil {
+		return in.failed("begin a new incarnation", err)
+	}
+	in.derived, in.lookupsDue = false, &due
+	return nil
+}
+
+// noteUnderived keeps what deriving must know later of a batch behind which nothing is derived.
+func (in *Intake) noteUnderived(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) error {
+	if len(changed.Shapes) > 0 {
+		in.installed = false
+		if _, err := tx.Exec(ctx, "update spola.shop set installed = '' where shop = $1", in.shop); err != nil {
+			return in.failed("note that tables have another shape", err)
+		}
+	}
+	return in.noteLookups(ctx, tx, changed)
+}

@@ -1,42 +1,49 @@
 -- What the proof reads of the reference ERP and of the bridge's links: plain rows in the order of
--- the shop's orders, nothing worked out. $1 is the shop; a line "-- name:" begins a statement.
+-- the shop's orders, nothing worked out. $1 is the shop; a line "-- name:" begins a statement. A number
+-- that a restored shop has used again is its newest order's; what it has lost is nobody's.
 
 -- name: cut
 select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop = $1
 
 -- name: links
 select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, o.total
-from (select distinct on (order_id) * from spola.link where shop = $1 order by order_id, incarnation desc) l
+from (select distinct on (order_id) * from spola.link k where k.shop = $1
+        and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
+    order by order_id, incarnation desc) l
 left join erp.sales_order o on o.id = l.erp_order
 order by l.order_id
 
 -- name: lines
 select l.order_id, a.id, a.sku, x.options, x.quantity, x.gross, x.vat_rate
-from spola.link l
+from (select distinct on (order_id) * from spola.link k where k.shop = $1
+        and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
+    order by order_id, incarnation desc) l
 join erp.order_line x on x.order_id = l.erp_order
 join erp.article a on a.id = x.article_id
-where l.shop = $1
 order by l.order_id, x.position, x.line
 
 -- name: charges
 select l.order_id, x.code, x.gross, x.vat_rate
-from spola.link l
+from (select distinct on (order_id) * from spola.link k where k.shop = $1
+        and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
+    order by order_id, incarnation desc) l
 join erp.order_charge x on x.order_id = l.erp_order
-where l.shop = $1
 order by l.order_id, x.line
 
 -- name: vat
 select l.order_id, x.vat_rate, x.gross, x.net, x.vat
-from spola.link l
+from (select distinct on (order_id) * from spola.link k where k.shop = $1
+        and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
+    order by order_id, incarnation desc) l
 join erp.order_vat x on x.order_id = l.erp_order
-where l.shop = $1
 order by l.order_id, x.vat_rate
 
 -- name: credits
 select l.order_id, x.kind, x.amount
-from spola.link l
+from (select distinct on (order_id) * from spola.link k where k.shop = $1
+        and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
+    order by order_id, incarnation desc) l
 join erp.order_payment x on x.order_id = l.erp_order
-where l.shop = $1
 order by l.order_id, x.line
 
 -- name: parked

@@ -217,8 +217,8 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 		r.state.Time, r.state.Anchor = 0, ""
 	}
 	if state == nil && tail.Generation > 1 {
-		if tail.Predecessor != nil {
-			r.adopt(tail.Predecessor)
+		if err := r.adopt(tail.Predecessor); err != nil {
+			return err
 		}
 		// The versions of a log that is gone are not known: these are above any that it can have reached.
 		r.state.Version = int(tail.Generation) * 1_000_000
@@ -235,12 +235,24 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 	return r.enqueueMissing(ctx, db)
 }
 
-// adopt goes on where a log ends that was moved or lost.
-func (r *reader) adopt(p *change.Predecessor) {
-	origin, err := change.ParseOrigin(p.Origin)
-	if err == nil && !origin.Tx.IsZero() {
-		r.state.at = origin.Tx
+// adopt goes on where a log ends that was moved. Of one that was lost nothing is known, but that
+// there was a life of the source before a new incarnation.
+func (r *reader) adopt(p *change.Predecessor) error {
+	before := change.Position{Incarnation: 1}
+	if p != nil {
+		origin, err := change.ParseOrigin(p.Origin)
+		if err != nil {
+			return r.stop(ErrAnchor, "", fmt.Sprintf("the log before ends with %d/%d: %v", p.Gen, p.Seq, err), beginAnew)
+		}
+		before = origin.Tx
 	}
+	switch {
+	case r.cfg.NewIncarnation:
+		r.state.at.Incarnation = before.Incarnation + 1
+	case p != nil && !before.IsZero():
+		r.state.at = before
+	}
+	return nil
 }
 
 // enqueueMissing asks for a snapshot of the tables that have none, or whose shape is another

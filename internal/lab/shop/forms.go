@@ -20,12 +20,12 @@ type step struct {
 func (f *form) add(statement string, args ...any) { *f = append(*f, step{statement, args}) }
 
 // rewrite adds what clears the rows of a key and inserts them again, as they are now.
-func (f *form) rewrite(ctx context.Context, s *Shop, read, clear, insert string, key any) error {
+func (f *form) rewrite(ctx context.Context, s *Shop, read, remove, insert string, key any) error {
 	rows, err := s.rowsOf(ctx, read, key)
 	if err != nil {
 		return err
 	}
-	f.add(clear, key)
+	f.add(remove, key)
 	for _, row := range rows {
 		f.add(insert, row...)
 	}

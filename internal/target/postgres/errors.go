@@ -65,7 +65,7 @@ func Retryable(err error) bool {
 	}
 	return pgconn.SafeToRetry(err) || pgconn.Timeout(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, pgx.ErrTxClosed) || errors.Is(err, pgx.ErrTxCommitRollback) ||
-		errors.Is(err, errClosed)
+		errors.Is(err, errClosed) || errors.Is(err, errSilent)
 }
 
 // errClosed stands for a connection that the library has closed after a failure whose own error

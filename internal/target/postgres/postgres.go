@@ -21,6 +21,10 @@ import (
 // Connect opens one connection, with the session settings that an applier counts on. name is
 // what pg_stat_activity shows.
 func Connect(ctx context.Context, url, name string) (*pgx.Conn, error) {
+	return connect(ctx, url, name, silentAfter)
+}
+
+func connect(ctx context.Context, url, name string, silence time.Duration) (*pgx.Conn, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The library's message may quote the URL, with its password.
@@ -29,12 +33,24 @@ func Connect(ctx context.Context, url, name string) (*pgx.Conn, error) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
-	config.DialFunc = dialer().DialContext
+	var last *watched // of several hosts, the one that answered
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer().DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		last = &watched{Conn: conn, silence: silence}
+		return last, nil
+	}
 	for setting, value := range session(name) {
 		config.RuntimeParams[setting] = value
 	}
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
+		return nil, explain("connect to the ERP's database", err)
+	}
+	if err := last.watch(ctx, conn, config); err != nil {
+		_ = conn.Close(ctx)
 		return nil, explain("connect to the ERP's database", err)
 	}
 	return conn, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // Shops holds a directory for each shop platform, under "shop": profile.yaml,
-// canonical.postgres.sql and catalogue.postgres.sql.
+// and what the platform's orders, catalogue and accounts mean, as SQL.
 //
 //go:embed shop
 var Shops embed.FS
@@ -22,6 +22,7 @@ const (
 	ProfileFile   = "profile.yaml"
 	CanonicalFile = "canonical.postgres.sql"
 	CatalogueFile = "catalogue.postgres.sql"
+	AccountsFile  = "accounts.postgres.sql"
 )
 
 // Platform returns the profile and the directory of a platform that Spola knows.

@@ -69,6 +69,7 @@ end $$;
 --   cancel   · close  complete before the cut of going live
 --   unknown  no class for its state · untaken  final without ever having been taken
 --   note     nothing but its state
+--   forget   the shop has made its person unknown: the ERP keeps what it took
 create function {{.Schema}}.tasks(ids bigint[], settled bigint[]) returns {{.Schema}}.task[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
@@ -107,12 +108,13 @@ begin
         cross join lateral (
             select case
                 -- In the middle of an edit an order may look like another one: only a finished one is judged.
-                when l.fingerprint <> h.fingerprint then
+                when l.fingerprint <> h.fingerprint and not {{.Schema}}.same_but_email(l.fingerprint, h.fingerprint) then
                     case when not k.settled and (not h.stated or k.class = 'cancelled') then 'wait' else 'reused' end
                 when k.class = 'ignored' then case when l.status is null then 'skip' else 'note' end
                 when not h.stated then case when k.settled then 'half' else 'wait' end
                 when k.class is null then 'unknown'
                 when l.status = 'closed' then 'note'
+                when l.fingerprint <> h.fingerprint and l.erp_order is not null and h.revision <= l.revision then case when k.settled then 'forget' else 'wait' end
                 when k.class = 'cancelled' then case
                     when l.status is null then 'skip'
                     when not k.settled and not (l.class = 'cancelled' and l.state = h.state and l.status in ('seen', 'cancelled')) then 'wait'
@@ -221,8 +223,7 @@ begin
     if coalesce(cardinality(drafts), 0) = 0 then
         return results;
     end if;
-    customers := array(select r from erp.import_customers(array(
-        select distinct on ((d.customer).reference) d.customer from unnest(drafts) as d order by (d.customer).reference, (d.task).order_id desc)) r);
+    customers := {{.Schema}}.bring_customers(drafts);
     refused := array(select row((d.task).reference, null, false, false, 'customer_' || c.reason, c.detail)::erp.result
         from unnest(drafts) as d join unnest(customers) as c on c.reference = (d.customer).reference where not c.ok);
 
@@ -464,7 +465,7 @@ begin
 
     -- Contents are read for what can come into the ERP or into consumption.
     work := array(select t.order_id from unnest(tasks) as t
-        where t.action in ('placed', 'take', 'edit', 'revive', 'unknown', 'untaken')
+        where t.action in ('placed', 'take', 'edit', 'revive', 'unknown', 'untaken', 'forget')
             or t.action in ('close', 'note', 'cancel') and t.consuming and not t.consumed);
     if cardinality(work) > 0 then
         parts := {{.Schema}}.all_parts(work, null);
@@ -480,7 +481,7 @@ begin
                 exit when cardinality(undecided) = 0;
             end loop;
         end if;
-        drafts := {{.Schema}}.drafts(tasks, {{.Schema}}.all_own(work), money);
+        drafts := {{.Schema}}.check_customers({{.Schema}}.drafts(tasks, {{.Schema}}.all_own(work), money));
         results := {{.Schema}}.hand_over(array(select d from unnest(drafts) as d
             where (d.problem).reason is null and ((d.task).action in ('take', 'revive') or (d.task).action = 'edit' and d.content <> (d.task).content)));
         insert into spola.article (shop, product, variant, article, by)
@@ -517,14 +518,14 @@ begin
             else 'parked'
         end,
         case when r.ok then r.id else t.erp_order end,
-        t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null then coalesce(d.content, t.content) else t.content end, t.consuming
+        t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming
     from unnest(tasks) as t
     left join unnest(drafts) as d on (d.task).order_id = t.order_id
     left join unnest(results) as r on r.reference = t.reference
     where t.action not in ('wait', 'half', 'skip', 'reused')
     on conflict (shop, order_id, incarnation) do update
     set status = excluded.status, erp_order = excluded.erp_order, state = excluded.state, method = excluded.method, class = excluded.class,
-        revision = excluded.revision, content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
+        revision = excluded.revision, fingerprint = case when excluded.content <> l.content then excluded.fingerprint else l.fingerprint end, content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
         decision = case when l.decision = 'keep_erp' and excluded.content <> l.content then null else l.decision end,
         adopted = l.adopted and excluded.content = l.content;
 

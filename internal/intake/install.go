@@ -21,6 +21,8 @@ var (
 	emptySQL string
 	//go:embed derive.postgres.sql
 	deriveSQL string
+	//go:embed customers.postgres.sql
+	customersSQL string
 	//go:embed articles.postgres.sql
 	articlesInSQL string
 	//go:embed resolve.postgres.sql
@@ -36,19 +38,19 @@ func Schema(shop string) string { return "canonical_" + shop }
 // render makes the SQL of a shop's canonical schema: it is emptied, then filled with the platform's
 // file and the functions that are the same for all.
 func render(shop, prefix string, dir fs.FS) (string, error) {
-	platform, err := fs.ReadFile(dir, schemas.CanonicalFile)
-	if err != nil {
-		return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
-	}
-	catalogue, err := fs.ReadFile(dir, schemas.CatalogueFile)
-	if err != nil {
-		return "", fmt.Errorf("catalogue of %s: %w", shop, err)
+	platform := map[string]string{}
+	for _, name := range []string{schemas.CanonicalFile, schemas.CatalogueFile, schemas.AccountsFile} {
+		text, err := fs.ReadFile(dir, name)
+		if err != nil {
+			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+		}
+		platform[name] = string(text)
 	}
 	tables := template.FuncMap{"table": func(name string) string {
 		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
 	}}
 	var sql strings.Builder
-	for _, text := range []string{emptySQL, string(platform), string(catalogue), deriveSQL, resolveSQL, articlesInSQL} {
+	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], deriveSQL, customersSQL, resolveSQL, articlesInSQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,6 +41,7 @@ type Intake struct {
 	platform fs.FS // the platform's directory
 	derive   string
 	awake    string
+	bring    string
 
 	// What the shop's row said when Start read it, followed since; after a rollback Start reads again.
 	installed  bool
@@ -66,7 +68,8 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 	return &Intake{
 		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
 		derive: "select more, articles, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
-		awake:  "select " + schema + ".awake($1)",
+		awake:  "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
+		bring:  "select " + schema + ".bring_accounts($1)",
 	}, nil
 }
 
@@ -120,7 +123,18 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 		}
 		more = again || len(orders) > 0
 	}
-	return sum, nil
+	return sum, in.bringAccounts(ctx, tx, changed.Accounts)
+}
+
+// bringAccounts brings what changed in customers' accounts to the ERP's customers: behind the orders, since
+// the contract has their locks first.
+func (in *Intake) bringAccounts(ctx context.Context, tx pgx.Tx, accounts []int64) error {
+	for some := range slices.Chunk(accounts, batch) {
+		if _, err := tx.Exec(ctx, in.bring, some); err != nil {
+			return in.failed(fmt.Sprintf("bring changes of %d accounts%s", len(some), firstOf(some)), err)
+		}
+	}
+	return nil
 }
 
 // concerns tells whether anything changed that is no order's but lets orders go on.

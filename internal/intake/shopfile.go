@@ -25,11 +25,22 @@ type ShopFile struct {
 	Payments       map[string]string `yaml:"payments" json:"payments"`               // method → paid or to_collect
 	CustomFields   map[string]string `yaml:"custom_fields" json:"custom_fields"`     // number of the field → its meaning
 	CustomerGroups map[string]string `yaml:"customer_groups" json:"customer_groups"` // number of the group → kind of customer
+	Customers      Customers         `yaml:"customers" json:"customers"`
 	Natures        []Nature          `yaml:"natures" json:"natures"`
 
 	// ParkedPerMinute is how many orders may be parked for one reason within a minute of the
 	// source's clock; one more stops the stream. 0: the default, 20.
 	ParkedPerMinute int `yaml:"parked_per_minute" json:"parked_per_minute"`
+}
+
+// Customers says who is one customer, and what becomes of an order with malformed tax data.
+type Customers struct {
+	// Match is what a new account or guest is looked for by among the ERP's customers, the surest
+	// first: vat_number, tax_code, email. Empty: each account and each guest's e-mail is a customer.
+	Match []string `yaml:"match" json:"match"`
+	// Malformed says what becomes of an order whose tax code, VAT number, SDI code or PEC can't be
+	// right: take (the default; it is flagged) or park.
+	Malformed string `yaml:"malformed" json:"malformed"`
 }
 
 // StateClass says what an order state means, for one payment method or for all.
@@ -86,6 +97,7 @@ func ParseShopFile(text []byte) (*ShopFile, error) {
 var (
 	classes    = []string{"ignored", "placed", "taken", "cancelled", "final"}
 	kinds      = []string{"private", "company", "public"}
+	matches    = []string{"vat_number", "tax_code", "email"}
 	totalKinds = []string{"charge", "discount", "payment", "ignored"}
 	meanings   = []string{"tax_code", "vat_number", "pec", "sdi", "invoice_wanted"}
 )
@@ -130,6 +142,15 @@ func (f *ShopFile) check() error {
 	}
 	for field, meaning := range f.CustomFields {
 		oneOf("custom field "+field, meaning, meanings)
+	}
+	for i, rule := range f.Customers.Match {
+		oneOf("customers: match", rule, matches)
+		if slices.Contains(f.Customers.Match[:i], rule) {
+			bad("customers: match names %s twice", rule)
+		}
+	}
+	if f.Customers.Malformed != "" {
+		oneOf("customers: malformed", f.Customers.Malformed, []string{"take", "park"})
 	}
 	for group, kind := range f.CustomerGroups {
 		oneOf("customer group "+group, kind, kinds)
@@ -185,7 +206,12 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 	if err != nil {
 		return fmt.Errorf("shop file of %s: %w", shop, err)
 	}
-	batch.Queue("update spola.shop set file = $2, systemic = $3 where shop = $1", shop, string(text), f.ParkedPerMinute)
+	malformed := f.Customers.Malformed
+	if malformed == "" {
+		malformed = "take"
+	}
+	batch.Queue("update spola.shop set file = $2, systemic = $3, matching = $4, malformed = $5 where shop = $1",
+		shop, string(text), f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("store shop file of %s: %w", shop, err)
 	}

@@ -2,8 +2,20 @@
 
 -- +goose Up
 
+-- What is known of a customer from the shop once a change has come: a field that it leaves out (null) stays.
+-- +goose StatementBegin
+create function erp.customer_after(old erp.customer_in, n erp.customer_in) returns erp.customer_in
+language sql immutable
+as $$
+    select row(n.reference, coalesce(n.kind, old.kind), coalesce(n.first_name, old.first_name), coalesce(n.last_name, old.last_name),
+        coalesce(n.company, old.company), coalesce(n.email, old.email), coalesce(n.phone, old.phone), coalesce(n.language, old.language),
+        coalesce(n.tax_code, old.tax_code), coalesce(n.vat_number, old.vat_number), coalesce(n.pec, old.pec), coalesce(n.sdi, old.sdi),
+        coalesce(n.address, old.address))::erp.customer_in
+$$;
+-- +goose StatementEnd
+
 -- import_customers makes customers, and brings later changes of the shop's account to them: a field that
--- somebody changed in the ERP since keeps its value.
+-- somebody changed in the ERP since keeps its value, and so does one that is left out (null).
 -- +goose StatementBegin
 create function erp.import_customers(customers erp.customer_in[]) returns setof erp.result
 language plpgsql security definer
@@ -12,26 +24,26 @@ set plan_cache_mode = force_generic_plan set work_mem = '64MB'
 as $$
 declare
     refs  text[] := array(select n.reference from unnest(customers) n
-        where n.reference <> '' and n.kind in ('private', 'company', 'public')
+        where n.reference <> '' and (n.kind is null or n.kind in ('private', 'company', 'public'))
         group by n.reference having count(*) = 1);
     known text[] := array(select c.reference from erp.customer c where c.reference = any(refs) order by c.id + 0 for update);
 begin
     update erp.customer c set
-        kind       = case when c.kind = (c.imported).kind then n.kind else c.kind end,
-        first_name = case when c.first_name = coalesce((c.imported).first_name, '') then coalesce(n.first_name, '') else c.first_name end,
-        last_name  = case when c.last_name = coalesce((c.imported).last_name, '') then coalesce(n.last_name, '') else c.last_name end,
-        company    = case when c.company = coalesce((c.imported).company, '') then coalesce(n.company, '') else c.company end,
-        email      = case when c.email = coalesce((c.imported).email, '') then coalesce(n.email, '') else c.email end,
-        phone      = case when c.phone = coalesce((c.imported).phone, '') then coalesce(n.phone, '') else c.phone end,
-        language   = case when c.language = coalesce((c.imported).language, '') then coalesce(n.language, '') else c.language end,
-        tax_code   = case when c.tax_code = coalesce((c.imported).tax_code, '') then coalesce(n.tax_code, '') else c.tax_code end,
-        vat_number = case when c.vat_number = coalesce((c.imported).vat_number, '') then coalesce(n.vat_number, '') else c.vat_number end,
-        pec        = case when c.pec = coalesce((c.imported).pec, '') then coalesce(n.pec, '') else c.pec end,
-        sdi        = case when c.sdi = coalesce((c.imported).sdi, '') then coalesce(n.sdi, '') else c.sdi end,
-        address    = case when c.address is not distinct from (c.imported).address then n.address else c.address end,
-        imported   = n
+        kind       = case when c.kind = (c.imported).kind then coalesce(n.kind, c.kind) else c.kind end,
+        first_name = case when c.first_name = coalesce((c.imported).first_name, '') then coalesce(n.first_name, c.first_name) else c.first_name end,
+        last_name  = case when c.last_name = coalesce((c.imported).last_name, '') then coalesce(n.last_name, c.last_name) else c.last_name end,
+        company    = case when c.company = coalesce((c.imported).company, '') then coalesce(n.company, c.company) else c.company end,
+        email      = case when c.email = coalesce((c.imported).email, '') then coalesce(n.email, c.email) else c.email end,
+        phone      = case when c.phone = coalesce((c.imported).phone, '') then coalesce(n.phone, c.phone) else c.phone end,
+        language   = case when c.language = coalesce((c.imported).language, '') then coalesce(n.language, c.language) else c.language end,
+        tax_code   = case when c.tax_code = coalesce((c.imported).tax_code, '') then coalesce(n.tax_code, c.tax_code) else c.tax_code end,
+        vat_number = case when c.vat_number = coalesce((c.imported).vat_number, '') then coalesce(n.vat_number, c.vat_number) else c.vat_number end,
+        pec        = case when c.pec = coalesce((c.imported).pec, '') then coalesce(n.pec, c.pec) else c.pec end,
+        sdi        = case when c.sdi = coalesce((c.imported).sdi, '') then coalesce(n.sdi, c.sdi) else c.sdi end,
+        address    = case when c.address is not distinct from (c.imported).address then coalesce(n.address, c.address) else c.address end,
+        imported   = erp.customer_after(c.imported, n)
     from unnest(customers) n
-    where c.reference = any(known) and c.reference || '' = n.reference and c.imported is distinct from n;
+    where c.reference = any(known) and c.reference || '' = n.reference and c.imported is distinct from erp.customer_after(c.imported, n);
 
     insert into erp.customer (reference, kind, first_name, last_name, company, email, phone, language,
         tax_code, vat_number, pec, sdi, address, imported)
@@ -41,7 +53,7 @@ begin
     from unnest(customers) n
     join unnest(refs) r on r = n.reference
     left join unnest(known) k on k = n.reference
-    where k is null;
+    where k is null and n.kind is not null;
 
     return query
     with made as materialized (
@@ -351,5 +363,5 @@ end $$;
 drop function erp.import_orders(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
     erp.write_parts(erp.order_check[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
     erp.check_orders(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
-    erp.import_customers(erp.customer_in[]);
+    erp.import_customers(erp.customer_in[]), erp.customer_after(erp.customer_in, erp.customer_in);
 drop type erp.order_check;

@@ -210,7 +210,6 @@ insert into spola.reason (code, why, mend) values
 ('unknown_total', 'A row of the totals has a code that the shop file does not class.', 'Add the code to "totals" in the shop file (discount, charge or payment) and run the applier again.'),
 ('unknown_nature', 'The order is taxed at 0 % and the shop file does not say why for this country and kind of customer.', 'If it ought to be taxed, correct the shop''s tax zones and the order; else add country and kind to "natures" in the shop file and start the applier again.'),
 ('unknown_country', 'The address names no country that the shop knows.', 'Correct the address in the shop.'),
-('deleted_customer', 'The account that placed the order is no longer in the shop.', 'Restore the account, or set the order to guest in the shop.'),
 ('invalid_text', 'A text of the order can''t be stored in PostgreSQL as it is.', 'Correct the text in the shop.'),
 ('too_big', 'A row of the order was too big for the log.', 'Shorten it in the shop, or raise max.message.bytes and ask for a snapshot of the table.'),
 ('no_lines', 'The order has no lines.', 'Correct or delete the order in the shop.'),

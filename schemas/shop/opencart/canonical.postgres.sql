@@ -206,9 +206,9 @@ language sql stable as $$
     select o.order_id,
         nullif(o.customer_id, 0)::text,
         o.customer_group_id::text,
-        row(null, k.kind, spola.html(o.firstname), spola.html(o.lastname), b.company, lower(trim(o.email)), o.telephone, o.language_code,
+        row(null, k.kind, spola.html(o.firstname), spola.html(o.lastname), b.company, spola.email(o.email), o.telephone, o.language_code,
             f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(bill.address, ship.address))::erp.customer_in,
-        row(null, '{{.Shop}}', o.order_id::text, o.date_added at time zone s.timezone, null, k.kind, lower(trim(o.email)), o.telephone, o.language_code,
+        row(null, '{{.Shop}}', o.order_id::text, o.date_added at time zone s.timezone, null, k.kind, spola.email(o.email), o.telephone, o.language_code,
             spola.html(o.comment), f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(f.invoice_wanted, false) or k.kind <> 'private',
             case when bill.address is distinct from coalesce(ship.address, bill.address) then bill.address end,
             coalesce(ship.address, bill.address),
@@ -223,8 +223,6 @@ language sql stable as $$
             o.shipping_firstname, o.shipping_lastname, o.shipping_company, o.shipping_address_1, o.shipping_address_2, o.shipping_postcode, o.shipping_city,
             o.shipping_country_id, o.shipping_zone_id, o.shipping_custom_field, o.shipping_method, o.total, o.currency_code, o.currency_value)),
         case
-            when o.customer_id > 0 and c.customer_id is null then row('deleted_customer',
-                format('Account %s (%s) is not in the shop.', o.customer_id, o.email), 'customer', o.customer_id::text)::spola.problem
             when c.spola_flaw is not null then row('invalid_text', format('Account %s: %s', o.customer_id, c.spola_flaw), 'customer', o.customer_id::text)::spola.problem
         end
     from unnest(ids) as i(id)
@@ -233,10 +231,10 @@ language sql stable as $$
     left join {{table "customer"}} c on c.customer_id = o.customer_id and o.customer_id > 0
     cross join lateral (
         -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean.
-        select max(x.value) filter (where d.meaning = 'tax_code') as tax_code,
-            max(x.value) filter (where d.meaning = 'vat_number') as vat_number,
-            max(x.value) filter (where d.meaning = 'pec') as pec,
-            max(x.value) filter (where d.meaning = 'sdi') as sdi,
+        select spola.code(max(x.value) filter (where d.meaning = 'tax_code')) as tax_code,
+            spola.vat_number(max(x.value) filter (where d.meaning = 'vat_number')) as vat_number,
+            spola.email(max(x.value) filter (where d.meaning = 'pec')) as pec,
+            spola.code(max(x.value) filter (where d.meaning = 'sdi')) as sdi,
             bool_or(x.value not in ('', '0')) filter (where d.meaning = 'invoice_wanted') as invoice_wanted
         from (select j.field, spola.html(trim(j.value)) as value
             from (values (o.custom_field), (o.payment_custom_field), (o.shipping_custom_field)) as t(t)

@@ -208,3 +208,42 @@ func TestMappingChangedUnderWay(t *testing.T) {
 	erp.catchUp(shop.testLog, 1)
 	erp.want("taken away: equal SKU again", "1 SP-31, 2 OTHER, 3 OTHER, 4 SP-31", articles)
 }
+
+// An article that was deleted in the ERP parks its orders by the name of what was ordered, once, until it is mapped again.
+func TestArticleDeletedInTheERP(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.article("OTHER")
+	erp.article("NEW")
+	erp.importArticles("product,sku\n31,OTHER\n")
+	remove := func(sku string) {
+		erp.exec("delete from erp.stock where article_id = (select id from erp.article where sku = $1)", sku)
+		erp.exec("delete from erp.article where sku = $1", sku)
+		erp.exec("delete from erp.product where code = $1", sku)
+	}
+	shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1)
+	shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 1) // by SKU
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "2", "select count(*) from erp.sales_order")
+	remove("OTHER")
+	remove("SP-41")
+	shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1)
+	shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 1)
+	shop.place(testOrder{lines: []testLine{{42, 0, 1}}}, 1)
+	shop.tick(3)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1 2 5", "select string_agg(shop_number, ' ' order by id) from erp.sales_order")
+	erp.want("parked", "3 unknown_article 31:: 1, 4 unknown_article 41::SP-41 1", "select string_agg(concat_ws(' ', order_id, reason, waits_key, attempts), ', ' order by order_id) from spola.parked")
+	erp.want("by name", "true", `select bool_and(what like '"Schermo 30" & più" (product _1) is article %, which is no longer in the ERP.') from spola.parked`)
+	withCatalogue(shop)
+	erp.catchUp(shop.testLog, 1000)
+	list, err := MissingArticles(t.Context(), erp.conn, testShop)
+	if got := listed(t, list, err); !strings.HasPrefix(got, "31////1/the article that it was mapped to is no longer in the ERP\n41////1\n") {
+		t.Errorf("missing:\n%s", got)
+	}
+	erp.importArticles("product,sku\n31,NEW\n")
+	erp.article("SP-41")
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("orders", "1 2 5 3 4", "select string_agg(shop_number, ' ' order by id) from erp.sales_order")
+	erp.want("parked", "0", "select count(*) from spola.parked")
+}

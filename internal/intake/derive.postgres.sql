@@ -399,7 +399,7 @@ begin
     from spola.parked p
     where p.shop = '{{.Shop}}' and (
         p.waits_for = 'article' and (
-            exists (select from spola.article a
+            exists (select from spola.article a join erp.articles e on e.article_id = a.article
                 where a.shop = p.shop and a.product = split_part(p.waits_key, ':', 1)
                     and a.variant in (split_part(p.waits_key, ':', 2), {{.Schema}}.stocked(split_part(p.waits_key, ':', 2))))
             or {{.Schema}}.stocked(split_part(p.waits_key, ':', 2)) = ''
@@ -488,6 +488,9 @@ begin
         select distinct '{{.Shop}}', p.product, '', p.article, 'sku' from unnest(parts) as p where p.by_sku and p.article is not null
             and not exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = p.product)
         on conflict do nothing;
+        if exists (select from unnest(results) as r where r.reason = 'article') then
+            drafts := {{.Schema}}.name_lost_articles(drafts, results, parts);
+        end if;
     end if;
     if exists (select from unnest(tasks) as t where t.action = 'cancel') then
         results := results || array(select r from erp.cancel_orders(array(

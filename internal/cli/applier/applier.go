@@ -22,16 +22,17 @@ import (
 
 // Verbs are the verbs of the applier.
 type Verbs struct {
-	Run      Run      `cmd:"" help:"Apply a log until a signal ends it."`
-	Migrate  Migrate  `cmd:"" help:"Bring the ERP's database to this program's version. The applier does it at its start if it may."`
-	Cross    Cross    `cmd:"" help:"Go on in a log that does not follow what was read (lost, shortened, begun again): by the full snapshot of its newest generation."`
-	Status   Status   `cmd:"" help:"Show how far the applier is and what it has taken over."`
-	Articles Articles `cmd:"" help:"Map what the shop sells to the ERP's articles."`
-	Golive   Golive   `cmd:"" help:"Take orders over from a date on."`
-	Parked   Parked   `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
-	Pause    Pause    `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
-	Resume   Resume   `cmd:"" help:"Let a paused applier go on."`
-	Audit    Audit    `cmd:"" help:"List what people have decided, when and why."`
+	Run       Run       `cmd:"" help:"Apply a log until a signal ends it."`
+	Migrate   Migrate   `cmd:"" help:"Bring the ERP's database to this program's version. The applier does it at its start if it may."`
+	Cross     Cross     `cmd:"" help:"Go on in a log that does not follow what was read (lost, shortened, begun again): by the full snapshot of its newest generation."`
+	Status    Status    `cmd:"" help:"Show how far the applier is and what it has taken over."`
+	Articles  Articles  `cmd:"" help:"Map what the shop sells to the ERP's articles."`
+	Customers Customers `cmd:"" help:"List what is odd about customers: tax codes, VAT numbers, SDI codes and PEC that can't be right. Their orders were taken."`
+	Golive    Golive    `cmd:"" help:"Take orders over from a date on."`
+	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
+	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
+	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
+	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
 }
 
 // Run is `applier run`.

@@ -13,9 +13,9 @@ create function {{.Schema}}.customer_over(a erp.customer_in, b erp.customer_in) 
 $$;
 
 -- Whether two fingerprints (date, e-mail, invoice prefix) differ in the e-mail alone: the same order of a person who has
--- another address, or is to be forgotten.
+-- another address, or is to be forgotten. Equal ones are the same, too.
 create function {{.Schema}}.same_but_email(a text, b text) returns boolean language sql immutable
-return a ~ '^\d' and regexp_replace(a, '\|.*\|', '|') = regexp_replace(b, '\|.*\|', '|');
+return a = b or a ~ '^\d' and regexp_replace(a, '\|.*\|', '|') = regexp_replace(b, '\|.*\|', '|');
 
 create type {{.Schema}}.account as (reference text, customer erp.customer_in);
 

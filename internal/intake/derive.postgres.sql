@@ -90,7 +90,7 @@ begin
         join spola.shop_settings s on s.shop = '{{.Shop}}'
         left join lateral (
             select * from spola.link x
-            where x.shop = '{{.Shop}}' and x.order_id = h.order_id and (x.incarnation = sh.incarnation or x.fingerprint = h.fingerprint)
+            where x.shop = '{{.Shop}}' and x.order_id = h.order_id and (x.incarnation = sh.incarnation or {{.Schema}}.same_but_email(x.fingerprint, h.fingerprint))
             order by x.fingerprint = h.fingerprint desc, x.incarnation desc
             limit 1
         ) l on true

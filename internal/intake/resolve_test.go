@@ -117,7 +117,7 @@ func TestDropped(t *testing.T) {
 	done := shop.place(testOrder{lines: twoLines}, 5)
 	again := shop.place(testOrder{lines: twoLines}, 1)
 	erp.catchUp(shop.testLog, 1000)
-	shop.update("order", again, row{"email": "other@example.com"})
+	shop.update("order", again, row{"email": "other@example.com", "date_added": shop.now()})
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("parked", "1 sum_open, 2 never_taken, 3 id_used_again", parkedList)

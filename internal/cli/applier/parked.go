@@ -2,6 +2,7 @@ package applier
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -166,5 +167,12 @@ func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
 		return err
 	}
 	defer conn.Close(env.Ctx)
+	var migrated bool
+	if err := conn.QueryRow(env.Ctx, "select to_regclass('spola.shop') is not null").Scan(&migrated); err != nil {
+		return fmt.Errorf("look for Spola's tables in the ERP's database: %w", err)
+	}
+	if !migrated {
+		return errors.New("the ERP's database has none of Spola's tables yet: run `applier migrate`")
+	}
 	return do(conn, cfg.Shop.Name)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
@@ -122,8 +123,8 @@ func mend(e *pgconn.PgError) string {
 	if e.TableName != "" {
 		text = fmt.Sprintf("look at table %s.%s; %s", e.SchemaName, e.TableName, text)
 	}
-	if e.Where != "" {
-		text += " (" + e.Where + ")"
+	if where, _, _ := strings.Cut(e.Where, "\n"); where != "" { // the innermost; the rest is how it came there
+		text += " (" + where + ")"
 	}
 	return text
 }

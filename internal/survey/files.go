@@ -37,7 +37,7 @@ func WriteNew(files ...File) error {
 		}
 	}
 	if len(there) > 0 {
-		return fmt.Errorf("%w: %s is there already, and is yours: take what you want of it by hand, move it away, or write into another directory with --dir\n%s",
+		return fmt.Errorf("%w, for there is already %s, and it is yours: take over by hand what you want of what follows, move it away, or write into another directory with --dir\n%s",
 			ErrExists, strings.Join(there, " and "), differences.String())
 	}
 	for i, f := range files {

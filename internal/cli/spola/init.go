@@ -15,6 +15,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/survey"
@@ -57,14 +58,17 @@ func (i Init) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	config := survey.File{Path: filepath.Join(i.Dir, "spola.yaml"), Text: text}
+	if err := loads(text); err != nil {
+		return err
+	}
+	settings := survey.File{Path: filepath.Join(i.Dir, "spola.yaml"), Text: text}
 	file := survey.File{Path: filepath.Join(i.Dir, wish.ShopFile), Text: survey.ShopFile(wish, shop, erp)}
 	fmt.Fprintf(env.Out, "Found %s, on %s, with %d products and %d orders.\n", found, shop.Server, len(shop.Products), shop.Placed())
 	fmt.Fprintf(env.Out, "Found PostgreSQL %s with %d articles.\n", erp.Version, len(erp.SKUs))
-	if err := survey.WriteNew(config, file); err != nil {
+	if err := survey.WriteNew(settings, file); err != nil {
 		return err
 	}
-	return i.tell(env.Out, config, file)
+	return i.tell(env.Out, settings, file)
 }
 
 // find looks for the shop that is meant, and returns the URL of its database.
@@ -84,7 +88,7 @@ func (i Init) find(ctx context.Context, shopURL string) (survey.Found, string, e
 	defer db.Close()
 	all, err := survey.Recognise(ctx, db, database)
 	if err != nil {
-		return survey.Found{}, "", fmt.Errorf("look at the shop's server %s: %w", u.Host, err)
+		return survey.Found{}, "", fmt.Errorf("look at the shop's server %s: %w; %s", u.Host, err, hint("--shop", "SPOLA_SHOP_PASSWORD"))
 	}
 	found, err := survey.Choose(all, database, i.Prefix)
 	u.Path = "/" + found.Database
@@ -109,26 +113,49 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 		return err
 	})
 	group.Go(func() (err error) {
-		erp, err = survey.ReadERP(ctx, erpURL, name, sets)
-		return err
+		if erp, err = survey.ReadERP(ctx, erpURL, name, sets); err != nil {
+			return fmt.Errorf("look at the ERP: %s; %s", strings.Join(strings.Fields(err.Error()), " "), hint("--erp", "SPOLA_ERP_PASSWORD"))
+		}
+		return nil
 	})
 	return shop, erp, group.Wait()
 }
 
+// hint is what to look at when a server can't be looked at.
+func hint(flag, variable string) string {
+	return "see that the server runs, that " + flag + " names it, its user and the database, and that the password is right (" + variable + ")"
+}
+
+// loads refuses what no program would read again: a flag had a value that can't stand there.
+func loads(text string) error {
+	dir, err := os.MkdirTemp("", "spola-init-")
+	if err != nil {
+		return fmt.Errorf("try the configuration: %w", err)
+	}
+	path := filepath.Join(dir, "spola.yaml")
+	if err = os.WriteFile(path, []byte(text), 0o600); err == nil {
+		_, err = config.Load(path)
+	}
+	if m, ok := errors.AsType[*config.Error](err); ok {
+		err = fmt.Errorf("nothing was written: %s: %s; %s", m.Key, m.What, m.Mend)
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
+
 // tell says what was written and what is to be done next.
-func (i Init) tell(w io.Writer, config, file survey.File) error {
+func (i Init) tell(w io.Writer, settings, file survey.File) error {
 	open, err := intake.OpenQuestions([]byte(file.Text))
 	if err != nil {
 		return fmt.Errorf("read %s again: %w", file.Path, err)
 	}
-	fmt.Fprintf(w, "\nWritten: %s and %s. No password stands in them.\n", config.Path, file.Path)
+	fmt.Fprintf(w, "\nWritten: %s and %s. No password stands in them.\n", settings.Path, file.Path)
 	if len(open) > 0 {
 		fmt.Fprintf(w, "\nOnly you can say what goes in place of the \"?\" in these lines; behind each stands what speaks for which answer:\n")
 		for _, q := range open {
 			fmt.Fprintf(w, "  %s:%d: %s\n", file.Path, q.Line, q.Text)
 		}
 	}
-	fmt.Fprintf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", file.Path, config.Path)
+	fmt.Fprintf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", file.Path, settings.Path)
 	return nil
 }
 

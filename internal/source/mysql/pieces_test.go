@@ -3,10 +3,12 @@ package mysql
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -55,7 +57,7 @@ func event(t replication.EventType, body []byte, summed bool) []byte {
 		}
 		summed = true
 	}
-	e = append(e, body...)
+	e = slices.Concat(e, body)
 	size := len(e) - 1
 	if summed {
 		size += sumBytes
@@ -172,7 +174,7 @@ func TestDamagedPieces(t *testing.T) {
 		"the end":               func(sent []byte) []byte { return sent[:len(sent)-2] },
 	} {
 		sent := damage(packets([][]byte{format, bytes.Clone(sound)}))
-		if got, _, err := together(t, random, sent, true); len(got) != 1 || err == nil || err == io.EOF {
+		if got, _, err := together(t, random, sent, true); len(got) != 1 || err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %d events came before %v", name, len(got), err)
 		}
 	}

@@ -32,7 +32,7 @@ func (x *examination) examineShopFile() {
 		x.add(Blocking, "shop_file", 0, "can't be read: "+errors.Unwrap(err).Error(), "spola init writes one for your shop; deploy/shop.opencart.example.yaml is another to begin with")
 		return
 	}
-	open, err := intake.OpenQuestions(text)
+	open, _ := intake.OpenQuestions(text) // what can't be parsed is told below
 	for _, q := range open {
 		x.add(Blocking, "open", q.Line, "is still to be filled in: "+q.Text, `put your answer in place of the "?"; behind it stands what speaks for which`)
 	}

@@ -43,7 +43,7 @@ begin
             from unnest(drafts) as d order by (d.customer).reference, (d.task).order_id desc) w
         left join unnest(accounts) as a on a.reference = (w.customer).reference
         order by w.first);
-    if cardinality(rules) = 0 then
+    if cardinality(rules) = 0 and not exists (select from spola.customer_match m where m.shop = '{{.Shop}}') then
         return array(select r from erp.import_customers(wanted) r);
     end if;
     return {{.Schema}}.match_customers(wanted, rules);

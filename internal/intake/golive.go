@@ -45,8 +45,20 @@ type Readiness struct {
 	Differing    int       `json:"differing"`    // of those to be adopted: with another total in the ERP
 	Passed       int       `json:"passed_over"`  // lines of the file about orders cancelled or deleted since
 
+	Customers Buyers `json:"customers"` // of the orders to be imported
+
 	Missing Names `json:"missing"` // what the shop sells without an article of the ERP
 	Unsold  Names `json:"unsold"`  // articles that the ERP stocks and the shop does not sell
+}
+
+// Buyers tells whom orders to be imported belong to. Which customers of the ERP are looked for
+// says "customers: match" in the shop file.
+type Buyers struct {
+	Count   int      `json:"count"`
+	Known   int      `json:"known"`   // one of the ERP's fits
+	Several int      `json:"several"` // of the ERP's fit: their orders will be parked
+	First   []string `json:"first"`   // ten of these
+	Doubles Names    `json:"doubles"` // e-mail addresses of several accounts
 }
 
 // Names is a number of things and the first ten by name.
@@ -256,6 +268,13 @@ func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	if err != nil {
 		return s.failed(err)
 	}
+	c := &r.Customers
+	if err := conn.QueryRow(ctx, s.text["customers"], s.shop).Scan(&c.Count, &c.Known, &c.Several, &c.First); err != nil {
+		return s.failed(err)
+	}
+	if c.Doubles, err = s.names(ctx, conn, "doubles"); err != nil {
+		return err
+	}
 	if r.Missing, err = s.names(ctx, conn, "missing"); err != nil {
 		return err
 	}
@@ -327,7 +346,7 @@ func letIn(ctx context.Context, tx pgx.Tx, shop string, g Going, r Readiness) er
 	for _, step := range []struct {
 		name string
 		args []any
-	}{{"link", []any{shop}}, {"unpark", []any{shop}}, {"due", []any{shop}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
+	}{{"match", []any{shop}}, {"link", []any{shop}}, {"unpark", []any{shop}}, {"due", []any{shop}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
 		if err := s.run(ctx, tx, s.text[step.name], step.args...); err != nil {
 			return err
 		}

@@ -201,6 +201,22 @@ from erp.adopt_orders(array(
 where not r.ok
 limit 3
 
+-- name: match
+-- Whoever placed an adopted order is the customer of that order: so are his next ones. Where two adopted orders say different
+-- things of one, nothing is said.
+insert into spola.customer_match (shop, reference, erp_customer, by)
+select $1, x.reference, min(x.customer_id), 'adopted'
+from (
+    select $1 || coalesce(':account:' || o.account, ':guest:' || nullif((o.customer).email, '')) as reference, e.customer_id
+    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'adopt'))) as o
+    join golive g on g.order_id = o.order_id
+    join erp.orders e on e.order_id = g.erp_order
+) x
+where x.reference is not null and x.customer_id is not null
+group by x.reference
+having count(distinct x.customer_id) = 1
+on conflict do nothing
+
 -- name: link
 update spola.link l
 set status = case g.decision when 'adopt' then 'imported' when 'close' then 'closed' else l.status end,
@@ -240,6 +256,33 @@ select concat_ws(' ', s.product, nullif('(' || replace(s.variant, ',', '+') || '
 from {canonical}.assortment() s
 where s.active and s.article is null
 order by length(s.product), s.product, s.variant
+limit 10
+
+-- name: customers
+-- Whose orders are to be imported: how many there are, how many of them are a customer whom the ERP has already, by what the shop
+-- file names, and the first ten that fit several.
+with own as materialized (
+    select coalesce('account ' || o.account, 'guest ' || nullif((o.customer).email, ''), 'order ' || o.order_id) as who, o.customer, o.order_id
+    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'import'))) as o
+), people as materialized (
+    select o.who, o.customer, row_number() over (order by o.who) as n
+    from (select distinct on (who) * from own order by who, order_id desc) o
+)
+select count(*), count(*) filter (where cardinality(f.ids) = 1), count(*) filter (where cardinality(f.ids) > 1),
+    (array_agg(format('%s fits the ERP''s customers %s by %s', p.who || case when p.who like 'account %' then ' (' || (p.customer).email || ')' else '' end,
+        array_to_string(f.ids, ', '), f.rule) order by p.n) filter (where cardinality(f.ids) > 1))[1:10]
+from people p
+left join {canonical}.fitting(array(select x.customer from people x order by x.n), (select s.matching from spola.shop s where s.shop = $1)) f on f.n = p.n
+
+-- name: doubles
+-- E-mail addresses that several accounts of the shop have ordered with.
+select o.email || ': accounts ' || string_agg(o.account, ', ' order by length(o.account), o.account), count(*) over ()
+from (select distinct (x.customer).email as email, x.account
+    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'import'))) as x
+    where x.account is not null and (x.customer).email <> '') o
+group by o.email
+having count(*) > 1
+order by o.email
 limit 10
 
 -- name: unsold

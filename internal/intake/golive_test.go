@@ -276,3 +276,57 @@ func TestShopChangesWhileItGoesLive(t *testing.T) {
 	erp.want("links", "1 imported adopted, 2 seen, 3 seen, 4 seen", links)
 	erp.want("the shop's orders in the ERP", "1", "select string_agg(shop_number, ' ') from erp.sales_order where reference is not null")
 }
+
+// Customers of orders to be imported are looked for as the shop file says, doubles are named; an adopted order
+// tells whose the next ones are.
+func TestGoingLiveKnowsCustomers(t *testing.T) {
+	shop, erp := past(t)
+	erp.reload(testShopFile + "customers: {match: [email]}\n")
+	for _, id := range []int64{7, 8} {
+		shop.insert("customer", row{"customer_id": id, "firstname": "Anna", "lastname": "Rossi", "email": "shared@example.com", "customer_group_id": 1})
+		shop.place(testOrder{lines: twoLines, customer: id, email: "shared@example.com"}, 2)
+	}
+	shop.place(testOrder{lines: twoLines, email: "known@example.com"}, 2)
+	shop.place(testOrder{lines: twoLines, email: "double@example.com"}, 2)
+	shop.place(testOrder{lines: []testLine{{42, 0, 1}}, email: "adopted@example.com"}, 2)
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	erp.enter(1, cutDay, "Known@example.com", "", "")
+	erp.enter(2, cutDay, "double@example.com", "", "")
+	erp.enter(3, cutDay, "double@example.com", "", "")
+	erp.enter(2810, cutDay, "adopted@example.com", "", "")
+	r, file := erp.check(cutDay)
+	c := r.Customers
+	if r.Adopt != 1 || c.Count != 4 || c.Known != 1 || c.Several != 1 || len(c.First) != 1 || !strings.Contains(c.First[0], "guest double@example.com fits the ERP's customers 2, 3 by email") ||
+		c.Doubles.Count != 1 || c.Doubles.First[0] != "shared@example.com: accounts 7, 8" {
+		t.Errorf("%+v", r)
+	}
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.place(testOrder{lines: twoLines, email: "adopted@example.com"}, 2)
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "4 customer_ambiguous", parkedList)
+	erp.want("the next order is the same customer's", "4", "select o.customer_id from erp.sales_order o join spola.link l on l.erp_order = o.id order by l.order_id desc limit 1")
+}
+
+// An adopted order stays its customer's, and so are his next ones, also where the shop file matches nobody.
+func TestAdoptedOrderKeepsItsCustomer(t *testing.T) {
+	shop, erp := past(t)
+	id := shop.place(testOrder{lines: []testLine{{42, 0, 1}}, email: "adopted@example.com"}, 2)
+	shop.clock = 100
+	erp.catchUp(shop.testLog, 1000)
+	erp.enter(2810, cutDay, "adopted@example.com", "", "")
+	_, file := erp.check(cutDay)
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.edit(id, testOrder{lines: twoLines, email: "adopted@example.com"})
+	shop.place(testOrder{lines: twoLines, email: "adopted@example.com"}, 2)
+	shop.place(testOrder{lines: twoLines, email: "new@example.com"}, 2)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("customers and totals", "1 14608, 1 14608, 2 14608", "select string_agg(customer_id || ' ' || total, ', ' order by id) from erp.sales_order")
+	erp.want("adopted no more: it is what the shop has", "false", "select adopted from spola.link where order_id = $1", id)
+}

@@ -135,6 +135,13 @@ func report(w io.Writer, r intake.Readiness) {
 	line(r.Differing, "         of these have another total there")
 	line(r.Close, "close: not into the ERP")
 	line(r.Open, "are yours to say: several fit")
+	fmt.Fprintf(w, "%d customers have placed those to be imported; the ERP has %d of them already\n", r.Customers.Count, r.Customers.Known)
+	for _, c := range r.Customers.First {
+		fmt.Fprintf(w, "  will be parked: %s\n", c)
+	}
+	for _, d := range r.Customers.Doubles.First {
+		fmt.Fprintf(w, "  one e-mail, several accounts: %s\n", d)
+	}
 	line(r.Passed, "lines of the file are about orders cancelled or deleted since: passed over")
 }
 

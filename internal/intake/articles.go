@@ -142,6 +142,10 @@ func overArticles(ctx context.Context, conn *pgx.Conn, shop string, do func(tx p
 		case !derived:
 			return fmt.Errorf("%w: its first snapshot, or its settings, are not complete in the mirror; what it sells is not known yet", ErrNotReady)
 		}
+		// Sets are joined here, of tables that may have grown since their statistics: row by row they take minutes.
+		if _, err := tx.Exec(ctx, "set local enable_nestloop = off; set local jit = off"); err != nil {
+			return fmt.Errorf("look at what shop %s sells: %w", shop, err)
+		}
 		return do(tx, text)
 	})
 }

@@ -86,21 +86,25 @@ language sql stable as $$
         where s.combinations is null
     ), open as (
         select * from sold s where s.active and coalesce(s.by, 'equal') in ('equal', 'lost')
+    ), held as materialized (
+        select e.article_id, e.sku, lower(trim(e.ean)) as ean, lower(e.product_code) as code, lower(e.options::text)::jsonb as options
+        from erp.articles e
     ), found as (
         select o.product, o.variant, e.article_id, e.sku, 1 as rank, 'sku' as by
-        from open o cross join unnest(o.skus) as k join erp.articles e on lower(e.sku) = k where o.variant = ''
+        from open o cross join unnest(o.skus) as k join held e on lower(e.sku) = k where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 2, 'ean'
-        from open o cross join unnest(o.eans) as k join erp.articles e on lower(trim(e.ean)) = k where o.variant = ''
+        from open o cross join unnest(o.eans) as k join held e on e.ean = k where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 3, 'model'
-        from open o join erp.articles e on lower(e.sku) = lower(o.model) where o.variant = ''
+        from open o join held e on lower(e.sku) = lower(o.model) where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 4, 'options'
         from open o
         cross join unnest(o.named) as n
-        join erp.articles e on lower(e.options::text)::jsonb = n and e.options <> '{}'
-        where o.variant <> '' and (lower(e.product_code) = lower(o.model) or lower(e.product_code) = any (o.skus))
+        cross join unnest(o.skus || lower(o.model)) as k
+        join held e on e.code = k and e.options = n
+        where o.variant <> '' and e.options <> '{}'
     ), judged as (
         select f.product, f.variant, count(distinct f.article_id) as n, min(f.article_id) as article, min(f.sku) as sku,
             (array_agg(f.by order by f.rank))[1] as by,

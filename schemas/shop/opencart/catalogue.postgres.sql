@@ -49,6 +49,21 @@ language sql stable as $$
         where trim(c.value) <> ''
         group by c.product_id
     ),
+    words as (
+        select l.product_id, l.ids, array_agg(l.options order by l.language_id) as options, array_agg(l.named order by l.language_id) as named
+        from (
+            select i.product_id, i.ids, d.language_id, string_agg(spola.html(o.name) || ': ' || spola.html(d.name), ', ' order by v.product_option_id) as options,
+                jsonb_object_agg(lower(trim(spola.html(o.name))), lower(trim(spola.html(d.name)))) as named
+            from items i
+            cross join unnest(i.ids) as x(id)
+            join {{table "product_option_value"}} v on v.product_option_value_id = x.id
+            join {{table "option_value_description"}} d on d.option_value_id = v.option_value_id
+            join {{table "option_description"}} o on o.option_id = v.option_id and o.language_id = d.language_id
+            where o.name is not null and d.name is not null
+            group by i.product_id, i.ids, d.language_id
+        ) l
+        group by l.product_id, l.ids
+    ),
     names as (
         select distinct on (d.product_id) d.product_id, spola.html(d.name) as name
         from {{table "product_description"}} d
@@ -60,19 +75,7 @@ language sql stable as $$
     join {{table "product"}} p on p.product_id = i.product_id
     left join codes k on k.product_id = p.product_id
     left join names n on n.product_id = p.product_id
-    cross join lateral (
-        select array_agg(l.options order by l.language_id) as options, array_agg(l.named order by l.language_id) as named
-        from (
-            select d.language_id, string_agg(spola.html(o.name) || ': ' || spola.html(d.name), ', ' order by v.product_option_id) as options,
-                jsonb_object_agg(lower(trim(spola.html(o.name))), lower(trim(spola.html(d.name)))) as named
-            from unnest(i.ids) as x(id)
-            join {{table "product_option_value"}} v on v.product_option_value_id = x.id
-            join {{table "option_value_description"}} d on d.option_value_id = v.option_value_id
-            join {{table "option_description"}} o on o.option_id = v.option_id and o.language_id = d.language_id
-            where o.name is not null and d.name is not null
-            group by d.language_id
-        ) l
-    ) w
+    left join words w on w.product_id = i.product_id and w.ids = i.ids
 $$;
 
 -- How an order calls a product that is not in the catalogue any more.

@@ -1,5 +1,5 @@
 -- Which article of the ERP each thing is that the shop sells: lists for people, the same for all platforms. Nothing
--- here is in the way of orders.
+-- here is in the way of orders. Sets that are put together have no statistics: they are joined by hashing.
 
 -- Everything that is sold, with its article. by: import, sku (taken from an equal one for good), equal (its model is an
 -- SKU of the ERP: so it is taken when an order comes), lost (its article is no longer in the ERP); null: it has none.
@@ -44,7 +44,7 @@ $$;
 
 create function {{.Schema}}.articles_missing()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable as $$
+language sql stable set enable_nestloop = off as $$
     with sold as materialized (
         select * from {{.Schema}}.assortment()
     ), products as (
@@ -79,7 +79,7 @@ $$;
 -- without an SKU where several fit; the note says which.
 create function {{.Schema}}.articles_suggested()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable as $$
+language sql stable set enable_nestloop = off as $$
     with sold as materialized (
         select s.*, s.product || case when s.variant <> '' then ' (' || replace(s.variant, ',', '+') || ')' else '' end as label
         from {{.Schema}}.assortment() s
@@ -100,11 +100,16 @@ language sql stable as $$
         from open o join held e on lower(e.sku) = lower(o.model) where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 4, 'options'
-        from open o
-        cross join unnest(o.named) as n
-        cross join unnest(o.skus || lower(o.model)) as k
-        join held e on e.code = k and e.options = n
-        where o.variant <> '' and e.options <> '{}'
+        from (
+            select o.product, o.variant, n as options, k as code
+            from open o
+            cross join unnest(o.named) as n
+            cross join unnest(o.skus || lower(o.model)) as k
+            where o.variant <> ''
+            offset 0
+        ) o
+        join held e on e.code = o.code and e.options = o.options
+        where e.options <> '{}'
     ), judged as (
         select f.product, f.variant, count(distinct f.article_id) as n, min(f.article_id) as article, min(f.sku) as sku,
             (array_agg(f.by order by f.rank))[1] as by,
@@ -134,7 +139,7 @@ $$;
 
 create function {{.Schema}}.articles_mapped()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable as $$
+language sql stable set enable_nestloop = off as $$
     select a.product, a.variant, coalesce(e.sku, ''), a.by, coalesce(c.model, ''), coalesce(c.name, ''), coalesce(c.options, ''), 0, 0,
         concat_ws('; ',
             case when e.article_id is null then format('article %s is no longer in the ERP', a.article) end,

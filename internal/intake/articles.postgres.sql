@@ -169,31 +169,39 @@ create type {{.Schema}}.lost as (order_id bigint, problem spola.problem);
 
 -- Orders that the ERP refused because an article of theirs is gone: parked by the name of what was ordered, until it is
 -- mapped again. An article that was found by its SKU is forgotten: another one with this SKU will do.
-create function {{.Schema}}.name_lost_articles(drafts {{.Schema}}.draft[], results erp.result[], parts spola.part[]) returns {{.Schema}}.draft[]
-language plpgsql as $$
+create function {{.Schema}}.name_lost_articles(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], answers erp.result[]) returns {{.Schema}}.draft[]
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
+    refused  bigint[] := array(select t.order_id from unnest(tasks) as t join unnest(answers) as a on a.reference = t.reference where not a.ok and a.reason = 'article');
     problems {{.Schema}}.lost[];
 begin
-    delete from spola.article a
-    using unnest(parts) as p
-    where a.shop = '{{.Shop}}' and a.product = p.product and a.by = 'sku' and a.article = p.article
-        and not exists (select from erp.articles e where e.article_id = a.article);
+    if cardinality(refused) = 0 then
+        return drafts;
+    end if;
     problems := array(
-        select distinct on (p.order_id) row(p.order_id, row('unknown_article',
+        select distinct on (o.order_id) row(o.order_id, row('unknown_article',
                 format('"%s" (product %s%s) is article %s, which is no longer in the ERP.', spola.html(p.title), p.product,
                     case when p.options <> '' then ', ' || p.options else '' end, p.article),
                 'article', p.product || ':' || p.variant || ':'
-                    || case when exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = p.product) then '' else p.code end)::spola.problem)::{{.Schema}}.lost
-        from unnest(parts) as p
+                    || case when exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = p.product
+                        and (a.by <> 'sku' or exists (select from erp.articles e where e.article_id = a.article))) then '' else p.code end)::spola.problem)::{{.Schema}}.lost
+        from {{.Schema}}.orders(refused) o
+        cross join lateral unnest(o.parts) with ordinality as p
         where p.kind = 'line' and not exists (select from erp.articles e where e.article_id = p.article)
-        order by p.order_id, p.seq);
+        order by o.order_id, p.ordinality);
+    delete from spola.article a
+    using {{.Schema}}.orders(refused) o, unnest(o.parts) as p
+    where a.shop = '{{.Shop}}' and a.product = p.product and a.by = 'sku' and a.article = p.article
+        and not exists (select from erp.articles e where e.article_id = a.article);
     return array(
-        select row(d.task, d.customer, d."order", d.lines, d.charges, d.vat, d.payments, d.content,
-            case when r.reason <> 'article' or r.reason is null or (d.problem).reason is not null then d.problem
-                -- An order that the ERP has keeps its articles: another mapping is no way out.
-                when (d.task).erp_order is not null then row((l.problem).reason, (l.problem).what, null, null)::spola.problem
-                else l.problem end)::{{.Schema}}.draft
-        from unnest(drafts) as d
-        left join unnest(results) as r on r.reference = (d.task).reference and not r.ok
-        left join unnest(problems) as l on l.order_id = (d.task).order_id);
+        select row(d.order_id, d.content,
+            -- An order that the ERP has keeps its articles: another mapping is no way out.
+            case when l.order_id is null or (d.problem).reason is not null then d.problem
+                when t.erp_order is not null then row((l.problem).reason, (l.problem).what, null, null)::spola.problem
+                else l.problem end, d.payload)::{{.Schema}}.draft
+        from unnest(drafts) with ordinality as d(order_id, content, problem, payload, n)
+        join unnest(tasks) as t on t.order_id = d.order_id
+        left join unnest(problems) as l on l.order_id = d.order_id
+        order by d.n);
 end $$;

@@ -19,34 +19,40 @@ return a = b or a ~ '^\d' and regexp_replace(a, '\|.*\|', '|') = regexp_replace(
 
 create type {{.Schema}}.account as (reference text, customer erp.customer_in);
 
+-- What the shop says of these accounts, of each once.
 create function {{.Schema}}.all_accounts(ids bigint[]) returns {{.Schema}}.account[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
-    return array(select row('{{.Shop}}:account:' || a.account, a.customer)::{{.Schema}}.account from {{.Schema}}.accounts(ids) a);
+    return array(select distinct on (a.account) row('{{.Shop}}:account:' || a.account, a.customer)::{{.Schema}}.account from {{.Schema}}.accounts(ids) a order by a.account);
 end $$;
 
--- The customers of these orders in the ERP: made, brought up to date or matched. A result for each reference.
-create function {{.Schema}}.bring_customers(drafts {{.Schema}}.draft[]) returns erp.result[]
+-- The customers of these orders in the ERP, by their references, in the order of orders: made, brought up to date
+-- or matched. A result for each reference.
+create function {{.Schema}}.bring_customers(refs text[], customers erp.customer_in[], ids bigint[], matching boolean) returns erp.result[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
-    rules    text[] := (select s.matching from spola.shop s where s.shop = '{{.Shop}}');
-    accounts {{.Schema}}.account[] := {{.Schema}}.all_accounts(array(
-        select distinct split_part((d.customer).reference, ':', 3)::bigint from unnest(drafts) as d where (d.customer).reference like '{{.Shop}}:account:%'));
+    accounts {{.Schema}}.account[];
     wanted   erp.customer_in[];
 begin
-    -- Of several orders of one customer the latest speaks, in the order in which they first came.
-    wanted := array(
-        select {{.Schema}}.customer_over(a.customer, w.customer)
-        from (select distinct on ((d.customer).reference) d.customer, min((d.task).order_id) over (partition by (d.customer).reference) as first
-            from unnest(drafts) as d order by (d.customer).reference, (d.task).order_id desc) w
-        left join unnest(accounts) as a on a.reference = (w.customer).reference
-        order by w.first);
-    if cardinality(rules) = 0 and not exists (select from spola.customer_match m where m.shop = '{{.Shop}}') then
-        return array(select r from erp.import_customers(wanted) r);
+    if cardinality(ids) > 0 then
+        accounts := {{.Schema}}.all_accounts(ids);
     end if;
-    return {{.Schema}}.match_customers(wanted, rules);
+    if cardinality(refs) = 1 then
+        wanted := array[{{.Schema}}.customer_over((accounts[1]).customer, customers[1])];
+    else
+        -- Of several orders of one customer the latest speaks, in the order in which they first came.
+        wanted := array(
+            select {{.Schema}}.customer_over(a.customer, customers[w.latest])
+            from (select u.reference, min(u.n) as first, max(u.n) as latest from unnest(refs) with ordinality as u(reference, n) group by u.reference) w
+            left join unnest(accounts) as a on a.reference = w.reference
+            order by w.first);
+    end if;
+    if matching then
+        return {{.Schema}}.match_customers(wanted);
+    end if;
+    return array(select r from erp.import_customers(wanted) r);
 end $$;
 
 -- Which customers of the ERP fit: by the first of a customer's keys that anybody has; of several those that fit its
@@ -96,9 +102,10 @@ end $$;
 -- Finds or makes customers as if they came one after the other, in rounds: one that shares a key with an
 -- earlier one that is not settled yet waits, since that one may become the customer whom it fits. Most
 -- batches take one round.
-create function {{.Schema}}.match_customers(wanted erp.customer_in[], rules text[]) returns erp.result[]
+create function {{.Schema}}.match_customers(wanted erp.customer_in[]) returns erp.result[]
 language plpgsql as $$
 declare
+    rules   text[] := (select s.matching from spola.shop s where s.shop = '{{.Shop}}');
     refs    text[] := array(select w.reference from unnest(wanted) as w);
     known   text[];
     results erp.result[];
@@ -156,42 +163,6 @@ begin
     select '{{.Shop}}', 'account ' || split_part(a.reference, ':', 3), t.field, t.value, t.what
     from unnest(accounts) as a
     cross join lateral spola.tax_flaws((a.customer).kind, ((a.customer).address).country, (a.customer).tax_code, (a.customer).vat_number, (a.customer).sdi, (a.customer).pec) t;
-end $$;
-
--- Looks at what customers typed for their invoices. What can't be right is flagged, or parks the order where
--- the shop file says so.
-create function {{.Schema}}.check_customers(drafts {{.Schema}}.draft[]) returns {{.Schema}}.draft[]
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
-declare
-    parks  boolean;
-    flawed spola.flag[];
-begin
-    if exists (select from spola.flag f where f.shop = '{{.Shop}}') then
-        delete from spola.flag f where f.shop = '{{.Shop}}' and f.subject = any (array(select 'order ' || (d.task).order_id from unnest(drafts) as d));
-    end if;
-    flawed := array(
-        select row('{{.Shop}}', 'order ' || (d.task).order_id, t.field, t.value, t.what, now())::spola.flag
-        from unnest(drafts) as d
-        cross join lateral (select (d."order").*) o
-        cross join lateral spola.tax_flaws(o.kind, (coalesce(o.billing, o.shipping)).country, o.tax_code, o.vat_number, o.sdi, o.pec) t
-        where o.tax_code <> '' or o.vat_number <> '' or o.sdi <> '' or o.pec <> '');
-    if cardinality(flawed) = 0 then
-        return drafts;
-    end if;
-    insert into spola.flag select f.* from unnest(flawed) as f;
-    select s.malformed = 'park' into parks from spola.shop s where s.shop = '{{.Shop}}';
-    if not parks then
-        return drafts;
-    end if;
-    return array(
-        select row(d.task, d.customer, d."order", d.lines, d.charges, d.vat, d.payments, d.content,
-            case when (d.problem).reason is null and f.what is not null then row('malformed_tax_data', f.what, 'customer', null)::spola.problem else d.problem end)::{{.Schema}}.draft
-        from unnest(drafts) as d
-        left join (
-            select g.subject, string_agg(format('%s "%s": %s', g.field, g.value, g.what), '; ' order by g.field) || '.' as what
-            from unnest(flawed) as g group by g.subject
-        ) f on f.subject = 'order ' || (d.task).order_id);
 end $$;
 
 -- Asks for parked orders again whose customer is one only by now, or whose shop file takes them now. They are few.

@@ -25,25 +25,12 @@ create type {{.Schema}}.task as (
     erp_order   bigint,
     content     text,     -- of the link
     consumed    boolean,  -- of the link
+    keeping     boolean,  -- what it has from the shop's stock is counted now
     problem     spola.problem
 );
 
-create type {{.Schema}}.own as (
-    order_id bigint, account text, customer_group text, customer erp.customer_in, "order" erp.order_in,
-    method text, method_title text, transaction text, content text, problem spola.problem
-);
-
-create type {{.Schema}}.draft as (
-    task     {{.Schema}}.task,
-    customer erp.customer_in,
-    "order"  erp.order_in,
-    lines    erp.order_line_in[],
-    charges  erp.order_charge_in[],
-    vat      erp.order_vat_in[],
-    payments erp.order_payment_in[],
-    content  text,
-    problem  spola.problem
-);
+-- What was derived of an order: its content, and what is wrong with it.
+create type {{.Schema}}.draft as (order_id bigint, content text, problem spola.problem, payload jsonb);
 
 create type {{.Schema}}.use as (order_id bigint, incarnation bigint, line text, stock_row text, article bigint, pieces bigint, quantity bigint);
 
@@ -55,7 +42,8 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
 begin
     return array(
         select i.id from unnest(changed) as i(id)
-        where {{.Schema}}.complete(i.id) or exists (select from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id));
+        where exists (select from {{.Schema}}.completed c where c.order_id = i.id)
+            or exists (select from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id));
 end $$;
 
 -- What is to be done with the orders that are in the mirror.
@@ -79,6 +67,8 @@ begin
             coalesce(l.incarnation, sh.incarnation),
             coalesce(l.reference, '{{.Shop}}:' || case when sh.incarnation > 1 then sh.incarnation || ':' else '' end || h.order_id),
             l.status, l.erp_order, coalesce(l.content, ''), coalesce(l.consuming, false),
+            h.state = any (s.consuming) and a.action not in ('wait', 'half', 'skip', 'reused')
+                and (l.status is null or not l.consuming or a.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'placed')),
             case a.action
                 when 'reused' then row('id_used_again', format('It was %s, it is %s.', l.fingerprint, h.fingerprint), null, null)::spola.problem
                 when 'unknown' then row('unknown_state', format('State %s (%s), payment method "%s".', h.state,
@@ -137,139 +127,233 @@ begin
         ) a);
 end $$;
 
--- Everything of these orders that their money is made of.
-create function {{.Schema}}.all_parts(ids bigint[], joint numeric) returns spola.part[]
+-- The orders as the contract of the ERP takes them: orders and the rows that belong to them, in the order of
+-- tasks. An order with a problem is in none of these, but on its draft.
+--   parks           what can't be right of what a customer typed for his invoice parks the order
+--   refs            of each order its customer's reference
+--   accounts        those of customers that have one
+--   fresh, changed  which rows of the shop's stock the lines use, of orders that had no link yet and of others
+--   products        articles that were found by SKU, to be kept for their products
+--   flags           what can't be right of what customers typed
+--
+-- One statement reads; the rest is arithmetic in variables, order by order.
+create function {{.Schema}}.drafts(tasks {{.Schema}}.task[], parks boolean, out drafts {{.Schema}}.draft[], out refs text[], out customers erp.customer_in[], out accounts bigint[],
+    out orders erp.order_in[], out lines erp.order_line_in[], out charges erp.order_charge_in[], out vat erp.order_vat_in[], out payments erp.order_payment_in[],
+    out fresh {{.Schema}}.use[], out changed {{.Schema}}.use[], out products text[], out articles bigint[], out flags spola.flag[])
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+declare
+    t       {{.Schema}}.task;
+    o       record;
+    parts   spola.part[];
+    p       spola.part;
+    m       spola.money;
+    gross   bigint[];
+    rates   numeric[];
+    v       spola.vat;
+    c       erp.customer_in;
+    w       erp.order_in;
+    problem spola.problem;
+    payload jsonb;
+    digest  bigint;
+    content text;
+    nature  text;
+    country text;
+    credit  bigint;
+    wanted  boolean;
+    line    int;
+    charge  int;
+    payment int;
+    from_line int; from_charge int; from_vat int; from_payment int;
+    stock   int;
+    i       int;
+    at      int := 0;
+    ids     bigint[] := array(select u.order_id from unnest(tasks) as u);
 begin
-    return array(select p from {{.Schema}}.parts(ids, joint) p);
+    drafts := '{}'; refs := '{}'; customers := '{}'; accounts := '{}'; orders := '{}'; lines := '{}'; charges := '{}'; vat := '{}'; payments := '{}';
+    fresh := '{}'; changed := '{}'; products := '{}'; articles := '{}'; flags := '{}';
+    for o in
+        select d.*, (
+            select x.kind from spola.payment_method x
+            where x.shop = '{{.Shop}}' and x.method in (d.method, split_part(d.method, '.', 1), '*')
+            order by x.method = d.method desc, x.method = '*' limit 1) as payment_kind,
+            case when (d."order").tax_code <> '' or (d."order").vat_number <> '' or (d."order").sdi <> '' or (d."order").pec <> '' then array(
+                select row('{{.Shop}}', 'order ' || d.order_id, f.field, f.value, f.what, now())::spola.flag
+                from spola.tax_flaws((d."order").kind, (coalesce((d."order").billing, (d."order").shipping)).country,
+                    (d."order").tax_code, (d."order").vat_number, (d."order").sdi, (d."order").pec) f
+                order by f.field) end as flaws
+        from {{.Schema}}.orders(ids) d
+    loop
+        at := at + 1;
+        t := tasks[at];
+        if t.order_id <> o.order_id then
+            raise exception 'order % is read where order % was asked for', o.order_id, t.order_id;
+        end if;
+        parts := o.parts;
+        m := spola.to_cents(parts, o.total);
+        gross := m.gross;
+        c := o.customer;
+        c.reference := '{{.Shop}}:' || coalesce('account:' || o.account, 'guest:' || coalesce(nullif(c.email, ''), 'order ' || o.order_id));
+
+        i := 0; credit := 0; digest := 0;
+        foreach p in array parts loop
+            i := i + 1;
+            if p.kind = 'payment' then
+                credit := credit + gross[i];
+            elsif p.kind in ('line', 'charge', 'discount') then
+                -- The order of rows does not count: a shop that saves an order may write them anew.
+                digest := (digest + (hashtextextended(concat_ws('|', p.kind, p.code, p.title, p.net, p.quantity, p.product, p.variant, p.options), 0) >> 2)) & 4611686018427387903;
+            end if;
+            continue when p.kind is distinct from 'line';
+            if p.by_sku then
+                products := array_append(products, p.product);
+                articles := array_append(articles, p.article);
+            end if;
+            -- The article stands on the row of the option that keeps stock, else on the product's own; a row that only sums up has none.
+            continue when not t.keeping or p.quantity <= 0;
+            stock := case when p.rows[cardinality(p.rows)] like 'option:%' then cardinality(p.rows) else 1 end;
+            for n in 1 .. greatest(cardinality(p.rows), 1) loop
+                if t.status is null then
+                    fresh := array_append(fresh, row(o.order_id, t.incarnation, p.product || ':' || p.variant, coalesce(p.rows[n], ''),
+                        case when n = stock then p.article end, case when p.rows[n] is null then 0 else p.quantity end, p.quantity)::{{.Schema}}.use);
+                else
+                    changed := array_append(changed, row(o.order_id, t.incarnation, p.product || ':' || p.variant, coalesce(p.rows[n], ''),
+                        case when n = stock then p.article end, case when p.rows[n] is null then 0 else p.quantity end, p.quantity)::{{.Schema}}.use);
+                end if;
+            end loop;
+        end loop;
+        content := o.content || to_hex(digest);
+
+        problem := case
+            when (t.problem).reason is not null then t.problem
+            when (o.problem).reason is not null then o.problem
+            else m.problem end;
+        nature := null;
+        if m.vat is not null then
+            foreach v in array m.vat loop
+                continue when v.rate <> 0;
+                nature := spola.nature_of('{{.Shop}}', v.country, c.kind);
+                if nature is null and (problem).reason is null then
+                    problem := row('unknown_nature', format('0 %% to %s for a customer of kind %s.', v.country, c.kind), 'nature', v.country || '|' || c.kind)::spola.problem;
+                end if;
+            end loop;
+        end if;
+        if cardinality(o.flaws) > 0 then
+            flags := flags || o.flaws;
+            if parks and (problem).reason is null then
+                problem := row('malformed_tax_data', (select string_agg(format('%s "%s": %s', f.field, f.value, f.what), '; ') || '.' from unnest(o.flaws) as f), 'customer', null)::spola.problem;
+            end if;
+        end if;
+        payload := null;
+        wanted := (problem).reason is null and (t.action in ('take', 'revive') or t.action = 'edit' and content <> t.content);
+
+        if wanted or (problem).reason is not null then
+            w := o."order";
+            w.reference := t.reference;
+            w.total := m.total;
+            rates := m.rates;
+            from_line := cardinality(lines); from_charge := cardinality(charges); from_vat := cardinality(vat); from_payment := cardinality(payments);
+            line := 0; charge := 0; payment := 0; i := 0;
+            if m.total <> credit then
+                payment := 1;
+                payments := array_append(payments, row(t.reference, 1, coalesce(o.payment_kind, 'paid'), o.method, o.method_title, m.total - credit, o.transaction)::erp.order_payment_in);
+            end if;
+            foreach p in array parts loop
+                i := i + 1;
+                country := p.country;
+                if rates[i] <> p.rate then  -- another one than was guessed
+                    foreach v in array m.vat loop
+                        if v.rate = rates[i] then
+                            country := v.country;
+                        end if;
+                    end loop;
+                end if;
+                if p.kind = 'line' then
+                    line := line + 1;
+                    lines := array_append(lines, row(t.reference, line, p.article, spola.html(p.title), p.options, p.quantity,
+                        round(p.net * (100 + rates[i]) / nullif(p.quantity, 0), 4), gross[i], round(rates[i], 3), country, case when rates[i] = 0 then nature end)::erp.order_line_in);
+                elsif p.kind = 'charge' then
+                    charge := charge + 1;
+                    charges := array_append(charges, row(t.reference, charge, 'charge', p.code, spola.html(p.title), gross[i],
+                        round(rates[i], 3), country, case when rates[i] = 0 then nature end)::erp.order_charge_in);
+                elsif p.kind = 'payment' and gross[i] <> 0 then
+                    payment := payment + 1;
+                    payments := array_append(payments, row(t.reference, payment, 'credit', p.code, spola.html(p.title), gross[i], '')::erp.order_payment_in);
+                end if;
+            end loop;
+            if m.vat is not null then
+                foreach v in array m.vat loop
+                    vat := array_append(vat, row(t.reference, round(v.rate, 3), v.country, case when v.rate = 0 then nature end, v.gross, v.net, v.vat)::erp.order_vat_in);
+                    if v.discount is not null then
+                        charge := charge + 1;
+                        charges := array_append(charges, row(t.reference, charge, 'discount', m.code, spola.html(m.title), v.discount,
+                            round(v.rate, 3), v.country, case when v.rate = 0 then nature end)::erp.order_charge_in);
+                    end if;
+                end loop;
+            end if;
+            if wanted then
+                refs := array_append(refs, c.reference);
+                customers := array_append(customers, c);
+                if o.account is not null then
+                    accounts := array_append(accounts, o.account::bigint);
+                end if;
+                orders := array_append(orders, w);
+            else
+                payload := jsonb_build_object('action', t.action, 'state', t.state, 'order', w, 'customer', c,
+                    'lines', lines[from_line + 1:], 'charges', charges[from_charge + 1:], 'vat', vat[from_vat + 1:]);
+                lines := lines[:from_line];
+                charges := charges[:from_charge];
+                vat := vat[:from_vat];
+                payments := payments[:from_payment];
+            end if;
+        end if;
+        drafts := array_append(drafts, row(o.order_id, content, problem, payload)::{{.Schema}}.draft);
+    end loop;
+    if at < cardinality(tasks) then
+        raise exception '% of % orders are gone from the mirror', cardinality(tasks) - at, cardinality(tasks);
+    end if;
 end $$;
 
-create function {{.Schema}}.all_own(ids bigint[]) returns {{.Schema}}.own[]
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
-begin
-    return array(select row(o.*)::{{.Schema}}.own from {{.Schema}}.orders(ids) o);
-end $$;
-
--- The orders as the ERP takes them. What is wrong with one stands on its draft.
-create function {{.Schema}}.drafts(tasks {{.Schema}}.task[], own {{.Schema}}.own[], money spola.money[]) returns {{.Schema}}.draft[]
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
-begin
-    return array(
-        select row(t,
-            row(c.reference, (o.customer).kind, (o.customer).first_name, (o.customer).last_name, (o.customer).company, (o.customer).email,
-                (o.customer).phone, (o.customer).language, (o.customer).tax_code, (o.customer).vat_number, (o.customer).pec, (o.customer).sdi,
-                (o.customer).address)::erp.customer_in,
-            o."order",
-            array(select row(t.reference, row_number() over (order by (p.part).seq), (p.part).article, spola.html((p.part).title), (p.part).options, (p.part).quantity,
-                    round((p.part).net * (100 + (p.part).rate) / (p.part).quantity, 4), p.gross, round((p.part).rate, 3), (p.part).country,
-                    case when (p.part).rate = 0 then z.nature end)::erp.order_line_in
-                from unnest(m.parts) as p where (p.part).kind = 'line'),
-            array(select row(t.reference, row_number() over (order by (p.part).seq, (p.part).rate), (p.part).kind, (p.part).code, spola.html((p.part).title), p.gross,
-                    round((p.part).rate, 3), (p.part).country, case when (p.part).rate = 0 then z.nature end)::erp.order_charge_in
-                from unnest(m.parts) as p where (p.part).kind <> 'line'),
-            array(select row(t.reference, round(v.rate, 3), v.country, case when v.rate = 0 then z.nature end, v.gross, v.net, v.vat)::erp.order_vat_in
-                from unnest(m.vat) as v),
-            array(select row(t.reference, row_number() over (order by p.n), p.kind, p.code, p.title, p.amount, p.transaction)::erp.order_payment_in
-                from (
-                    select 0 as n, b.kind, o.method as code, o.method_title as title, m.total - b.credit as amount, o.transaction
-                    union all
-                    select x.n, 'credit', (x.part).code, spola.html((x.part).title), x.gross, '' from unnest(m.credits) with ordinality as x(part, gross, n)
-                ) p where p.amount <> 0),
-            md5(o.content || (
-                select string_agg(concat_ws('|', (p.part).kind, (p.part).code, (p.part).title, (p.part).net, (p.part).quantity, (p.part).product, (p.part).variant, (p.part).options), e'\n'
-                    order by (p.part).kind, (p.part).product, (p.part).variant, (p.part).options, (p.part).code, (p.part).net)
-                from unnest(m.parts) as p where (p.part).kind in ('line', 'charge'))),
-            case
-                when (t.problem).reason is not null then t.problem
-                when (m.problem).reason is not null then m.problem
-                when (o.problem).reason is not null then o.problem
-                when z.wanted is not null and z.nature is null then row('unknown_nature',
-                    format('0 %% to %s for a customer of kind %s.', z.wanted, (o.customer).kind), 'nature', z.wanted || '|' || (o.customer).kind)::spola.problem
-            end)::{{.Schema}}.draft
-        from unnest(tasks) as t
-        join unnest(own) as o on o.order_id = t.order_id
-        join unnest(money) as m on m.order_id = t.order_id
-        cross join lateral (
-            select '{{.Shop}}:' || coalesce('account:' || o.account, 'guest:' || coalesce(nullif((o.customer).email, ''), 'order ' || t.order_id)) as reference
-        ) c
-        cross join lateral (
-            select coalesce((
-                    select x.kind from spola.payment_method x
-                    where x.shop = '{{.Shop}}' and x.method in (o.method, split_part(o.method, '.', 1), '*')
-                    order by x.method = o.method desc, x.method = '*' limit 1), 'paid') as kind,
-                coalesce((select sum(x.gross) from unnest(m.credits) as x), 0)::bigint as credit
-        ) b
-        cross join lateral (
-            select w.country as wanted, case when w.country is not null then spola.nature_of('{{.Shop}}', w.country, (o.customer).kind) end as nature
-            from (select (select v.country from unnest(m.vat) as v where v.rate = 0) as country) w
-        ) z);
-end $$;
-
--- Gives drafts to the ERP: customers, then new orders and edits.
-create function {{.Schema}}.hand_over(drafts {{.Schema}}.draft[]) returns erp.result[]
+-- Gives drafts to the ERP: customers, then their orders, new or edited. matching: customers may be the ERP's own.
+create function {{.Schema}}.hand_over(new boolean, matching boolean, refs text[], customers erp.customer_in[], accounts bigint[], orders erp.order_in[], lines erp.order_line_in[],
+    charges erp.order_charge_in[], vat erp.order_vat_in[], payments erp.order_payment_in[]) returns erp.result[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
-    customers erp.result[];
-    refused   erp.result[];
-    results   erp.result[] := '{}';
-    chosen    {{.Schema}}.draft[];
-    orders    erp.order_in[];
-    fresh     boolean;
+    known   erp.result[];
+    refused erp.result[];
+    ids     bigint[];
+    results erp.result[];
 begin
-    if coalesce(cardinality(drafts), 0) = 0 then
-        return results;
+    known := {{.Schema}}.bring_customers(refs, customers, accounts, matching);
+    ids := array(select c.id from unnest(refs) with ordinality as u(reference, n) left join unnest(known) as c on c.reference = u.reference and c.ok order by u.n);
+    orders := array(
+        select row(o.reference, o.shop, o.shop_number, o.placed_at, ids[o.n], o.kind, o.email, o.phone, o.language, o.note, o.tax_code, o.vat_number,
+            o.pec, o.sdi, o.invoice_wanted, o.billing, o.shipping, o.shipping_code, o.shipping_method, o.currency, o.total,
+            o.customer_currency, o.customer_factor, o.customer_total)::erp.order_in
+        from unnest(orders) with ordinality as o(reference, shop, shop_number, placed_at, customer, kind, email, phone, language, note, tax_code, vat_number,
+            pec, sdi, invoice_wanted, billing, shipping, shipping_code, shipping_method, currency, total,
+            customer_currency, customer_factor, customer_total, n)
+        order by o.n);
+    if array_position(ids, null) is not null then
+        refused := array(
+            select row(o.reference, null, false, false, 'customer_' || c.reason, c.detail)::erp.result
+            from unnest(orders) with ordinality as o(reference, shop, shop_number, placed_at, customer, kind, email, phone, language, note, tax_code, vat_number,
+                pec, sdi, invoice_wanted, billing, shipping, shipping_code, shipping_method, currency, total,
+                customer_currency, customer_factor, customer_total, n)
+            join unnest(known) as c on c.reference = refs[o.n] and not c.ok);
+        orders := array(select o from unnest(orders) as o where o.customer is not null);
+        lines := array(select l from unnest(lines) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
+        charges := array(select l from unnest(charges) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
+        vat := array(select l from unnest(vat) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
+        payments := array(select l from unnest(payments) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
     end if;
-    customers := {{.Schema}}.bring_customers(drafts);
-    refused := array(select row((d.task).reference, null, false, false, 'customer_' || c.reason, c.detail)::erp.result
-        from unnest(drafts) as d join unnest(customers) as c on c.reference = (d.customer).reference where not c.ok);
-
-    foreach fresh in array array[true, false] loop
-        chosen := array(select d from unnest(drafts) as d where ((d.task).action = 'take') = fresh);
-        continue when cardinality(chosen) = 0;
-        orders := array(
-            select row((d.task).reference, o.shop, o.shop_number, o.placed_at, c.id, o.kind, o.email, o.phone, o.language, o.note, o.tax_code, o.vat_number,
-                o.pec, o.sdi, o.invoice_wanted, o.billing, o.shipping, o.shipping_code, o.shipping_method, o.currency,
-                (select sum(l.gross) from unnest(d.lines) as l) + coalesce((select sum(x.gross) from unnest(d.charges) as x), 0),
-                o.customer_currency, o.customer_factor, o.customer_total)::erp.order_in
-            from unnest(chosen) as d
-            join unnest(customers) as c on c.reference = (d.customer).reference and c.ok
-            cross join lateral (select (d."order").*) o
-            order by (d.task).order_id);
-        if cardinality(refused) > 0 then
-            chosen := array(select d from unnest(chosen) as d left join unnest(refused) as f on f.reference = (d.task).reference where f.reference is null);
-        end if;
-        if fresh then
-            results := results || array(select r from erp.import_orders(orders,
-                array(select l from unnest(chosen) as d, unnest(d.lines) as l), array(select l from unnest(chosen) as d, unnest(d.charges) as l),
-                array(select l from unnest(chosen) as d, unnest(d.vat) as l), array(select l from unnest(chosen) as d, unnest(d.payments) as l)) r);
-        else
-            results := results || array(select r from erp.apply_edits(orders,
-                array(select l from unnest(chosen) as d, unnest(d.lines) as l), array(select l from unnest(chosen) as d, unnest(d.charges) as l),
-                array(select l from unnest(chosen) as d, unnest(d.vat) as l), array(select l from unnest(chosen) as d, unnest(d.payments) as l)) r);
-        end if;
-    end loop;
+    if new then
+        results := array(select r from erp.import_orders(orders, lines, charges, vat, payments) r);
+    else
+        results := array(select r from erp.apply_edits(orders, lines, charges, vat, payments) r);
+    end if;
     return results || refused;
-end $$;
-
--- Which rows of the shop's stock the lines of these orders use. The article stands on the row of the
--- option that keeps stock, else on the product's own; a row that only sums up has none.
-create function {{.Schema}}.uses(tasks {{.Schema}}.task[], parts spola.part[]) returns {{.Schema}}.use[]
-language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
-begin
-    return array(
-        select row(t.order_id, t.incarnation, p.product || ':' || p.variant, r.stock_row,
-            max(case when r.n = case when p.rows[cardinality(p.rows)] like 'option:%' then cardinality(p.rows) else 1 end then p.article end),
-            sum(case when r.stock_row = '' then 0 else p.quantity end), sum(p.quantity))::{{.Schema}}.use
-        from unnest(tasks) as t
-        join unnest(parts) as p on p.order_id = t.order_id
-        cross join lateral unnest(case when cardinality(p.rows) = 0 then array[''] else p.rows end) with ordinality as r(stock_row, n)
-        where p.kind = 'line' and p.quantity > 0
-        group by t.order_id, t.incarnation, p.product || ':' || p.variant, r.stock_row);
 end $$;
 
 -- Keeps consumption: of orders that had none yet (fresh), and of those whose lines or state changed. A
@@ -283,12 +367,14 @@ declare
     after    {{.Schema}}.use[];
 begin
     insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
-    select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, u.article, u.pieces from unnest(fresh) as u;
+    select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, max(u.article), sum(u.pieces) from unnest(fresh) as u
+    group by u.order_id, u.incarnation, u.line, u.stock_row;
     after := fresh;
 
     if cardinality(changed_orders) > 0 then
         before := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
-            from unnest(changed_orders) as i(id) join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
+            from unnest(changed_orders) as i(id)
+            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
 
         -- Lines that are there no more, and all lines of orders that gave their pieces back, keep their rows with no pieces.
         update spola.consumption c set pieces = 0
@@ -297,7 +383,9 @@ begin
 
         update spola.consumption c
         set pieces = u.quantity
-        from (select order_id, incarnation, line, max(quantity) as quantity from unnest(changed) group by order_id, incarnation, line) u
+        from (select order_id, incarnation, line, max(quantity) as quantity
+            from (select order_id, incarnation, line, stock_row, sum(quantity) as quantity from unnest(changed) group by order_id, incarnation, line, stock_row) r
+            group by order_id, incarnation, line) u
         where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row <> '';
 
         update spola.consumption c set article = u.article
@@ -306,13 +394,15 @@ begin
             and c.article is distinct from u.article and u.article is not null;
 
         insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
-        select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, u.article, u.pieces
+        select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, max(u.article), sum(u.pieces)
         from unnest(changed) as u
         where not exists (select from spola.consumption c
-            where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line);
+            where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line)
+        group by u.order_id, u.incarnation, u.line, u.stock_row;
 
         after := after || array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
-            from unnest(changed_orders) as i(id) join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
+            from unnest(changed_orders) as i(id)
+            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
     end if;
 
     insert into spola.stock_total as t (shop, stock_row, k)
@@ -350,22 +440,41 @@ begin
     return case when lost is null then '{}' else {{.Schema}}.consume('{}', '{}', lost) end;
 end $$;
 
--- Parks what has a problem or was refused by the ERP, and lets go what has none any more. An edit that changes
--- nothing of what the ERP took is no problem, whatever is wrong with the order. Returns how many.
-create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint) returns int
+-- What the ERP refused is shown as it was given to it.
+create function {{.Schema}}.show_refused(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], answers erp.result[], customers erp.customer_in[],
+    orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[], vat erp.order_vat_in[]) returns {{.Schema}}.draft[]
+language sql stable as $$
+    select array(
+        select row(d.order_id, d.content, d.problem, case when not a.ok then
+            jsonb_build_object('action', t.action, 'state', t.state,
+                'order', (select to_jsonb(o) from unnest(orders) as o where o.reference = t.reference),
+                'customer', (select to_jsonb(customers[n]) from generate_subscripts(orders, 1) as n where (orders[n]).reference = t.reference),
+                'lines', (select jsonb_agg(l) from unnest(lines) as l where l.reference = t.reference),
+                'charges', (select jsonb_agg(l) from unnest(charges) as l where l.reference = t.reference),
+                'vat', (select jsonb_agg(l) from unnest(vat) as l where l.reference = t.reference))
+            else d.payload end)::{{.Schema}}.draft
+        from unnest(drafts) with ordinality as d(order_id, content, problem, payload, n)
+        join unnest(tasks) as t on t.order_id = d.order_id
+        left join unnest(answers) as a on a.reference = t.reference
+        order by d.n)
+$$;
+
+-- Parks what has a problem, and what the ERP refused with what it was given. An edit that changes nothing of
+-- what the ERP took is no problem, whatever is wrong with the order. Returns their orders.
+create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
-    bad   bigint[];
+    bad bigint[];
 begin
     with trouble as (
         select t.order_id, coalesce((d.problem).reason, (t.problem).reason, r.reason) as reason,
             coalesce((d.problem).what, (t.problem).what, r.detail, '') as what,
             coalesce((d.problem).waits_for, (t.problem).waits_for) as waits_for,
             coalesce((d.problem).waits_key, (t.problem).waits_key) as waits_key,
-            jsonb_build_object('action', t.action, 'state', t.state, 'order', d."order", 'customer', d.customer, 'lines', d.lines, 'charges', d.charges, 'vat', d.vat) as payload
+            coalesce(d.payload, jsonb_build_object('action', t.action, 'state', t.state)) as payload
         from unnest(tasks) as t
-        left join unnest(drafts) as d on (d.task).order_id = t.order_id
+        left join unnest(drafts) as d on d.order_id = t.order_id
         left join unnest(results) as r on r.reference = t.reference and not r.ok
         where (t.action in ('take', 'edit', 'revive', 'cancel', 'unknown', 'untaken', 'reused') or t.action = 'placed' and t.class = 'taken')
             and ((d.problem).reason is not null and t.action <> 'cancel' and not (t.action = 'edit' and d.content is not distinct from t.content) or (t.problem).reason is not null or r.reference is not null)
@@ -379,12 +488,7 @@ begin
         returning p.order_id
     )
     select array_agg(k.order_id) into bad from kept k;
-    if exists (select from spola.parked p where p.shop = '{{.Shop}}') then
-        delete from spola.parked p
-        where p.shop = '{{.Shop}}'
-            and p.order_id = any (array(select t.order_id from unnest(tasks) as t where t.action not in ('wait', 'half') except select b from unnest(bad) as b));
-    end if;
-    return coalesce(cardinality(bad), 0);
+    return coalesce(bad, '{}');
 end $$;
 
 -- Asks for parked orders again whose article or class appeared since.
@@ -426,87 +530,115 @@ declare
     ids     bigint[];
     ready   bigint[];
     gone    bigint[];
-    work    bigint[];
-    undecided bigint[];
     tasks   {{.Schema}}.task[];
-    parts   spola.part[];
-    money   spola.money[];
-    again   spola.money[];
+    task    {{.Schema}}.task;
+    waiting bigint[] := '{}';
+    news    {{.Schema}}.task[] := '{}';  -- to be taken
+    others  {{.Schema}}.task[] := '{}';  -- whose content counts as well
+    cancels erp.order_cancel_in[] := '{}';
+    moved   bigint[] := '{}';            -- known ones whose consumption changes
+    given   record;
+    answers erp.result[];
+    answer  erp.result;
     drafts  {{.Schema}}.draft[] := '{}';
-    results erp.result[];
-    uses    {{.Schema}}.use[];
-    kept    bigint[];
-    back    bigint[];
-    try     numeric;
+    results erp.result[] := '{}';
+    fresh   {{.Schema}}.use[] := '{}';
+    again   {{.Schema}}.use[] := '{}';
+    parks    boolean; -- what is malformed parks its order
+    flagged  boolean; -- something is, of some order or account
+    matching boolean; -- customers may be the ERP's own
+    restored boolean; -- the shop has another life behind it
+    trouble boolean := false;
+    bad     bigint[] := '{}';
 begin
     more := false; taken := 0; parked := 0; articles := '{}';
     ids := case when cardinality(changed) > 0 then {{.Schema}}.pick(changed) else changed end;
-    if cardinality(ids) = 0 and not exists (select from spola.due d where d.shop = '{{.Shop}}' and d.tick <= clock) then
+    if cardinality(ids) = 0 and not exists (select from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock) then
         return;
     end if;
     perform from spola.shop s where s.shop = '{{.Shop}}' for update;
-    ready := array(select d.order_id from spola.due d where d.shop = '{{.Shop}}' and d.tick <= clock order by d.tick, d.order_id limit most);
+    select array(select u.order_id from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock order by u.tick, u.order_id limit most),
+        s.malformed = 'park', s.incarnation > 1, exists (select from spola.flag f where f.shop = '{{.Shop}}'),
+        s.matching <> '{}' or exists (select from spola.customer_match m where m.shop = '{{.Shop}}')
+    into ready, parks, restored, flagged, matching
+    from spola.shop s where s.shop = '{{.Shop}}';
     more := cardinality(ready) = most;
-    if exists (select from spola.due d where d.shop = '{{.Shop}}') then
-        delete from spola.due d where d.shop = '{{.Shop}}' and d.order_id = any (ids || ready);
+    if exists (select from spola.due u where u.shop = '{{.Shop}}') then
+        delete from spola.due u where u.shop = '{{.Shop}}' and u.order_id = any (ids || ready);
     end if;
     if cardinality(ready) > 0 then
-        ready := array(select r from unnest(ready) as r except select c from unnest(ids) as c);
+        ready := array(select u from unnest(ready) as u except select c from unnest(ids) as c);
     end if;
 
-    tasks := {{.Schema}}.tasks(ids || ready, ready);
-    if cardinality(tasks) < cardinality(ids || ready) then
-        gone := array(select i from unnest(ids || ready) as i except select t.order_id from unnest(tasks) as t);
+    ids := case when cardinality(ready) = 0 then ids else array(select u from unnest(ids || ready) as u order by u) end;
+    tasks := {{.Schema}}.tasks(ids, ready);
+    if cardinality(tasks) < cardinality(ids) then
+        gone := array(select i from unnest(ids) as i except select u.order_id from unnest(tasks) as u);
         articles := {{.Schema}}.forget(gone);
     end if;
-
-    insert into spola.due (shop, order_id, tick, settling)
-    select '{{.Shop}}', t.order_id, clock + {{.Settle}}, true from unnest(tasks) as t where t.action = 'wait';
-
-    -- Contents are read for what can come into the ERP or into consumption.
-    work := array(select t.order_id from unnest(tasks) as t
-        where t.action in ('placed', 'take', 'edit', 'revive', 'unknown', 'untaken', 'forget')
-            or t.action in ('close', 'note', 'cancel') and t.consuming and not t.consumed);
-    if cardinality(work) > 0 then
-        parts := {{.Schema}}.all_parts(work, null);
-        money := array(select m from spola.to_cents(parts) m);
-        undecided := array(select m.order_id from unnest(money) as m where m.vat_open);
-        if cardinality(undecided) > 0 then
-            -- A charge whose tax class does not fit: the rate that leaves nothing of the VAT rows over.
-            for try in select distinct p.rate from unnest(parts) as p join unnest(undecided) as u on u = p.order_id where p.rate is not null order by p.rate desc loop
-                again := array(select m from spola.to_cents({{.Schema}}.all_parts(undecided, try)) m where (m.problem).reason is null);
-                continue when cardinality(again) = 0;
-                money := array(select m from unnest(money) as m left join unnest(again) as a on a.order_id = m.order_id where a.order_id is null) || again;
-                undecided := array(select u from unnest(undecided) as u except select a.order_id from unnest(again) as a);
-                exit when cardinality(undecided) = 0;
-            end loop;
+    foreach task in array tasks loop
+        trouble := trouble or (task.problem).reason is not null;
+        case
+            when task.action in ('skip', 'half', 'reused') then
+                continue;
+            when task.action = 'wait' then
+                waiting := array_append(waiting, task.order_id);
+                continue;
+            when task.action = 'take' then
+                news := array_append(news, task);
+            -- Contents are read for what can come into the ERP or into consumption.
+            when task.action in ('placed', 'edit', 'revive', 'unknown', 'untaken', 'forget') or task.consuming and not task.consumed then
+                others := array_append(others, task);
+            else
+        end case;
+        if task.action = 'cancel' then
+            cancels := array_append(cancels, row(task.reference, 'cancelled in the shop, state ' || task.state)::erp.order_cancel_in);
         end if;
-        drafts := {{.Schema}}.check_customers({{.Schema}}.drafts(tasks, {{.Schema}}.all_own(work), money));
-        results := {{.Schema}}.hand_over(array(select d from unnest(drafts) as d
-            where (d.problem).reason is null and ((d.task).action in ('take', 'revive') or (d.task).action = 'edit' and d.content <> (d.task).content)));
-        insert into spola.article (shop, product, variant, article, by)
-        select distinct '{{.Shop}}', p.product, '', p.article, 'sku' from unnest(parts) as p where p.by_sku and p.article is not null
-            and not exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = p.product)
-        on conflict do nothing;
-        if exists (select from unnest(results) as r where r.reason = 'article') then
-            drafts := {{.Schema}}.name_lost_articles(drafts, results, parts);
+        if task.status is not null and task.keeping or not task.consuming and task.consumed then
+            moved := array_append(moved, task.order_id);
         end if;
+    end loop;
+    if cardinality(waiting) > 0 then
+        insert into spola.due (shop, order_id, tick, settling) select '{{.Shop}}', u, clock + {{.Settle}}, true from unnest(waiting) as u;
     end if;
-    if exists (select from unnest(tasks) as t where t.action = 'cancel') then
-        results := results || array(select r from erp.cancel_orders(array(
-            select row(t.reference, 'cancelled in the shop, state ' || t.state)::erp.order_cancel_in from unnest(tasks) as t where t.action = 'cancel')) r);
+
+    for new in 0 .. 1 loop
+        continue when cardinality(case new when 0 then news else others end) = 0;
+        given := {{.Schema}}.drafts(case new when 0 then news else others end, parks);
+        if flagged then
+            delete from spola.flag f where f.shop = '{{.Shop}}' and f.subject = any (array(select 'order ' || u.order_id from unnest(given.drafts) as u));
+        end if;
+        if cardinality(given.flags) > 0 then
+            insert into spola.flag select f.* from unnest(given.flags) as f;
+        end if;
+        if cardinality(given.products) > 0 then
+            insert into spola.article (shop, product, variant, article, by)
+            select distinct '{{.Shop}}', u.product, '', u.article, 'sku' from unnest(given.products, given.articles) as u(product, article)
+            where not exists (select from spola.article a where a.shop = '{{.Shop}}' and a.product = u.product)
+            on conflict do nothing;
+        end if;
+        if cardinality(given.orders) > 0 then
+            answers := {{.Schema}}.hand_over(new = 0, matching, given.refs, given.customers, given.accounts, given.orders, given.lines, given.charges, given.vat, given.payments);
+            foreach answer in array answers loop
+                if not answer.ok then
+                    given.drafts := {{.Schema}}.show_refused(case new when 0 then news else others end, given.drafts, answers, given.customers, given.orders, given.lines, given.charges, given.vat);
+                    given.drafts := {{.Schema}}.name_lost_articles(case new when 0 then news else others end, given.drafts, answers);
+                    exit;
+                end if;
+            end loop;
+            results := results || answers;
+        end if;
+        drafts := drafts || given.drafts;
+        fresh := fresh || given.fresh;
+        again := again || given.changed;
+    end loop;
+    if cardinality(cancels) > 0 then
+        results := results || array(select c from erp.cancel_orders(cancels) c);
     end if;
 
     -- K: of orders that have their pieces from the shop now, and of those that gave them back.
-    kept := array(select t.order_id from unnest(tasks) as t where t.action not in ('wait', 'half', 'skip', 'reused') and t.consuming
-        and (t.status is null or not t.consumed or t.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'placed')));
-    back := array(select t.order_id from unnest(tasks) as t where t.action not in ('wait', 'half', 'skip', 'reused') and not t.consuming and t.consumed);
-    if cardinality(kept) > 0 or cardinality(back) > 0 then
-        uses := {{.Schema}}.uses(array(select t from unnest(tasks) as t join unnest(kept) as k on k = t.order_id), parts);
-        articles := articles || {{.Schema}}.consume(
-            array(select u from unnest(uses) as u join unnest(tasks) as t on t.order_id = u.order_id where t.status is null),
-            array(select u from unnest(uses) as u join unnest(tasks) as t on t.order_id = u.order_id where t.status is not null),
-            array(select t.order_id from unnest(tasks) as t join unnest(kept) as k on k = t.order_id where t.status is not null) || back);
+    if cardinality(fresh) > 0 or cardinality(moved) > 0 then
+        articles := articles || {{.Schema}}.consume(fresh, again, moved);
     end if;
 
     -- Links. A change that was refused leaves revision and content, so that it is tried again.
@@ -523,24 +655,42 @@ begin
         case when r.ok then r.id else t.erp_order end,
         t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming
     from unnest(tasks) as t
-    left join unnest(drafts) as d on (d.task).order_id = t.order_id
+    left join unnest(drafts) as d on d.order_id = t.order_id
     left join unnest(results) as r on r.reference = t.reference
     where t.action not in ('wait', 'half', 'skip', 'reused')
     on conflict (shop, order_id, incarnation) do update
     set status = excluded.status, erp_order = excluded.erp_order, state = excluded.state, method = excluded.method, class = excluded.class,
-        revision = excluded.revision, fingerprint = case when excluded.content <> l.content then excluded.fingerprint else l.fingerprint end, content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
+        revision = excluded.revision, fingerprint = case when excluded.content <> l.content then excluded.fingerprint else l.fingerprint end,
+        content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
         decision = case when l.decision = 'keep_erp' and excluded.content <> l.content then null else l.decision end,
         adopted = l.adopted and excluded.content = l.content;
 
     -- In a restored shop a number that is used again is another order's: the one before is gone.
-    if exists (select from spola.shop s where s.shop = '{{.Shop}}' and s.incarnation > 1) then
+    if restored then
         update spola.link l set deleted = true
         from unnest(tasks) as t
         where l.shop = '{{.Shop}}' and l.order_id = t.order_id and l.incarnation < t.incarnation and not l.deleted;
     end if;
 
-    parked := {{.Schema}}.park(tasks, drafts, results, clock);
-    select count(*) into taken from unnest(results) as r where r.ok and not r.existing;
+    foreach answer in array results loop
+        if not answer.ok then
+            trouble := true;
+        elsif not answer.existing then
+            taken := taken + 1;
+        end if;
+    end loop;
+    if not trouble then
+        trouble := exists (select from unnest(drafts) as u where (u.problem).reason is not null);
+    end if;
+    if trouble then
+        bad := {{.Schema}}.park(tasks, drafts, results, clock);
+        parked := cardinality(bad);
+    end if;
+    if exists (select from spola.parked p where p.shop = '{{.Shop}}') then
+        delete from spola.parked p
+        where p.shop = '{{.Shop}}'
+            and p.order_id = any (array(select u.order_id from unnest(tasks) as u where u.action not in ('wait', 'half') except select b from unnest(bad) as b));
+    end if;
     if parked > 0 then
         select p.reason into overrun
         from spola.parked p join spola.shop s on s.shop = p.shop

@@ -71,7 +71,8 @@ with near as materialized (
     select o.order_id, (o.customer).email as email, upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number,
         upper(trim((o.customer).tax_code)) as tax_code, lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name,
         lower(trim((o.customer).company)) as company
-    from unnest({canonical}.all_own(array(select distinct n.order_id from near n))) as o
+    from (select array(select distinct n.order_id from near n) as ids offset 0) n
+    cross join lateral {canonical}.orders(n.ids) o
 )
 insert into golive_fit (order_id, erp_order, strength)
 select n.order_id, n.erp_order, s.strength
@@ -208,7 +209,8 @@ insert into spola.customer_match (shop, reference, erp_customer, by)
 select $1, x.reference, min(x.customer_id), 'adopted'
 from (
     select $1 || coalesce(':account:' || o.account, ':guest:' || nullif((o.customer).email, '')) as reference, e.customer_id
-    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'adopt'))) as o
+    from (select array(select g.order_id from golive g where g.decision = 'adopt') as ids offset 0) i
+    cross join lateral {canonical}.orders(i.ids) o
     join golive g on g.order_id = o.order_id
     join erp.orders e on e.order_id = g.erp_order
 ) x
@@ -263,7 +265,8 @@ limit 10
 -- file names, and the first ten that fit several.
 with own as materialized (
     select coalesce('account ' || o.account, 'guest ' || nullif((o.customer).email, ''), 'order ' || o.order_id) as who, o.customer, o.order_id
-    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'import'))) as o
+    from (select array(select g.order_id from golive g where g.decision = 'import') as ids offset 0) i
+    cross join lateral {canonical}.orders(i.ids) o
 ), people as materialized (
     select o.who, o.customer, row_number() over (order by o.who) as n
     from (select distinct on (who) * from own order by who, order_id desc) o
@@ -278,7 +281,8 @@ left join {canonical}.fitting(array(select x.customer from people x order by x.n
 -- E-mail addresses that several accounts of the shop have ordered with.
 select o.email || ': accounts ' || string_agg(o.account, ', ' order by length(o.account), o.account), count(*) over ()
 from (select distinct (x.customer).email as email, x.account
-    from unnest({canonical}.all_own(array(select g.order_id from golive g where g.decision = 'import'))) as x
+    from (select array(select g.order_id from golive g where g.decision = 'import') as ids offset 0) i
+    cross join lateral {canonical}.orders(i.ids) x
     where x.account is not null and (x.customer).email <> '') o
 group by o.email
 having count(*) > 1

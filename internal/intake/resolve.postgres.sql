@@ -11,25 +11,6 @@ begin
     moving := exists (select from spola.due d where d.shop = '{{.Shop}}' and d.order_id = id and d.settling);
 end $$;
 
--- The order as the ERP would take it, of one task.
-create function {{.Schema}}.draft_of(t {{.Schema}}.task) returns {{.Schema}}.draft
-language plpgsql as $$
-declare
-    parts spola.part[] := {{.Schema}}.all_parts(array[t.order_id], null);
-    money spola.money[] := array(select m from spola.to_cents(parts) m);
-    again spola.money[];
-    try   numeric;
-begin
-    for try in select distinct p.rate from unnest(parts) as p where p.rate is not null order by p.rate desc loop
-        exit when not money[1].vat_open;
-        again := array(select m from spola.to_cents({{.Schema}}.all_parts(array[t.order_id], try)) m where (m.problem).reason is null);
-        if cardinality(again) > 0 then
-            money := again;
-        end if;
-    end loop;
-    return ({{.Schema}}.drafts(array[t], {{.Schema}}.all_own(array[t.order_id]), money))[1];
-end $$;
-
 -- The ERP shall never have it: its link is closed. An order under a used number gets a link of its own, set
 -- aside below all incarnations.
 create function {{.Schema}}.resolve_drop(id bigint) returns void
@@ -57,7 +38,7 @@ declare
 begin
     update spola.link l
     set state = t.state, method = t.method, class = t.class, revision = t.revision, decision = 'keep_erp',
-        content = coalesce((select d.content from {{.Schema}}.draft_of(t) d), l.content)
+        content = coalesce((select (d.drafts[1]).content from {{.Schema}}.drafts(array[t], false) d), l.content)
     where l.shop = '{{.Shop}}' and l.order_id = id and l.incarnation = t.incarnation;
     delete from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = id;
 end $$;
@@ -68,17 +49,20 @@ create function {{.Schema}}.resolve_take(id bigint) returns erp.result
 language plpgsql as $$
 declare
     t      {{.Schema}}.task := (select s.task from {{.Schema}}.standing(id) s);
-    d      {{.Schema}}.draft := {{.Schema}}.draft_of(t);
-    o      erp.order_in := d."order";
+    given  record;
+    d      {{.Schema}}.draft;
+    o      erp.order_in;
     result erp.result;
 begin
+    t.action := 'revive'; -- whole, as if it were new
+    given := {{.Schema}}.drafts(array[t], false);
+    d := given.drafts[1];
     if (d.problem).reason is not null then
         return row(t.reference, t.erp_order, false, true, (d.problem).reason, (d.problem).what)::erp.result;
     end if;
-    o.reference := t.reference;
+    o := given.orders[1];
     o.customer := (select x.customer_id from erp.orders x where x.order_id = t.erp_order);
-    o.total := (select sum(l.gross) from unnest(d.lines) as l) + coalesce((select sum(x.gross) from unnest(d.charges) as x), 0);
-    select r.* into result from erp.force_edits(array[o], d.lines, d.charges, d.vat, d.payments) r;
+    select r.* into result from erp.force_edits(array[o], given.lines, given.charges, given.vat, given.payments) r;
     if result.ok then
         update spola.link l
         set status = 'imported', state = t.state, method = t.method, class = t.class, revision = t.revision, content = d.content, decision = null, adopted = false

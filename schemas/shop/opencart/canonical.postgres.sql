@@ -24,8 +24,8 @@ language sql stable as $$
         coalesce(h.begun, o.date_added) at time zone s.timezone,
         concat_ws('|', o.date_added, lower(o.email), o.invoice_prefix)
     from unnest(ids) as i(id)
-    join {{table "order"}} o on o.order_id = i.id
-    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    cross join lateral (select * from {{table "order"}} o where o.order_id = i.id offset 0) o
+    cross join (select * from spola.shop_settings s where s.shop = '{{.Shop}}' offset 0) s
     left join lateral (
         select max(x.order_history_id) as last_id, min(x.date_added) as begun
         from {{table "order_history"}} x
@@ -33,9 +33,8 @@ language sql stable as $$
     ) h on true
 $$;
 
--- Was the order complete once? Until then it is a cart, or half-written.
-create function {{.Schema}}.complete(id bigint) returns boolean language sql stable
-return exists (select from {{table "order_history"}} x where x.order_id = id);
+-- The orders that were complete once. Until then an order is a cart, or half-written.
+create view {{.Schema}}.completed as select x.order_id from {{table "order_history"}} x;
 
 -- Those option values of a variant that keep stock, as a variant. One that is missing may: a shop saves the page
 -- of a product by deleting its values and inserting them again.
@@ -46,28 +45,158 @@ return (
     left join {{table "product_option_value"}} z on z.product_option_value_id = i.id
     where coalesce(z.subtract, 1) = 1);
 
--- The parts of the orders: lines, rows of the totals, and one part 'total' each.
+-- The orders as the ERP takes them: the order's own words, and parts, of which intake makes cents and lines.
+-- The customer's id and cents are added by intake. They come back in the order of ids.
+--   content  a checksum of what the shop may edit, but for the parts
 --
 -- A line's VAT is stated per piece and cut to four decimals, and no row says its rate: it is that rate
 -- among the order's own VAT rows which gives this amount. A charge's VAT is stated nowhere: its rate is
--- that of its tax class at the order's address, or joint, when intake tries what fits the VAT rows.
+-- guessed, by its tax class at the order's address.
 --
 -- A line's article is the one with which the ERP took it; else that of the table of articles, by
 -- all its option values, then by those that keep stock; else, if none keeps stock, that of equal SKU.
-create function {{.Schema}}.parts(ids bigint[], joint numeric) returns setof spola.part
+create function {{.Schema}}.orders(ids bigint[])
+returns table (order_id bigint, account text, customer_group text, customer erp.customer_in, "order" erp.order_in, method text, method_title text,
+    transaction text, content text, problem spola.problem, total numeric, parts spola.part[])
 language sql stable as $$
-    select o.order_id, p.seq, p.kind, p.code, p.title, p.net, p.rate,
-        case when p.rate is not null then coalesce(p.country, a.country) end,
-        p.quantity, p.product, p.variant, p.options, p.article, p.by_sku, p.rows,
+    select o.order_id,
+        nullif(o.customer_id, 0)::text,
+        o.customer_group_id::text,
+        row(null, k.kind, w.first_name, w.last_name, w.company, w.email, o.telephone, o.language_code,
+            f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(bill.address, ship.address))::erp.customer_in,
+        row(null, '{{.Shop}}', o.order_id::text, o.date_added at time zone s.timezone, null, k.kind, w.email, o.telephone, o.language_code,
+            spola.html(o.comment), f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(f.invoice_wanted, false) or k.kind <> 'private',
+            case when bill.address is distinct from coalesce(ship.address, bill.address) then bill.address end,
+            coalesce(ship.address, bill.address),
+            w.shipping_code, spola.html(w.shipping_name),
+            s.currency, null, o.currency_code, o.currency_value, round(o.total * o.currency_value, 2))::erp.order_in,
+        w.method,
+        spola.html(w.method_title),
+        coalesce(o.transaction_id, ''),
+        md5(concat_ws('|', o.customer_id, o.customer_group_id, o.firstname, o.lastname, o.email, o.telephone, o.custom_field, o.comment,
+            o.payment_firstname, o.payment_lastname, o.payment_company, o.payment_address_1, o.payment_address_2, o.payment_postcode, o.payment_city,
+            o.payment_country_id, o.payment_zone_id, o.payment_custom_field, o.payment_method,
+            o.shipping_firstname, o.shipping_lastname, o.shipping_company, o.shipping_address_1, o.shipping_address_2, o.shipping_postcode, o.shipping_city,
+            o.shipping_country_id, o.shipping_zone_id, o.shipping_custom_field, o.shipping_method, o.total, o.currency_code, o.currency_value)),
         case
-            when o.spola_flaw is not null or p.flaw is not null then
-                row(case when coalesce(o.spola_flaw, p.flaw) like 'stub%' then 'too_big' else 'invalid_text' end,
-                    format('%s: %s', case when o.spola_flaw is not null then 'The order itself' else 'Row "' || p.title || '"' end, coalesce(o.spola_flaw, p.flaw)), null, null)::spola.problem
-            else p.problem
-        end
+            when o.spola_flaw is not null then row(case when o.spola_flaw like 'stub%' then 'too_big' else 'invalid_text' end,
+                format('The order itself: %s', o.spola_flaw), null, null)::spola.problem
+            when a.country is null then row('unknown_country', format('Country %s is not in the shop''s list.', a.ship_country), 'setting', null)::spola.problem
+            when o.customer_id > 0 then (select row('invalid_text', format('Account %s: %s', o.customer_id, c.spola_flaw), 'customer', o.customer_id::text)::spola.problem
+                from {{table "customer"}} c where c.customer_id = o.customer_id and c.spola_flaw is not null)
+        end,
+        o.total,
+        array(
+            select row(p.kind, p.code, p.title, p.net, p.rate, p.guessed, coalesce(p.country, case when p.rate is not null then a.country end),
+                p.quantity, p.product, p.variant, p.options, p.article, p.by_sku, p.rows,
+                case when p.flaw is not null then row(case when p.flaw like 'stub%' then 'too_big' else 'invalid_text' end,
+                    format('Row "%s": %s', p.title, p.flaw), null, null)::spola.problem else p.problem end)::spola.part
+            from (
+                select l.order_product_id as seq, 'line' as kind, l.model as code, l.name as title, l.total as net, r.rate, false as guessed, v.countries[r.at] as country,
+                    l.quantity::bigint, l.product_id::text as product, x.variant, x.options, m.article, m.by_sku,
+                    case when p.subtract = 1 then array['product:' || l.product_id] else '{}' end
+                        || case when l.master_id > 0 and (select y.subtract from {{table "product"}} y where y.product_id = l.master_id) = 1
+                                then array['product:' || l.master_id] else '{}' end
+                        || x.rows as rows,
+                    coalesce(l.spola_flaw, x.flaw) as flaw,
+                    case
+                        when a.country is null then null  -- the order's own problem
+                        when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 - l.tax) <= 0.0002 then null
+                        when l.quantity is null or l.quantity not between 1 and 1000000 then
+                            row('overflow', format('"%s" has quantity %s.', spola.html(l.name), l.quantity), null, null)::spola.problem
+                        when m.article is null and x.stocked > 1 then
+                            row('multi_stock_options', format('"%s" (product %s) with %s.', spola.html(l.name), l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
+                        when m.article is null then
+                            row('unknown_article', format('"%s" (product %s, model %s%s).', spola.html(l.name), l.product_id, l.model,
+                                    case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
+                                'article', l.product_id || ':' || x.variant || ':' || l.model)::spola.problem
+                        else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', spola.html(l.name), l.price, l.tax,
+                                round(100 * l.tax / nullif(l.price, 0), 2), coalesce(nullif(array_to_string(v.rates, ' %, '), '') || ' %', 'no rate')), null, null)::spola.problem
+                    end as problem
+                from {{table "order_product"}} l
+                left join {{table "product"}} p on p.product_id = l.product_id
+                cross join lateral (
+                    -- The first of the order's rates that gives the stated VAT; none: 0, or the one that comes nearest.
+                    select q.at, coalesce(v.rates[q.at], 0) as rate from (select
+                        case
+                            when abs(l.price * v.rates[1] / 100 - l.tax) <= 0.0002 then 1
+                            when abs(l.price * v.rates[2] / 100 - l.tax) <= 0.0002 then 2
+                            when abs(l.tax) <= 0.0002 then 0
+                            else (select n.at from unnest(v.rates) with ordinality as n(rate, at) order by abs(l.price * n.rate / 100 - l.tax), n.at limit 1)
+                        end as at offset 0) q
+                ) r
+                cross join lateral (
+                    select spola.variant(w.ids) as variant, spola.variant(w.stock_ids) as stock_variant, coalesce(cardinality(w.stock_ids), 0) as stocked,
+                        coalesce(w.rows, '{}') as rows, coalesce(w.options, '') as options, w.flaw
+                    from (
+                        select array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0) as ids,
+                            array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as stock_ids,
+                            array_agg('option:' || w.product_option_value_id) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as rows,
+                            string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ') as options,
+                            max(w.spola_flaw) as flaw
+                        from (select * from {{table "order_option"}} w
+                            where w.order_id = i.id and w.order_product_id = l.order_product_id order by w.order_option_id) w
+                        left join {{table "product_option_value"}} z on z.product_option_value_id = w.product_option_value_id
+                    ) w
+                    offset 0
+                ) x
+                cross join lateral (
+                    select coalesce(y.article, e.article_id) as article, e.article_id is not null as by_sku
+                    from (select coalesce(
+                        (select c.article from spola.consumption c
+                         where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
+                            and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null)
+                         limit 1),
+                        (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
+                        case when x.stock_variant <> x.variant then
+                            (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.stock_variant) end
+                        ) as article offset 0) y
+                    left join erp.articles e on y.article is null and x.stocked = 0 and e.sku = l.model
+                    offset 0
+                ) m
+                where l.order_id = i.id
+
+                union all
+
+                select t.order_total_id, k.kind, t.code, t.title, t.value, k.rate, k.kind = 'charge' and d.rate is null,
+                    case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, k.rate)] end,
+                    null, null, null, null, null, null, null, t.spola_flaw,
+                    case
+                        when k.kind is null then row('unknown_total', format('"%s" (code %s) of %s.', t.title, t.code, t.value), 'total', t.code)::spola.problem
+                        when k.kind = 'tax' and n.rate is null and t.value <> 0 and a.country is not null then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
+                    end
+                from {{table "order_total"}} t
+                left join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code
+                left join spola.tax_title n on n.shop = '{{.Shop}}' and t.code = 'tax' and n.title = t.title and n.country_id = a.ship_country
+                cross join lateral (
+                    select j.kind, case
+                        when j.kind = 'tax' then n.rate
+                        when j.kind = 'charge' then coalesce(d.rate, (
+                            select q.rate from spola.tax_class_rate q
+                            where q.shop = '{{.Shop}}'
+                                and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
+                                and q.customer_group = o.customer_group_id
+                                and q.country_id = any (array[a.ship_country, a.pay_country, s.country_id])
+                                and q.country_id = any (case q.based when 'shipping' then array[a.ship_country, a.own_country]
+                                    when 'payment' then array[a.pay_country, a.own_country] else array[s.country_id] end)
+                                and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then a.ship_zone when 'payment' then a.pay_zone end)
+                                -- A coupon that takes a whole charge off leaves no VAT row of its rate.
+                                and (q.rate = any (v.rates) or t.value > 0 and cardinality(v.rates) > 0 and exists (
+                                    select from {{table "order_total"}} c
+                                    join spola.total_code e on e.shop = '{{.Shop}}' and e.code = c.code and e.kind = 'discount'
+                                    where c.order_id = i.id and c.value <= -t.value))
+                            order by q.rate = any (v.rates) desc, q.rate desc
+                            limit 1
+                        ), 0) end as rate
+                    from (select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind) j
+                    offset 0
+                ) k
+                where t.order_id = i.id and t.code <> 'total' and d.kind is distinct from 'ignored'
+            ) p
+            order by p.kind = 'line' desc, p.seq)
     from unnest(ids) as i(id)
-    join {{table "order"}} o on o.order_id = i.id
-    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    cross join lateral (select * from {{table "order"}} o where o.order_id = i.id offset 0) o
+    cross join (select * from spola.shop_settings s where s.shop = '{{.Shop}}' offset 0) s
     cross join lateral (
         -- An order without an address of one kind has the other. offset 0: worked out once.
         -- The shop taxes by its own country what it ships nowhere.
@@ -87,148 +216,15 @@ language sql stable as $$
         from {{table "order_total"}} t
         join spola.tax_title x on x.shop = '{{.Shop}}' and x.title = t.title and x.country_id = a.ship_country and x.rate is not null
         where t.order_id = i.id and t.code = 'tax'
+        offset 0
     ) v
     cross join lateral (
-        select 0 as seq, 'total' as kind, 'total' as code, '' as title, o.total as net, null::numeric as rate, null::text as country,
-            null::bigint as quantity, null::text as product, null::text as variant, null::text as options, null::bigint as article, null::boolean as by_sku,
-            null::text[] as rows, null::text as flaw,
-            case when a.country is null then row('unknown_country', format('Country %s is not in the shop''s list.', a.ship_country), 'setting', null)::spola.problem end as problem
-
-        union all
-
-        select l.order_product_id, 'line', l.model, l.name, l.total, r.rate, v.countries[r.at],
-            l.quantity, l.product_id::text, x.variant, x.options, m.article, x.stocked = 0,
-            case when p.subtract = 1 then array['product:' || l.product_id] else '{}' end
-                || case when l.master_id > 0 and (select y.subtract from {{table "product"}} y where y.product_id = l.master_id) = 1
-                        then array['product:' || l.master_id] else '{}' end
-                || x.rows,
-            coalesce(l.spola_flaw, x.flaw),
-            case
-                when a.country is null then null  -- the order's own problem
-                when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 - l.tax) <= 0.0002 then null
-                when l.quantity is null or l.quantity not between 1 and 1000000 then
-                    row('overflow', format('"%s" has quantity %s.', spola.html(l.name), l.quantity), null, null)::spola.problem
-                when m.article is null and x.stocked > 1 then
-                    row('multi_stock_options', format('"%s" (product %s) with %s.', spola.html(l.name), l.product_id, x.options), 'article', l.product_id || ':' || x.variant)::spola.problem
-                when m.article is null then
-                    row('unknown_article', format('"%s" (product %s, model %s%s).', spola.html(l.name), l.product_id, l.model,
-                            case when x.variant <> '' then ', option values ' || x.variant || ': ' || x.options else '' end),
-                        'article', l.product_id || ':' || x.variant || ':' || l.model)::spola.problem
-                else row('tax_unclear', format('"%s" costs %s with VAT of %s, which is %s %%; the order has VAT at %s.', spola.html(l.name), l.price, l.tax,
-                        round(100 * l.tax / nullif(l.price, 0), 2), coalesce(nullif(array_to_string(v.rates, ' %, '), '') || ' %', 'no rate')), null, null)::spola.problem
-            end
-        from {{table "order_product"}} l
-        left join {{table "product"}} p on p.product_id = l.product_id
-        cross join lateral (
-            -- The first of the order's rates that gives the stated VAT; none: 0, or the one that comes nearest.
-            select q.at, coalesce(v.rates[q.at], 0) as rate from (select
-                case
-                    when abs(l.price * v.rates[1] / 100 - l.tax) <= 0.0002 then 1
-                    when abs(l.price * v.rates[2] / 100 - l.tax) <= 0.0002 then 2
-                    when abs(l.tax) <= 0.0002 then 0
-                    else (select n.at from unnest(v.rates) with ordinality as n(rate, at) order by abs(l.price * n.rate / 100 - l.tax), n.at limit 1)
-                end as at offset 0) q
-        ) r
-        cross join lateral (
-            select case when w.ids is null then '' else spola.variant(w.ids) end as variant, case when w.stock_ids is null then '' else spola.variant(w.stock_ids) end as stock_variant, coalesce(cardinality(w.stock_ids), 0) as stocked,
-                coalesce(w.rows, '{}') as rows, coalesce(w.options, '') as options, w.flaw
-            from (
-                select array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0) as ids,
-                    array_agg(w.product_option_value_id::bigint) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as stock_ids,
-                    array_agg('option:' || w.product_option_value_id) filter (where w.product_option_value_id > 0 and coalesce(z.subtract, 1) = 1) as rows,
-                    string_agg(spola.html(w.name) || ': ' || spola.html(w.value), ', ') as options,
-                    max(w.spola_flaw) as flaw
-                from (select * from {{table "order_option"}} w
-                    where w.order_id = i.id and w.order_product_id = l.order_product_id order by w.order_option_id) w
-                left join {{table "product_option_value"}} z on z.product_option_value_id = w.product_option_value_id
-            ) w
-            offset 0
-        ) x
-        cross join lateral (
-            select coalesce(
-                (select c.article from spola.consumption c
-                 where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
-                    and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null)
-                 limit 1),
-                (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
-                case when x.stock_variant <> x.variant then
-                    (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.stock_variant) end,
-                case when x.stocked = 0 then (select e.article_id from erp.articles e where e.sku = l.model) end) as article
-            offset 0
-        ) m
-        where l.order_id = i.id
-
-        union all
-
-        select t.order_total_id, k.kind, t.code, t.title, t.value, k.rate,
-            case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, k.rate)] end,
-            null, null, null, null, null, null, null, t.spola_flaw,
-            case
-                when k.kind is null then row('unknown_total', format('"%s" (code %s) of %s.', t.title, t.code, t.value), 'total', t.code)::spola.problem
-                when k.kind = 'tax' and n.rate is null and t.value <> 0 and a.country is not null then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
-            end
-        from {{table "order_total"}} t
-        left join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code
-        left join spola.tax_title n on n.shop = '{{.Shop}}' and t.code = 'tax' and n.title = t.title and n.country_id = a.ship_country
-        cross join lateral (
-            select j.kind, case
-                when j.kind = 'tax' then n.rate
-                when j.kind = 'charge' then coalesce(d.rate, joint, (
-                    select q.rate from spola.tax_class_rate q
-                    where q.shop = '{{.Shop}}'
-                        and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
-                        and q.customer_group = o.customer_group_id
-                        and q.country_id = any (array[a.ship_country, a.pay_country, s.country_id])
-                        and q.country_id = any (case q.based when 'shipping' then array[a.ship_country, a.own_country]
-                            when 'payment' then array[a.pay_country, a.own_country] else array[s.country_id] end)
-                        and (q.zone_id = 0 or q.zone_id = case q.based when 'shipping' then a.ship_zone when 'payment' then a.pay_zone end)
-                        -- A coupon that takes a whole charge off leaves no VAT row of its rate.
-                        and (q.rate = any (v.rates) or t.value > 0 and cardinality(v.rates) > 0 and exists (
-                            select from {{table "order_total"}} c
-                            join spola.total_code e on e.shop = '{{.Shop}}' and e.code = c.code and e.kind = 'discount'
-                            where c.order_id = i.id and c.value <= -t.value))
-                    order by q.rate = any (v.rates) desc, q.rate desc
-                    limit 1
-                ), 0) end as rate
-            from (select case when d.kind in ('charge', 'discount') then case when t.value < 0 then 'discount' else 'charge' end else d.kind end as kind) j
-            offset 0
-        ) k
-        where t.order_id = i.id and t.code <> 'total' and d.kind is distinct from 'ignored'
-    ) p
-$$;
-
--- An order's own words, as the ERP takes them; cents, lines and the customer's id are added by intake.
--- content is a checksum of what the shop may edit.
-create function {{.Schema}}.orders(ids bigint[])
-returns table (order_id bigint, account text, customer_group text, customer erp.customer_in, "order" erp.order_in, method text, method_title text,
-    transaction text, content text, problem spola.problem)
-language sql stable as $$
-    select o.order_id,
-        nullif(o.customer_id, 0)::text,
-        o.customer_group_id::text,
-        row(null, k.kind, spola.html(o.firstname), spola.html(o.lastname), b.company, spola.email(o.email), o.telephone, o.language_code,
-            f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(bill.address, ship.address))::erp.customer_in,
-        row(null, '{{.Shop}}', o.order_id::text, o.date_added at time zone s.timezone, null, k.kind, spola.email(o.email), o.telephone, o.language_code,
-            spola.html(o.comment), f.tax_code, f.vat_number, f.pec, f.sdi, coalesce(f.invoice_wanted, false) or k.kind <> 'private',
-            case when bill.address is distinct from coalesce(ship.address, bill.address) then bill.address end,
-            coalesce(ship.address, bill.address),
-            spola.json_text(o.shipping_method, 'code'), spola.html(spola.json_text(o.shipping_method, 'name')),
-            s.currency, null, o.currency_code, o.currency_value, round(o.total * o.currency_value, 2))::erp.order_in,
-        spola.json_text(o.payment_method, 'code'),
-        spola.html(spola.json_text(o.payment_method, 'name')),
-        coalesce(o.transaction_id, ''),
-        md5(concat_ws('|', o.customer_id, o.customer_group_id, o.firstname, o.lastname, o.email, o.telephone, o.custom_field, o.comment,
-            o.payment_firstname, o.payment_lastname, o.payment_company, o.payment_address_1, o.payment_address_2, o.payment_postcode, o.payment_city,
-            o.payment_country_id, o.payment_zone_id, o.payment_custom_field, o.payment_method,
-            o.shipping_firstname, o.shipping_lastname, o.shipping_company, o.shipping_address_1, o.shipping_address_2, o.shipping_postcode, o.shipping_city,
-            o.shipping_country_id, o.shipping_zone_id, o.shipping_custom_field, o.shipping_method, o.total, o.currency_code, o.currency_value)),
-        case
-            when c.spola_flaw is not null then row('invalid_text', format('Account %s: %s', o.customer_id, c.spola_flaw), 'customer', o.customer_id::text)::spola.problem
-        end
-    from unnest(ids) as i(id)
-    join {{table "order"}} o on o.order_id = i.id
-    join spola.shop_settings s on s.shop = '{{.Shop}}'
-    left join {{table "customer"}} c on c.customer_id = o.customer_id and o.customer_id > 0
+        select spola.html(o.firstname) as first_name, spola.html(o.lastname) as last_name, spola.email(o.email) as email,
+            spola.html(coalesce(nullif(o.payment_company, ''), o.shipping_company, '')) as company,
+            spola.json_text(o.payment_method, 'code') as method, spola.json_text(o.payment_method, 'name') as method_title,
+            spola.json_text(o.shipping_method, 'code') as shipping_code, spola.json_text(o.shipping_method, 'name') as shipping_name
+        offset 0
+    ) w
     cross join lateral (
         -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean.
         select spola.code(max(x.value) filter (where d.meaning = 'tax_code')) as tax_code,
@@ -244,12 +240,9 @@ language sql stable as $$
         offset 0
     ) f
     cross join lateral (
-        select spola.html(coalesce(nullif(o.payment_company, ''), o.shipping_company, '')) as company offset 0
-    ) b
-    cross join lateral (
         select coalesce(
             (select q.kind from spola.customer_kind q where q.shop = '{{.Shop}}' and q.customer_group = o.customer_group_id::text),
-            case when length(f.sdi) = 6 then 'public' when f.vat_number is not null or b.company <> '' then 'company' else 'private' end) as kind
+            case when length(f.sdi) = 6 then 'public' when f.vat_number is not null or w.company <> '' then 'company' else 'private' end) as kind
         offset 0
     ) k
     cross join lateral (

@@ -357,8 +357,9 @@ begin
 end $$;
 
 -- Keeps consumption: of orders that had none yet (fresh), and of those whose lines or state changed. A
--- line that was known keeps its rows, and once the ERP has it its article. Returns the articles concerned.
-create function {{.Schema}}.consume(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[]) returns bigint[]
+-- line that was known keeps its rows, and once the ERP has it its article. The changed orders go with their
+-- incarnations: a number may be a lost order's as well. Returns the articles concerned.
+create function {{.Schema}}.consume(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[], incarnations bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
@@ -373,13 +374,13 @@ begin
 
     if cardinality(changed_orders) > 0 then
         before := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
-            from unnest(changed_orders) as i(id)
-            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
+            from unnest(changed_orders, incarnations) as i(id, incarnation)
+            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation);
 
         -- Lines that are there no more, and all lines of orders that gave their pieces back, keep their rows with no pieces.
         update spola.consumption c set pieces = 0
-        from unnest(changed_orders) as i(id)
-        where c.shop = '{{.Shop}}' and c.order_id = i.id and c.pieces <> 0;
+        from unnest(changed_orders, incarnations) as i(id, incarnation)
+        where c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation and c.pieces <> 0;
 
         update spola.consumption c
         set pieces = u.quantity
@@ -401,8 +402,8 @@ begin
         group by u.order_id, u.incarnation, u.line, u.stock_row;
 
         after := after || array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
-            from unnest(changed_orders) as i(id)
-            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id);
+            from unnest(changed_orders, incarnations) as i(id, incarnation)
+            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation);
     end if;
 
     insert into spola.stock_total as t (shop, stock_row, k)
@@ -426,7 +427,8 @@ create function {{.Schema}}.forget(gone bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
-    lost bigint[];
+    lost         bigint[];
+    incarnations bigint[];
 begin
     update spola.link l set deleted = true from unnest(gone) as i(id) where l.shop = '{{.Shop}}' and l.order_id = i.id;
     delete from spola.parked p using unnest(gone) as i(id) where p.shop = '{{.Shop}}' and p.order_id = i.id;
@@ -434,10 +436,10 @@ begin
         update spola.link l set consuming = false, status = 'seen', state = '', class = 'ignored'
         from unnest(gone) as i(id)
         where l.shop = '{{.Shop}}' and l.order_id = i.id and l.erp_order is null and l.status <> 'closed'
-        returning l.order_id
+        returning l.order_id, l.incarnation
     )
-    select array_agg(f.order_id) into lost from free f;
-    return case when lost is null then '{}' else {{.Schema}}.consume('{}', '{}', lost) end;
+    select array_agg(f.order_id order by f.order_id, f.incarnation), array_agg(f.incarnation order by f.order_id, f.incarnation) into lost, incarnations from free f;
+    return case when lost is null then '{}' else {{.Schema}}.consume('{}', '{}', lost, incarnations) end;
 end $$;
 
 -- What the ERP refused is shown as it was given to it.
@@ -537,6 +539,7 @@ declare
     others  {{.Schema}}.task[] := '{}';  -- whose content counts as well
     cancels erp.order_cancel_in[] := '{}';
     moved   bigint[] := '{}';            -- known ones whose consumption changes
+    lives   bigint[] := '{}';            -- their incarnations
     given   record;
     answers erp.result[];
     answer  erp.result;
@@ -596,6 +599,7 @@ begin
         end if;
         if task.status is not null and task.keeping or not task.consuming and task.consumed then
             moved := array_append(moved, task.order_id);
+            lives := array_append(lives, task.incarnation);
         end if;
     end loop;
     if cardinality(waiting) > 0 then
@@ -638,7 +642,7 @@ begin
 
     -- K: of orders that have their pieces from the shop now, and of those that gave them back.
     if cardinality(fresh) > 0 or cardinality(moved) > 0 then
-        articles := articles || {{.Schema}}.consume(fresh, again, moved);
+        articles := articles || {{.Schema}}.consume(fresh, again, moved, lives);
     end if;
 
     -- Links. A change that was refused leaves revision and content, so that it is tried again.

@@ -251,7 +251,9 @@ func TestIdUsedAgainIsParked(t *testing.T) {
 	erp.catchUp(shop.testLog, 1)
 	erp.want("parked", "id_used_again", "select reason from spola.parked")
 	erp.want("orders", "1", "select count(*) from erp.sales_order")
-	// Said to be another life of the shop, it is another order.
+	// Said to be another life of the shop, it is another order, with the articles of today.
+	erp.article("OTHER")
+	erp.importArticles("product,sku\n41,OTHER\n")
 	erp.exec("update spola.shop set incarnation = 2")
 	if _, err := RetryParked(t.Context(), erp.conn, testShop, id); err != nil {
 		t.Fatal(err)
@@ -259,6 +261,18 @@ func TestIdUsedAgainIsParked(t *testing.T) {
 	shop.tick(1)
 	erp.catchUp(shop.testLog, 1)
 	erp.want("orders", "shop:1 shop:2:1", "select string_agg(reference, ' ' order by reference) from erp.sales_order")
+	erp.want("articles", "shop:1 SP-31, shop:1 SP-41, shop:2:1 OTHER", `select string_agg(o.reference || ' ' || a.sku, ', ' order by o.id, a.sku)
+		from erp.sales_order o join erp.order_line l on l.order_id = o.id join erp.article a on a.id = l.article_id`)
+	// Each keeps its own pieces: the lost order's stay, whatever becomes of the other.
+	const pieces = "select string_agg(concat_ws(' ', incarnation, stock_row, pieces), ', ' order by incarnation, stock_row) from spola.consumption"
+	erp.want("consumption", "1 product:31 2, 1 product:41 1, 2 product:41 1", pieces)
+	shop.edit(id, testOrder{lines: []testLine{{41, 0, 3}}, email: "other@example.com"})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("consumption, edited", "1 product:31 2, 1 product:41 1, 2 product:41 3", pieces)
+	erp.want("totals, edited", "product:31=2 product:41=4", totals)
+	shop.remove(id)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("consumption, deleted", "1 product:31 2, 1 product:41 1, 2 product:41 3", pieces)
 }
 
 func TestVariantsHaveArticlesByMapping(t *testing.T) {

@@ -145,7 +145,8 @@ language sql stable as $$
                     from (select coalesce(
                         (select c.article from spola.consumption c
                          where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
-                            and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null)
+                            and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null
+                                and starts_with(k.fingerprint, coalesce(o.date_added || '|', '')))
                          limit 1),
                         (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
                         case when x.stock_variant <> x.variant then

@@ -327,9 +327,9 @@ func (p *pipeline) live(running ...*program) {
 	}
 }
 
-// customers lets shoppers in, ten a second, until close is called. came waits for so many more
+// customers lets shoppers in, ten a second, until stop is called. came waits for so many more
 // operations of theirs: orders, edits, cancellations, deletions.
-func (p *pipeline) customers() (came func(n int64), close func()) {
+func (p *pipeline) customers() (came func(n int64), stop func()) {
 	var done atomic.Int64
 	ctx, cancel := context.WithCancel(p.t.Context())
 	ended := make(chan error, 1)

@@ -342,7 +342,7 @@ end $$;
 -- Cents for the parts of one order whose charges with a guessed rate have the rate `joint`; null: each its own.
 --
 -- Money is worked out one order at a time, in variables: no table is read, and a statement that did it for
--- many at once was measured at five times the time.
+-- many at once took half as long again for an order that came alone, and no less for an order among many.
 --
 --   1  what stands at each rate of the order, and the VAT that the shop states for it
 --   2  does it add up, within what rounding can explain?

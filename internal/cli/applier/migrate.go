@@ -32,14 +32,15 @@ func MigrateDatabase(ctx context.Context, cfg config.Config) error {
 func Migrations() ([]postgres.Migrations, error) {
 	var sets []postgres.Migrations
 	for _, s := range []struct {
-		name  string
-		files fs.FS
-	}{{"spola", schemas.Spola}, {"erp", schemas.ERP}} {
+		name   string
+		files  fs.FS
+		yields string // an ERP of one's own offers the contract itself
+	}{{name: "spola", files: schemas.Spola}, {name: "erp", files: schemas.ERP, yields: "erp.import_orders"}} {
 		files, err := fs.Sub(s.files, s.name)
 		if err != nil {
 			return nil, fmt.Errorf("migrations of schema %s: %w", s.name, err)
 		}
-		sets = append(sets, postgres.Migrations{Name: s.name, Files: files})
+		sets = append(sets, postgres.Migrations{Name: s.name, Files: files, Yields: s.yields})
 	}
 	return sets, nil
 }

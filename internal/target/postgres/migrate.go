@@ -25,6 +25,10 @@ const migrationLock = 0x73706f6c61 // "spola"
 type Migrations struct {
 	Name  string // spola, erp: names the version table, spola.migrations_<name>
 	Files fs.FS  // numbered .sql files at its top
+
+	// Yields is a routine, as schema.name. Where it is there and this set did not make it, the
+	// schema is somebody else's, and the set stays away. Empty: the schema is ours.
+	Yields string
 }
 
 // Migrate brings the sets to their newest version, in order. Where everything has been applied
@@ -43,21 +47,38 @@ func Migrate(ctx context.Context, url string, sets ...Migrations) error {
 	return nil
 }
 
-// Version tells how far a set has been applied, and the newest version that it has.
+// Version tells how far a set has been applied, and the newest version that it has; 0 and 0 where
+// it stays away.
 func (m Migrations) Version(ctx context.Context, conn *pgx.Conn) (applied, newest int64, err error) {
 	if newest, err = m.newest(); err != nil {
 		return 0, 0, err
 	}
-	applied, err = m.applied(ctx, conn)
-	return applied, newest, err
+	if applied, err = m.applied(ctx, conn); err != nil || applied > 0 {
+		return applied, newest, err
+	}
+	if yields, err := m.yields(ctx, conn); err != nil || yields {
+		return 0, 0, err
+	}
+	return 0, newest, nil
+}
+
+// yields tells whether somebody else offers what the set would make. It is asked before the set
+// was applied.
+func (m Migrations) yields(ctx context.Context, conn *pgx.Conn) (yields bool, err error) {
+	if m.Yields == "" {
+		return false, nil
+	}
+	schema, name, _ := strings.Cut(m.Yields, ".")
+	err = conn.QueryRow(ctx, `select exists (select from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+		where n.nspname = $1 and p.proname = $2)`, schema, name).Scan(&yields)
+	if err != nil {
+		return false, explain("look for "+m.Yields, err)
+	}
+	return yields, nil
 }
 
 func (m Migrations) apply(ctx context.Context, conn *pgx.Conn, url string) error {
-	newest, err := m.newest()
-	if err != nil {
-		return err
-	}
-	applied, err := m.applied(ctx, conn)
+	applied, newest, err := m.Version(ctx, conn)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +61,8 @@ type generator struct {
 	seats  chan struct{}
 	inside sync.WaitGroup
 	failed atomic.Pointer[error] // of the journal
+
+	pages [len(formProducts)]sync.Mutex // one administrator at each product's page
 }
 
 func (g *generator) open(ctx, work context.Context) {
@@ -105,6 +108,9 @@ func (g *generator) serve(ctx context.Context, n int64) {
 		g.saveProduct(ctx, in)
 	}
 }
+
+// formProducts are the products whose pages are saved, in turn.
+var formProducts = [...]int{Hot, Sized, Personal, Engraved}
 
 // formEvery: at one in so many shoppers the administrator saves the page of a product.
 const formEvery = 25
@@ -245,11 +251,15 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 // saveProduct opens the page of a product, thinks, and saves it: what was sold meanwhile is back
 // in the shop's stock.
 func (g *generator) saveProduct(ctx context.Context, in intent) {
-	products := [...]int{Hot, Sized, Personal, Engraved}
-	product := products[in.n/formEvery%int64(len(products))]
+	product := formProducts[in.n/formEvery%int64(len(formProducts))]
 	if product > g.shop.options.Products {
 		product = Sized
 	}
+	// One page of a product at a time: a second one, opened while the first is half saved, would save
+	// the product without its option values for good, and no shop sells what it does not have.
+	turn := &g.pages[slices.Index(formProducts[:], product)]
+	turn.Lock()
+	defer turn.Unlock()
 	var page *ProductForm
 	err := g.untilDone(ctx, func() (err error) {
 		page, err = g.shop.OpenProduct(ctx, product)

@@ -166,6 +166,7 @@ declare
     payment int;
     from_line int; from_charge int; from_vat int; from_payment int;
     stock   int;
+    used    {{.Schema}}.use;
     i       int;
     at      int := 0;
     ids     bigint[] := array(select u.order_id from unnest(tasks) as u);
@@ -213,12 +214,12 @@ begin
             continue when not t.keeping or p.quantity <= 0;
             stock := case when p.rows[cardinality(p.rows)] like 'option:%' then cardinality(p.rows) else 1 end;
             for n in 1 .. greatest(cardinality(p.rows), 1) loop
+                used := row(o.order_id, t.incarnation, p.product || ':' || p.variant, coalesce(p.rows[n], ''),
+                    case when n = stock then p.article end, case when p.rows[n] is null then 0 else p.quantity end, p.quantity)::{{.Schema}}.use;
                 if t.status is null then
-                    fresh := array_append(fresh, row(o.order_id, t.incarnation, p.product || ':' || p.variant, coalesce(p.rows[n], ''),
-                        case when n = stock then p.article end, case when p.rows[n] is null then 0 else p.quantity end, p.quantity)::{{.Schema}}.use);
+                    fresh := array_append(fresh, used);
                 else
-                    changed := array_append(changed, row(o.order_id, t.incarnation, p.product || ':' || p.variant, coalesce(p.rows[n], ''),
-                        case when n = stock then p.article end, case when p.rows[n] is null then 0 else p.quantity end, p.quantity)::{{.Schema}}.use);
+                    changed := array_append(changed, used);
                 end if;
             end loop;
         end loop;
@@ -337,11 +338,9 @@ begin
         order by o.n);
     if array_position(ids, null) is not null then
         refused := array(
-            select row(o.reference, null, false, false, 'customer_' || c.reason, c.detail)::erp.result
-            from unnest(orders) with ordinality as o(reference, shop, shop_number, placed_at, customer, kind, email, phone, language, note, tax_code, vat_number,
-                pec, sdi, invoice_wanted, billing, shipping, shipping_code, shipping_method, currency, total,
-                customer_currency, customer_factor, customer_total, n)
-            join unnest(known) as c on c.reference = refs[o.n] and not c.ok);
+            select row((orders[n]).reference, null, false, false, 'customer_' || c.reason, c.detail)::erp.result
+            from generate_subscripts(orders, 1) as n
+            join unnest(known) as c on c.reference = refs[n] and not c.ok);
         orders := array(select o from unnest(orders) as o where o.customer is not null);
         lines := array(select l from unnest(lines) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
         charges := array(select l from unnest(charges) as l left join unnest(refused) as f on f.reference = l.reference where f.reference is null);
@@ -537,6 +536,7 @@ declare
     waiting bigint[] := '{}';
     news    {{.Schema}}.task[] := '{}';  -- to be taken
     others  {{.Schema}}.task[] := '{}';  -- whose content counts as well
+    work    {{.Schema}}.task[];          -- those in hand
     cancels erp.order_cancel_in[] := '{}';
     moved   bigint[] := '{}';            -- known ones whose consumption changes
     lives   bigint[] := '{}';            -- their incarnations
@@ -607,8 +607,9 @@ begin
     end if;
 
     for new in 0 .. 1 loop
-        continue when cardinality(case new when 0 then news else others end) = 0;
-        given := {{.Schema}}.drafts(case new when 0 then news else others end, parks);
+        work := case new when 0 then news else others end;
+        continue when cardinality(work) = 0;
+        given := {{.Schema}}.drafts(work, parks);
         if flagged then
             delete from spola.flag f where f.shop = '{{.Shop}}' and f.subject = any (array(select 'order ' || u.order_id from unnest(given.drafts) as u));
         end if;
@@ -625,8 +626,8 @@ begin
             answers := {{.Schema}}.hand_over(new = 0, matching, given.refs, given.customers, given.accounts, given.orders, given.lines, given.charges, given.vat, given.payments);
             foreach answer in array answers loop
                 if not answer.ok then
-                    given.drafts := {{.Schema}}.show_refused(case new when 0 then news else others end, given.drafts, answers, given.customers, given.orders, given.lines, given.charges, given.vat);
-                    given.drafts := {{.Schema}}.name_lost_articles(case new when 0 then news else others end, given.drafts, answers);
+                    given.drafts := {{.Schema}}.show_refused(work, given.drafts, answers, given.customers, given.orders, given.lines, given.charges, given.vat);
+                    given.drafts := {{.Schema}}.name_lost_articles(work, given.drafts, answers);
                     exit;
                 end if;
             end loop;

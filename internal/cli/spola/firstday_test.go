@@ -191,7 +191,8 @@ func TestFirstDays(t *testing.T) {
 	}
 
 	tomorrow := time.Now().Add(24 * time.Hour).Format(time.RFC3339)
-	now := time.Now().Add(time.Second).Format(time.RFC3339) // behind the past, to the second
+	cut := time.Now().Add(time.Second).Truncate(time.Second) // behind the past: the shop dates to the second
+	now := cut.Format(time.RFC3339)
 	file := m.path("orders.csv")
 	m.refuses(applierVerb("golive", "--from", tomorrow, "--dry-run", "--file", file), "that is not yet")
 	m.says(applierVerb("golive", "--from", now, "--dry-run", "--file", file), "2 import: into the ERP", "1 close: not into the ERP", "Nothing was changed")
@@ -203,6 +204,7 @@ func TestFirstDays(t *testing.T) {
 	m.says(applierVerb("audit"), "going live", fmt.Sprintf("order %d", open))
 
 	m.says(applierVerb("pause", "--reason", "stock-taking"), "Orders wait in the log", "hours from now", "the shop keeps its binary log for 720.0 hours")
+	time.Sleep(time.Until(cut)) // an order placed sooner would be one of before
 	m.order("today@mail.example", shop.CashOnDelivery, 0)
 	m.says(applierVerb("status"), "Paused by")
 	m.says(applierVerb("resume"), "goes on within two seconds")

@@ -83,7 +83,9 @@ func (l *Lab) copyMariaDB(ctx context.Context, binary mariadbBinary, data string
 
 func (l *Lab) initialiseMariaDB(ctx context.Context, binary mariadbBinary, dir string) error {
 	const small = "--innodb-log-file-size=16M"
-	install := append(slices.Clone(binary.install),
+	// Without --force the script asks that the machine's own name can be looked up, for grants that nobody here
+	// uses: a fresh machine may not even have /etc/hosts.
+	install := append(slices.Clone(binary.install), "--force",
 		"--auth-root-authentication-method=normal", "--skip-test-db", small, "--datadir="+dir)
 	if _, err := l.run(ctx, filepath.Dir(dir), binary.env, install...); err != nil {
 		return err

@@ -262,6 +262,6 @@ func TestOrderBeyondStock(t *testing.T) {
 	shop.place(testOrder{lines: []testLine{{31, 0, 7}}}, 1)
 	shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 1)
 	erp.catchUp(shop.testLog, 1)
-	erp.want("orders", "true false", "select string_agg(backorder::text, ' ' order by id) from erp.sales_order")
+	erp.want("orders", "true false", "select string_agg(backorder::text, ' ' order by order_id) from erp.orders")
 	erp.want("commitments", "1:6/4 2:1/0", "select string_agg(warehouse_id || ':' || quantity || '/' || backorder, ' ' order by warehouse_id) from erp.commitment where order_id = 1")
 }

@@ -102,7 +102,6 @@ create table erp.sales_order (
     state             text not null default 'open' check (state in ('open', 'part_shipped', 'shipped', 'cancelled')),
     cancelled_by      text check (cancelled_by in ('shop', 'clerk')),
     cancel_reason     text not null default '',
-    backorder         boolean not null default false,  -- committed beyond what is on hand
     shop              text not null default '',
     shop_number       text not null default '',
     placed_at         timestamptz not null,

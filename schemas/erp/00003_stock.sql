@@ -26,7 +26,8 @@ create type erp.demand as (
 
 -- lock_stock locks all rows of the articles in one order for everybody, so that two calls never wait for
 -- each other in a circle, and makes the rows that the warehouse, if one is given, still lacks. What is read after it, in the
--- next statement, stays true until commit.
+-- next statement, stays true until commit. Whoever needs an order's row locks it before: nobody who holds
+-- stock writes an order that is not his own, so the mark of an order's backorder is not stored but read.
 -- +goose StatementBegin
 create function erp.lock_stock(articles bigint[], warehouse smallint) returns void
 language plpgsql
@@ -51,7 +52,6 @@ declare
     articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
     orders   bigint[] := array(select distinct d.order_id from unnest(demands) d);
     holding  bigint[];       -- those of the orders that have pieces already: none when they are new
-    short    bigint[];
 begin
     holding := array(select c.order_id from erp.commitment c where c.order_id = any(orders));
     with demand as (
@@ -95,16 +95,11 @@ begin
         from taken t
         left join held h on h.order_id = t.order_id and h.line = t.line and h.warehouse_id = t.warehouse_id
         where h.order_id is null
-    ), moved as (
-        update erp.stock s
-        set committed = s.committed + t.pieces
-        from (select t.article_id, t.warehouse_id, sum(t.pieces)::bigint as pieces from taken t group by 1, 2) t
-        where s.article_id = any(articles) and s.article_id + 0 = t.article_id and s.warehouse_id = t.warehouse_id
     )
-    select array_agg(distinct t.order_id) filter (where t.backorder > 0) into short from taken t;
-    if short is not null then
-        update erp.sales_order set backorder = true where id = any(short) and not backorder;
-    end if;
+    update erp.stock s
+    set committed = s.committed + t.pieces
+    from (select t.article_id, t.warehouse_id, sum(t.pieces)::bigint as pieces from taken t group by 1, 2) t
+    where s.article_id = any(articles) and s.article_id + 0 = t.article_id and s.warehouse_id = t.warehouse_id;
 end $$;
 -- +goose StatementEnd
 
@@ -114,8 +109,6 @@ end $$;
 create function erp.settle_backorder(articles bigint[]) returns void
 language plpgsql
 as $$
-declare
-    changed bigint[];
 begin
     with short as materialized (
         select c.order_id, c.line, c.warehouse_id, c.article_id, c.backorder
@@ -134,36 +127,13 @@ begin
             greatest(0, least(m.backorder, s.pieces - m.younger)) as backorder
         from marked m
         join stock s on s.article_id = m.article_id and s.warehouse_id = m.warehouse_id
-    ), written as (
-        update erp.commitment c
-        set backorder = l.backorder
-        from left_over l
-        where c.order_id = any(array(select order_id from left_over where was <> backorder))
-            and c.order_id + 0 = l.order_id and c.line = l.line and c.warehouse_id = l.warehouse_id
-            and l.was <> l.backorder
-        returning c.order_id
     )
-    select array_agg(distinct order_id) into changed from written;
-    if changed is not null then
-        perform erp.mark_backorder(changed);
-    end if;
-end $$;
--- +goose StatementEnd
-
--- mark_backorder sets the mark of orders to what their commitments say.
--- +goose StatementBegin
-create function erp.mark_backorder(orders bigint[]) returns void
-language plpgsql
-as $$
-declare
-    short bigint[];
-begin
-    with held as materialized (
-        select c.order_id, c.backorder from erp.commitment c where c.order_id = any(orders)
-    )
-    select coalesce(array_agg(distinct h.order_id), '{}') into short from held h where h.backorder > 0;
-    update erp.sales_order o set backorder = o.id = any(short)
-    where o.id = any(orders) and o.backorder <> (o.id = any(short));
+    update erp.commitment c
+    set backorder = l.backorder
+    from left_over l
+    where c.order_id = any(array(select order_id from left_over where was <> backorder))
+        and c.order_id + 0 = l.order_id and c.line = l.line and c.warehouse_id = l.warehouse_id
+        and l.was <> l.backorder;
 end $$;
 -- +goose StatementEnd
 
@@ -221,11 +191,9 @@ begin
     from (select g.article_id, g.warehouse_id, sum(g.pieces)::bigint as pieces from given g group by 1, 2) g
     where s.article_id = any(articles) and s.article_id + 0 = g.article_id and s.warehouse_id = g.warehouse_id;
     perform erp.settle_backorder(articles);
-    perform erp.mark_backorder(orders);
 end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function erp.release_lines(erp.demand[]), erp.mark_backorder(bigint[]),
-    erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[]), erp.lock_stock(bigint[], smallint);
+drop function erp.release_lines(erp.demand[]), erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[]), erp.lock_stock(bigint[], smallint);
 drop type erp.demand;

@@ -32,7 +32,7 @@ from erp.customer c;
 -- Orders of both channels. number is for people: W2026/17.
 create view erp.orders as
 select o.id as order_id, o.reference, o.series || o.year || '/' || o.number as number, o.channel, o.state, o.cancelled_by,
-    o.backorder, o.shop, o.shop_number, o.placed_at, o.taken_at, o.customer_id, o.currency, o.total
+    exists (select from erp.commitment c where c.order_id = o.id and c.backorder > 0) as backorder, o.shop, o.shop_number, o.placed_at, o.taken_at, o.customer_id, o.currency, o.total
 from erp.sales_order o;
 
 -- Lines with what became of their pieces.

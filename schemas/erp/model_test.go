@@ -249,7 +249,7 @@ const stateOf = `
 	union all
 	select format('order %s line %s at %s: %s (%s)', order_id, line, warehouse_id, quantity, backorder) from erp.commitment
 	union all
-	select format('order %s %s %s', id, state, case when backorder then 'true' else 'false' end) from erp.sales_order`
+	select format('order %s %s %s', order_id, state, case when backorder then 'true' else 'false' end) from erp.orders`
 
 // brokenTotals names what must hold after every function, whatever the history; no row is right.
 const brokenTotals = `

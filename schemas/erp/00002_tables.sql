@@ -27,12 +27,15 @@ create table erp.article (
     name       text not null,
     vat_rate   numeric(6,3) not null check (vat_rate >= 0 and vat_rate <= 100),
     gross      bigint not null default 0 check (gross >= 0),
-    special    bigint check (special >= 0),
+    special    bigint check (special >= 0),  -- null: none
+    special_from date,                       -- its first and its last day; null: no bound
+    special_to   date check (special_to >= special_from),
     weight_kg  numeric(12,3) not null default 0 check (weight_kg >= 0),
     width_cm   numeric(12,2) not null default 0 check (width_cm >= 0),
     height_cm  numeric(12,2) not null default 0 check (height_cm >= 0),
     depth_cm   numeric(12,2) not null default 0 check (depth_cm >= 0),
-    stocked    boolean not null default true  -- false: a service or a download, never committed
+    stocked    boolean not null default true,  -- false: a service or a download, never committed
+    changed_at timestamptz not null default now()
 );
 create index on erp.article (product_id);
 
@@ -60,8 +63,9 @@ create table erp.stock_movement (
     article_id   bigint not null,
     warehouse_id smallint not null,
     quantity     bigint not null check (quantity <> 0),
-    cause        text not null check (cause in ('receipt', 'sale', 'shipment', 'return', 'count')),
+    cause        text not null check (cause in ('receipt', 'sale', 'shipment', 'return', 'count', 'move')),
     order_id     bigint,
+    line         integer,                -- of that order
     note         text not null default ''
 );
 create index on erp.stock_movement (article_id, id);
@@ -99,9 +103,9 @@ create table erp.sales_order (
     year              smallint not null,
     number            bigint not null,
     channel           text not null check (channel in ('web', 'traditional')),
-    state             text not null default 'open' check (state in ('open', 'part_shipped', 'shipped', 'cancelled')),
+    state             text not null default 'open' check (state in ('open', 'part_shipped', 'shipped', 'cancelled', 'closed_short')),
     cancelled_by      text check (cancelled_by in ('shop', 'clerk')),
-    cancel_reason     text not null default '',
+    cancel_reason     text not null default '',        -- or why it was closed short
     shop              text not null default '',
     shop_number       text not null default '',
     placed_at         timestamptz not null,
@@ -140,6 +144,7 @@ create table erp.order_line (
     options     text not null default '',
     quantity    bigint not null check (quantity > 0),
     shipped     bigint not null default 0 check (shipped >= 0 and shipped <= quantity),
+    returned    bigint not null default 0 check (returned >= 0 and returned <= shipped),  -- of these, come back
     unit_gross  numeric not null,
     gross       bigint not null,
     vat_rate    numeric(6,3) not null,
@@ -196,6 +201,36 @@ create table erp.commitment (
 );
 create index commitment_backorder on erp.commitment (article_id, warehouse_id, order_id) where backorder > 0;
 
+create table erp.carrier (
+    code text primary key,
+    name text not null
+);
+insert into erp.carrier (code, name) values ('BRT', 'BRT'), ('GLS', 'GLS'), ('SDA', 'SDA'), ('POSTE', 'Poste Italiane'),
+    ('DHL', 'DHL'), ('UPS', 'UPS'), ('FEDEX', 'FedEx'), ('INPOST', 'InPost');
+
+-- What left a warehouse for an order at one time, under one tracking number.
+create table erp.shipment (
+    id           bigint generated always as identity primary key,
+    order_id     bigint not null,
+    warehouse_id smallint not null,
+    carrier      text references erp.carrier,  -- null: fetched by the customer, or brought by oneself
+    tracking     text not null default '',
+    packages     integer not null default 1 check (packages > 0),
+    weight_kg    numeric(12,3) check (weight_kg > 0),  -- null: not weighed
+    complete     boolean not null,             -- nothing of the order was left to be shipped
+    shipped_at   timestamptz not null default now()
+);
+create index on erp.shipment (order_id);
+
+create table erp.shipment_line (
+    shipment_id bigint not null,
+    order_id    bigint not null,
+    line        integer not null,
+    article_id  bigint not null,
+    quantity    bigint not null check (quantity > 0),
+    primary key (shipment_id, line)
+);
+
 -- +goose Down
-drop table erp.commitment, erp.order_payment, erp.order_vat, erp.order_charge, erp.order_line, erp.sales_order,
+drop table erp.shipment_line, erp.shipment, erp.carrier, erp.commitment, erp.order_payment, erp.order_vat, erp.order_charge, erp.order_line, erp.sales_order,
     erp.counter, erp.customer, erp.stock_movement, erp.stock, erp.article_option, erp.article, erp.product, erp.warehouse;

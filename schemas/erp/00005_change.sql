@@ -37,14 +37,14 @@ begin
         case
             when c.reason in ('reference', 'repeated') then c.reason
             when o.id is null then 'unknown'
-            when o.state in ('shipped', 'part_shipped') and what <> 'force' then 'shipped'
+            when o.state in ('shipped', 'part_shipped', 'closed_short') and what <> 'force' then 'shipped'
             when o.state = 'cancelled' and o.cancelled_by = 'clerk' and what = 'edit' then 'cancelled'
             else c.reason
         end,
         case
             when c.reason in ('reference', 'repeated') then c.detail
             when o.id is null then 'no order has this reference'
-            when o.state in ('shipped', 'part_shipped') and what <> 'force' then format('order %s of %s has shipped, at least in part', o.number, o.year)
+            when o.state in ('shipped', 'part_shipped', 'closed_short') and what <> 'force' then format('order %s of %s has shipped, at least in part', o.number, o.year)
             when o.state = 'cancelled' and o.cancelled_by = 'clerk' and what = 'edit'
                 then format('order %s of %s was cancelled in the ERP: %s', o.number, o.year, o.cancel_reason)
             else c.detail

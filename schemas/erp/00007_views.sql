@@ -40,7 +40,7 @@ create view erp.order_lines as
 select l.order_id, o.reference, l.line, l.position, l.article_id, l.name, l.options, l.quantity,
     coalesce((select sum(c.quantity) from erp.commitment c where c.order_id = l.order_id and c.line = l.line), 0)::bigint as committed,
     coalesce((select sum(c.backorder) from erp.commitment c where c.order_id = l.order_id and c.line = l.line), 0)::bigint as backorder,
-    l.shipped, l.unit_gross, l.gross, l.vat_rate, l.vat_country, l.vat_nature
+    l.shipped, l.unit_gross, l.gross, l.vat_rate, l.vat_country, l.vat_nature, l.returned
 from erp.order_line l
 join erp.sales_order o on o.id = l.order_id;
 

@@ -26,7 +26,7 @@ func TestAllocationAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := &erp{Conn: e.Conn, t: t, url: e.url}
 		e.exec(`delete from erp.sales_order; delete from erp.order_line; delete from erp.order_charge; delete from erp.order_vat;
-			delete from erp.order_payment; delete from erp.commitment; delete from erp.stock; delete from erp.stock_movement;
+			delete from erp.order_payment; delete from erp.commitment; delete from erp.stock; delete from erp.stock_movement; delete from erp.shipment; delete from erp.shipment_line;
 			alter sequence erp.sales_order_id_seq restart`)
 		h := &history{erp: e, model: newModel()}
 		t.Repeat(map[string]func(*rapid.T){
@@ -34,8 +34,13 @@ func TestAllocationAgainstModel(t *testing.T) {
 			"edit":    h.edit,
 			"cancel":  h.cancel,
 			"ship":    h.ship,
+			"part":    h.shipPart,
+			"short":   h.closeShort,
+			"return":  h.takeBack,
 			"receive": h.receive,
 			"sell":    h.sell,
+			"count":   h.count,
+			"move":    h.move,
 			"":        h.check,
 		})
 	})
@@ -87,7 +92,7 @@ func (h *history) some(t *rapid.T, states ...string) []int64 {
 }
 
 func (h *history) edit(t *rapid.T) {
-	ids := h.some(t, "open", "cancelled", "shipped", "part_shipped")
+	ids := h.some(t, "open", "cancelled", "shipped", "part_shipped", "closed_short")
 	var b batch
 	var edited []int64
 	var items [][]item
@@ -100,7 +105,7 @@ func (h *history) edit(t *rapid.T) {
 	}
 	for i, r := range h.erp.applyEdits(b) {
 		want := ""
-		if strings.Contains(h.model.orders[ids[i]].state, "shipped") {
+		if state := h.model.orders[ids[i]].state; state != "open" && state != "cancelled" {
 			want = "shipped"
 		}
 		if r.reason() != want {
@@ -131,8 +136,63 @@ func (h *history) cancel(t *rapid.T) {
 func (h *history) ship(t *rapid.T) {
 	id := h.some(t, "open", "part_shipped")[0]
 	_, err := h.erp.Exec(context.Background(), "select erp.ship_order($1)", id)
-	if left := h.model.ship(id); left != (err == nil) {
+	if left := h.model.ship(id, nil, 0); left != (err == nil) {
 		t.Fatalf("ship order %d: %v, the model ships: %v", id, err, left)
+	}
+}
+
+// shipPart asks for pieces of one line, from any warehouse or from one.
+func (h *history) shipPart(t *rapid.T) {
+	id := h.some(t, "open", "part_shipped")[0]
+	line := rapid.SampledFrom(h.model.orders[id].lines).Draw(t, "line").line
+	n, warehouse := rapid.Int64Range(1, 4).Draw(t, "pieces"), rapid.Int64Range(0, 2).Draw(t, "warehouse")
+	_, err := h.erp.Exec(context.Background(), "select erp.ship_order($1, jsonb_build_object($2::int, $3::bigint), nullif($4, 0)::smallint)", id, line, n, warehouse)
+	if left := h.model.ship(id, map[int64]int64{line: n}, warehouse); left != (err == nil) {
+		t.Fatalf("ship %d pieces of line %d of order %d: %v, the model ships: %v", n, line, id, err, left)
+	}
+}
+
+func (h *history) closeShort(t *rapid.T) {
+	id := h.some(t, "open", "part_shipped", "shipped")[0]
+	_, err := h.erp.Exec(context.Background(), "select erp.close_short($1, 'sold out')", id)
+	if done := h.model.closeShort(id); done != (err == nil) {
+		t.Fatalf("close order %d short: %v, the model does: %v", id, err, done)
+	}
+}
+
+func (h *history) takeBack(t *rapid.T) {
+	id := h.some(t, "part_shipped", "shipped", "closed_short")[0]
+	l := rapid.SampledFrom(h.model.orders[id].lines).Draw(t, "line")
+	n, warehouse := rapid.Int64Range(1, 4).Draw(t, "pieces"), rapid.Int64Range(1, 3).Draw(t, "warehouse")
+	_, err := h.erp.Exec(context.Background(), "select erp.take_back($1, jsonb_build_object($2::int, $3::bigint), $4::smallint)", id, l.line, n, warehouse)
+	if enough := l.shipped-l.returned >= n; enough != (err == nil) {
+		t.Fatalf("take back %d pieces of line %d of order %d: %v", n, l.line, id, err)
+	} else if enough {
+		l.returned += n
+		h.model.onHand[place{l.article, warehouse}] += n
+		h.model.settle()
+	}
+}
+
+func (h *history) count(t *rapid.T) {
+	p := place{rapid.Int64Range(1, 3).Draw(t, "article"), rapid.Int64Range(1, 3).Draw(t, "warehouse")}
+	n := rapid.Int64Range(0, 8).Draw(t, "quantity")
+	h.erp.exec("select erp.count_stock($1::smallint, array[row($2::bigint, $3::bigint)]::erp.goods_in[])", p.warehouse, p.article, n)
+	h.model.count(p, n)
+}
+
+func (h *history) move(t *rapid.T) {
+	from := place{rapid.Int64Range(1, 3).Draw(t, "article"), rapid.Int64Range(1, 3).Draw(t, "from")}
+	to := place{from.article, from.warehouse%3 + 1}
+	n := rapid.Int64Range(1, 4).Draw(t, "quantity")
+	_, err := h.erp.Exec(context.Background(), "select erp.move_between($1::smallint, $2::smallint, array[row($3::bigint, $4::bigint)]::erp.goods_in[])",
+		from.warehouse, to.warehouse, from.article, n)
+	if enough := h.model.free(from) >= n; enough != (err == nil) {
+		t.Fatalf("move %d of %+v: %v, free in the model: %d", n, from, err, h.model.free(from))
+	} else if enough {
+		h.model.onHand[from] -= n
+		h.model.onHand[to] += n
+		h.model.settle()
 	}
 }
 

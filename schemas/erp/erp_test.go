@@ -12,10 +12,14 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
+
+// brokenTotals names what must hold after every function, whatever the history; no row is right.
+var brokenTotals = clerk.Broken
 
 // erp is one connection to a fresh database with the reference ERP in it.
 type erp struct {

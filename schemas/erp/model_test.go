@@ -21,8 +21,8 @@ type modelOrder struct {
 }
 
 type modelLine struct {
-	line, article, quantity, shipped int64
-	held                             map[int64]*held // by warehouse
+	line, article, quantity, shipped, returned int64
+	held                                       map[int64]*held // by warehouse
 }
 
 type held struct{ quantity, backorder int64 }
@@ -197,21 +197,39 @@ func (m *model) cancel(id int64) {
 	m.settle()
 }
 
-// ship sends what is on hand and reports whether anything left.
-func (m *model) ship(id int64) bool {
-	o, left, rest := m.orders[id], false, false
+// ship sends what is on hand, or the pieces asked by line, from all warehouses (0) or one, and reports whether
+// it did: what was asked for leaves whole or not at all.
+func (m *model) ship(id int64, asked map[int64]int64, warehouse int64) bool {
+	o, leaving := m.orders[id], map[*held]int64{}
 	for _, l := range o.lines {
-		for w, h := range l.held {
-			if n := h.quantity - h.backorder; n > 0 {
-				left = true
-				m.onHand[place{l.article, w}] -= n
-				l.shipped, h.quantity = l.shipped+n, h.quantity-n
+		want, named := asked[l.line]
+		if asked == nil {
+			want = l.quantity
+		} else if !named {
+			continue
+		}
+		for _, w := range webRank {
+			if h := l.held[w]; h != nil && (warehouse == 0 || warehouse == w) {
+				if n := min(want, h.quantity-h.backorder); n > 0 {
+					leaving[h], want = n, want-n
+				}
 			}
 		}
-		rest = rest || l.shipped < l.quantity
+		if asked != nil && want > 0 {
+			return false
+		}
 	}
-	if !left {
+	if len(leaving) == 0 {
 		return false
+	}
+	rest := false
+	for _, l := range o.lines {
+		for w, h := range l.held {
+			n := leaving[h]
+			m.onHand[place{l.article, w}] -= n
+			l.shipped, h.quantity = l.shipped+n, h.quantity-n
+		}
+		rest = rest || l.shipped < l.quantity
 	}
 	if o.state = "shipped"; rest {
 		o.state = "part_shipped"
@@ -219,16 +237,52 @@ func (m *model) ship(id int64) bool {
 	return true
 }
 
+func (m *model) closeShort(id int64) bool {
+	o := m.orders[id]
+	if o.state != "part_shipped" {
+		return false
+	}
+	o.state = "closed_short"
+	for _, l := range o.lines {
+		l.held = map[int64]*held{}
+	}
+	m.settle()
+	return true
+}
+
+// count makes on hand what was found. Pieces that are committed and not there are taken from the youngest, and
+// the oldest of those is served first from what other warehouses have.
+func (m *model) count(p place, n int64) {
+	m.onHand[p] = n
+	var lost []*modelLine
+	for _, id := range m.ids() {
+		for _, l := range m.orders[id].byLine() {
+			if h := l.held[p.warehouse]; h != nil && l.article == p.article {
+				there := min(n, h.quantity-h.backorder)
+				for n -= there; h.quantity-h.backorder > there; h.quantity-- {
+					lost = append(lost, l)
+				}
+			}
+		}
+	}
+	for _, l := range lost {
+		m.commit(l)
+	}
+	m.settle()
+}
+
 // String lists stock and commitments as stateOf reads them from the database.
 func (m *model) String() string {
 	var out []string
 	for p, n := range m.onHand {
-		out = append(out, fmt.Sprintf("article %d at %d: %d", p.article, p.warehouse, n))
+		if n > 0 {
+			out = append(out, fmt.Sprintf("article %d at %d: %d", p.article, p.warehouse, n))
+		}
 	}
 	for id, o := range m.orders {
 		short := false
 		for position, l := range o.lines {
-			out = append(out, fmt.Sprintf("order %d line %d position %d: %d of article %d, %d shipped", id, l.line, position+1, l.quantity, l.article, l.shipped))
+			out = append(out, fmt.Sprintf("order %d line %d position %d: %d of article %d, %d shipped, %d returned", id, l.line, position+1, l.quantity, l.article, l.shipped, l.returned))
 			for w, h := range l.held {
 				if h.quantity > 0 {
 					out = append(out, fmt.Sprintf("order %d line %d at %d: %d (%d)", id, l.line, w, h.quantity, h.backorder))
@@ -243,31 +297,10 @@ func (m *model) String() string {
 }
 
 const stateOf = `
-	select format('article %s at %s: %s', article_id, warehouse_id, on_hand) from erp.stock where on_hand > 0 or (article_id, warehouse_id) in (select article_id, warehouse_id from erp.stock_movement)
+	select format('article %s at %s: %s', article_id, warehouse_id, on_hand) from erp.stock where on_hand > 0
 	union all
-	select format('order %s line %s position %s: %s of article %s, %s shipped', order_id, line, position, quantity, article_id, shipped) from erp.order_line
+	select format('order %s line %s position %s: %s of article %s, %s shipped, %s returned', order_id, line, position, quantity, article_id, shipped, returned) from erp.order_line
 	union all
 	select format('order %s line %s at %s: %s (%s)', order_id, line, warehouse_id, quantity, backorder) from erp.commitment
 	union all
 	select format('order %s %s %s', order_id, state, case when backorder then 'true' else 'false' end) from erp.orders`
-
-// brokenTotals names what must hold after every function, whatever the history; no row is right.
-const brokenTotals = `
-	select format('stock of article %s at %s: committed %s, commitments %s', s.article_id, s.warehouse_id, s.committed, coalesce(c.quantity, 0))
-	from erp.stock s full join (select article_id, warehouse_id, sum(quantity) as quantity from erp.commitment group by 1, 2) c using (article_id, warehouse_id)
-	where s.committed is distinct from coalesce(c.quantity, 0)
-	union all
-	select format('stock of article %s at %s: %s beyond what is on hand, %s marked backorder', s.article_id, s.warehouse_id, s.committed - s.on_hand, coalesce(c.backorder, 0))
-	from erp.stock s left join (select article_id, warehouse_id, sum(backorder) as backorder from erp.commitment group by 1, 2) c using (article_id, warehouse_id)
-	where greatest(s.committed - s.on_hand, 0) <> coalesce(c.backorder, 0)
-	union all
-	select format('stock of article %s at %s: on hand %s, journal %s', s.article_id, s.warehouse_id, s.on_hand, coalesce(m.quantity, 0))
-	from erp.stock s left join (select article_id, warehouse_id, sum(quantity) as quantity from erp.stock_movement group by 1, 2) m using (article_id, warehouse_id)
-	where s.on_hand <> coalesce(m.quantity, 0)
-	union all
-	select format('order %s line %s: quantity %s, shipped %s, committed %s, order is %s', l.order_id, l.line, l.quantity, l.shipped, l.committed, o.state)
-	from erp.order_lines l join erp.orders o using (order_id)
-	where l.quantity <> l.shipped + l.committed + case o.state when 'cancelled' then l.quantity else 0 end
-	union all
-	select format('order %s: total %s, VAT %s', o.order_id, o.total, sum(v.gross))
-	from erp.orders o join erp.order_vat_rates v using (order_id) group by o.order_id, o.total having o.total <> sum(v.gross)`

@@ -8,5 +8,6 @@ with put as (
         from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::numeric[], $6::bigint[], $7::boolean[])
             as a (sku, product, name, size, rate, gross, stocked)))
 )
-select erp.receive_goods(w.id, array(select row(p.id, w.pieces)::erp.goods_in from put p), 'opening stock')
+select erp.receive_goods(w.id, array(select row(p.id, w.pieces)::erp.goods_in
+    from put p join unnest($1::text[], $7::boolean[]) as a (sku, stocked) on a.sku = p.sku where a.stocked), 'opening stock')
 from (values (1::smallint, 400::bigint), (2::smallint, 600000::bigint), (3::smallint, 50::bigint)) as w (id, pieces);

@@ -19,9 +19,19 @@ var checkoutSQL string
 type statements map[string]string
 
 func loadStatements(prefix string) statements {
+	all := parseStatements(withPrefix(checkoutSQL, prefix))
+	columns := all["order columns"]
+	for name, text := range all {
+		all[name] = strings.ReplaceAll(text, "{order}", columns)
+	}
+	return all
+}
+
+// parseStatements takes a file apart at its lines "-- name:".
+func parseStatements(sql string) statements {
 	all := statements{}
 	name := ""
-	for _, line := range strings.Split(withPrefix(checkoutSQL, prefix), "\n") {
+	for _, line := range strings.Split(sql, "\n") {
 		if found, ok := strings.CutPrefix(line, "-- name: "); ok {
 			name = found
 			continue
@@ -30,10 +40,6 @@ func loadStatements(prefix string) statements {
 			continue
 		}
 		all[name] += line
-	}
-	columns := all["order columns"]
-	for name, text := range all {
-		all[name] = strings.ReplaceAll(text, "{order}", columns)
 	}
 	return all
 }

@@ -76,6 +76,12 @@ func (f *faults) deliver(frame []byte) []byte {
 	f.mu.Lock()
 	addr := f.addr
 	f.mu.Unlock()
+	return f.deliverTo(addr, frame)
+}
+
+// deliverTo is deliver for a plan, which is asked while the faults are locked.
+func (f *faults) deliverTo(addr string, frame []byte) []byte {
+	f.t.Helper()
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		f.t.Fatal(err)

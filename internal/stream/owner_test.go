@@ -75,6 +75,41 @@ func TestLateRequestIsRefused(t *testing.T) {
 	})
 }
 
+// A late request may land at any moment, also between the look at the tail and the sending that
+// follows from it: the fence, which stands below what was looked at, refuses it.
+func TestRequestThatComesBehindTheLookAtTheTail(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, brokers []string) {
+		cfg, faults := through(t, freshLog(t, brokers))
+		w, _ := own(t, cfg)
+		want := rows(0, 30)
+		mustAppend(t, w, want[:10]...)
+		var held, looked, delivered bool
+		var answer []byte
+		faults.set(func(kind protocol.ApiKey) fate {
+			switch {
+			case kind == protocol.Produce && !held:
+				held = true
+				return comesLate
+			case kind == protocol.Fetch && held:
+				looked = true
+			case kind == protocol.Produce && looked && !delivered:
+				delivered = true
+				answer = faults.deliverTo(faults.addr, <-faults.frames)
+			}
+			return passes
+		})
+		mustAppend(t, w, want[10:20]...)
+		if !delivered {
+			t.Fatal("the late request was not delivered")
+		}
+		if code := produceCode(t, answer, cfg.Topic); code != kafka.InvalidProducerEpoch {
+			t.Errorf("the late request was answered with %d (%v), want %d", code, code, kafka.InvalidProducerEpoch)
+		}
+		mustAppend(t, w, want[20:]...)
+		sameRecords(t, want, whole(t, cfg)[1:])
+	})
+}
+
 // produceCode returns the error code in an answer to a produce request of version 3 to 8:
 // correlation id, topics, name, partitions, partition, code.
 func produceCode(t testing.TB, answer []byte, topic string) kafka.Error {
@@ -146,6 +181,37 @@ func TestOlderOwnerWritesUntilTheFence(t *testing.T) {
 	}
 	if n := len(whole(t, cfg)); n != 6 {
 		t.Errorf("%d records, want 6", n)
+	}
+}
+
+// What the older owner writes in the last moment before the fence is in the tail that the new one
+// goes on from: the tail is read behind the fence, never before it.
+func TestOlderOwnerWritesWhileTheLogIsTaken(t *testing.T) {
+	cfg := freshLog(t, server.Kafka(t))
+	older, _ := own(t, cfg)
+	mustAppend(t, older, rows(0, 5)...)
+	taking, faults := through(t, cfg)
+	fenced := false
+	var wrote error
+	faults.set(func(kind protocol.ApiKey) fate {
+		if kind == protocol.Produce && !fenced {
+			fenced = true
+			if wrote = older.Append(t.Context(), rows(5, 10)); wrote == nil {
+				wrote = older.Flush(t.Context())
+			}
+		}
+		return passes
+	})
+	newer, tail := own(t, taking)
+	if wrote != nil || !fenced {
+		t.Fatalf("the older owner wrote before the fence: %v, and got %v", fenced, wrote)
+	}
+	if tail.Place.Seq != 11 {
+		t.Errorf("the tail ends with %+v, the log with record 11", tail.Place)
+	}
+	mustAppend(t, newer, rows(10, 15)...)
+	if n := len(whole(t, cfg)); n != 17 {
+		t.Errorf("%d records, want 17: two claims and 15 rows", n)
 	}
 }
 

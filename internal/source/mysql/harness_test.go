@@ -42,6 +42,18 @@ func (l *memoryLog) takes(n int) {
 	l.room = n
 }
 
+// cut forgets what stands behind a record.
+func (l *memoryLog) cut(last change.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, r := range l.records {
+		if r.Gen == last.Gen && r.Seq == last.Seq {
+			l.records = l.records[:i+1]
+			l.place = change.Place{Gen: r.Gen, Seq: r.Seq, Sum: r.Sum}
+		}
+	}
+}
+
 func (l *memoryLog) MaxRecord() int { return l.largest }
 
 func (l *memoryLog) Append(_ context.Context, records []change.Record) error {

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -31,10 +32,12 @@ func formsOf(records []change.Record, tables ...string) []rowForm {
 	return out
 }
 
-// checkChain compares numbers, sums and borders of a log that many owners wrote.
+// checkChain compares numbers, sums and borders of a log that many owners wrote, and that each of
+// Spola's own records repeats the last position and its anchor: whoever finds nothing else goes on from it.
 func checkChain(t *testing.T, records []change.Record) {
 	t.Helper()
-	var last change.Position
+	var last, at change.Position
+	var anchor string
 	for i, r := range records {
 		if r.Seq != int64(i+1) {
 			t.Fatalf("record %d has number %d", i+1, r.Seq)
@@ -43,7 +46,8 @@ func checkChain(t *testing.T, records []change.Record) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if o.Kind == change.Create {
+		switch o.Kind {
+		case change.Create:
 			if o.Tx.GTID == last.GTID && o.Tx.Row <= last.Row {
 				t.Fatalf("record %d repeats row %d of %s", r.Seq, o.Tx.Row, o.Tx.GTID)
 			}
@@ -51,12 +55,31 @@ func checkChain(t *testing.T, records []change.Record) {
 				t.Fatalf("record %d begins %s, though %s has no end", r.Seq, o.Tx.GTID, last.GTID)
 			}
 			last = o.Tx
+			at, anchor = o.Tx, statedAnchor(t, r.Value)
+		case change.Schema:
+			at, anchor = o.Tx, statedAnchor(t, r.Value)
+		default:
+			if at.GTID != "" && (o.Tx != at || r.Op != change.Read && statedAnchor(t, r.Value) != anchor) {
+				t.Fatalf("record %d (%s) is at %s with anchor %q, behind %s with anchor %q", r.Seq, r.Op, o.Tx, statedAnchor(t, r.Value), at, anchor)
+			}
 		}
 		inside := last.GTID != "" && !last.End
 		if r.Op != change.Read && r.Last == inside && o.Kind != change.Read && o.Kind != change.Schema {
 			t.Fatalf("record %d (%s, %s): last is %v within %v", r.Seq, r.Op, r.Origin, r.Last, inside)
 		}
 	}
+}
+
+// statedAnchor is the checksum in an envelope's transaction block.
+func statedAnchor(t *testing.T, value []byte) string {
+	t.Helper()
+	var envelope struct {
+		Transaction struct{ Anchor string }
+	}
+	if err := json.Unmarshal(value, &envelope); err != nil {
+		t.Fatalf("%v in %s", err, value)
+	}
+	return envelope.Transaction.Anchor
 }
 
 // A reader that is killed between any two records writes, with those after it, the same rows

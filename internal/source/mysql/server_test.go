@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -48,7 +49,7 @@ func TestPrivateServer(t *testing.T) {
 				test func(t *testing.T, s *server.Server)
 			}{
 				{"compressed", testCompressed}, {"connection cut", testConnectionCut}, {"server id collision", testServerIDCollision},
-				{"metadata", testMetadataGone}, {"wrong server", testWrongServer}, {"reset and purge", testResetAndPurge},
+				{"metadata", testMetadataGone}, {"wrong server", testWrongServer}, {"another content", testAnotherContent}, {"reset and purge", testResetAndPurge},
 			} {
 				t.Run(part.name, func(t *testing.T) { part.test(t, s) })
 			}
@@ -172,6 +173,64 @@ func testWrongServer(t *testing.T, private *server.Server) {
 	wrong.start()
 	if err := wrong.ended(); !errors.Is(err, ErrAnchor) {
 		t.Fatalf("on another server: %v", err)
+	}
+}
+
+// A history that has the last transaction's GTID and time, but not its rows, is another one: a
+// server that was restored and written to again. It is found at the next start, also when the log ends with
+// a claim, by the anchor that every claim carries.
+func testAnotherContent(t *testing.T, private *server.Server) {
+	s := privateShop(t, private, orders)
+	s.exec(ordersTable)
+	s.start()
+	s.snapshotDone(1)
+	s.exec("INSERT INTO oc_order (order_id, comment) VALUES (7, 'as recorded')")
+	last := s.row("oc_order", "as recorded")
+	s.end()
+	o, err := change.ParseOrigin(last.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.log.takes(1) // the next owner dies behind his claim
+	s.log.cut(last)
+	s.start()
+	if err := s.ended(); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	s.log.takes(-1)
+
+	var envelope struct {
+		Source struct {
+			ServerID int   `json:"server_id"`
+			Micros   int64 `json:"ts_us"`
+		}
+	}
+	if err := json.Unmarshal(last.Value, &envelope); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := s.db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(t, conn, "SET sql_log_bin = 0")
+	exec(t, conn, "DELETE FROM oc_order WHERE order_id = 7")
+	exec(t, conn, "SET sql_log_bin = 1")
+	if s.isMariaDB() {
+		exec(t, conn, "RESET MASTER")
+		exec(t, conn, "SET GLOBAL gtid_binlog_state = '"+o.Tx.Before+"'")
+		number := o.Tx.GTID[strings.LastIndexByte(o.Tx.GTID, '-')+1:]
+		exec(t, conn, fmt.Sprintf("SET timestamp = %d, gtid_seq_no = %s", envelope.Source.Micros/1e6, number))
+	} else {
+		exec(t, conn, "RESET BINARY LOGS AND GTIDS")
+		exec(t, conn, "SET GLOBAL gtid_purged = '"+o.Tx.Before+"'")
+		exec(t, conn, fmt.Sprintf("SET original_commit_timestamp = %d", envelope.Source.Micros))
+		exec(t, conn, "SET GTID_NEXT = '"+o.Tx.GTID+"'")
+	}
+	exec(t, conn, "INSERT INTO oc_order (order_id, comment) VALUES (7, 'another one')")
+	conn.Close()
+	s.start()
+	if err := s.ended(); !errors.Is(err, ErrAnchor) || !strings.Contains(err.Error(), "checksum") {
+		t.Fatalf("behind another content of its last transaction: %v", err)
 	}
 }
 

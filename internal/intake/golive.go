@@ -34,6 +34,7 @@ type Readiness struct {
 	Shop         string    `json:"shop"`
 	From         time.Time `json:"from"`
 	Live         bool      `json:"live"`         // it was already: nothing was done
+	ERP          string    `json:"erp"`          // why the ERP takes no order at all, and what mends it; empty: it does
 	Unclassified []string  `json:"unclassified"` // order states that the shop file has no class for, "17 (Backorder)"
 	Orders       int       `json:"orders"`       // that are more than a cart, not cancelled, and not in the ERP
 	Import       int       `json:"import"`       // of these: into the ERP
@@ -80,6 +81,9 @@ func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readines
 	r, err := plan(ctx, conn, shop, g)
 	if err != nil || r.Live {
 		return r, err
+	}
+	if r.ERP != "" {
+		return r, fmt.Errorf("shop %s can't go live: %s", shop, r.ERP)
 	}
 	if len(r.Unclassified) > 0 {
 		return r, fmt.Errorf("shop %s can't go live: give these order states a class in the shop file and start the applier with it: %s", shop, strings.Join(r.Unclassified, ", "))
@@ -173,7 +177,34 @@ func readiness(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	if r.Unclassified, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 		return fmt.Errorf("look for states without a class in shop %s: %w", r.Shop, err)
 	}
-	return nil
+	what, mend, err := RefusesOrders(ctx, conn)
+	if what != "" {
+		r.ERP = what + ": " + mend
+	}
+	return err
+}
+
+// RefusesOrders tells why the ERP takes no order, whatever is in it, and what mends that; empty: it
+// takes them. It asks as the contract allows: by a call without orders, of which nothing stays.
+func RefusesOrders(ctx context.Context, conn *pgx.Conn) (what, mend string, err error) {
+	tx, err := conn.Begin(ctx)
+	if err != nil {
+		return "", "", fmt.Errorf("ask the ERP whether it takes orders: %w", err)
+	}
+	_, refused := tx.Exec(ctx, "select from erp.import_orders('{}', '{}', '{}', '{}', '{}')")
+	if err := tx.Rollback(ctx); err != nil {
+		return "", "", fmt.Errorf("ask the ERP whether it takes orders: %w", err)
+	}
+	state, ok := errors.AsType[*pgconn.PgError](refused)
+	switch {
+	case refused == nil:
+		return "", "", nil
+	case !ok || postgres.Retryable(refused):
+		return "", "", fmt.Errorf("ask the ERP whether it takes orders: %w", refused)
+	case state.Hint == "":
+		return "the ERP takes no orders: " + state.Message, "erp.import_orders has to take a call without orders (schemas/erp/contract.md)", nil
+	}
+	return "the ERP takes no orders: " + state.Message, state.Hint, nil
 }
 
 //go:embed golive.sql

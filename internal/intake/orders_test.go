@@ -385,6 +385,29 @@ func TestUnclassifiedStateRefusesGoingLive(t *testing.T) {
 	}
 }
 
+// An ERP that can take no order at all is told before the first one stops the stream.
+func TestERPWithoutAWarehouseRefusesGoingLive(t *testing.T) {
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("update erp.warehouse set web_rank = null")
+	const mend = "UPDATE erp.warehouse SET web_rank = 1 WHERE code = 'W'"
+	going := Going{From: shopTime("2026-01-01T00:00:00")}
+	if r, err := CheckLive(t.Context(), erp.conn, testShop, going); err != nil || !strings.Contains(r.ERP, mend) {
+		t.Errorf("dry run: %q, %v", r.ERP, err)
+	}
+	if _, err := GoLive(t.Context(), erp.conn, testShop, going); err == nil || !strings.Contains(err.Error(), mend) {
+		t.Errorf("going live: %v", err)
+	}
+	erp.want("mode", "observe", "select mode from spola.shop")
+	erp.exec(mend)
+	if r, err := GoLive(t.Context(), erp.conn, testShop, going); err != nil || r.ERP != "" {
+		t.Errorf("mended: %q, %v", r.ERP, err)
+	}
+	erp.want("mode", "live", "select mode from spola.shop")
+}
+
 func TestSettingsSavedByDeleteAndInsert(t *testing.T) {
 	shop, erp := bothLive(t)
 	for id, r := range shop.rows["setting"] {

@@ -141,6 +141,9 @@ func (x *examination) examineERP(ctx context.Context) (findings []Finding) {
 			add(Blocking, "contract", "the ERP does not offer what Spola calls: "+lack, "schemas/erp/contract.md says what it has to mean; the reference ERP comes with `applier migrate`")
 		}
 	}
+	if e.Refuses != "" && len(e.Rights) == 0 { // a right that lacks is told with its grant
+		add(Blocking, "erp_refuses", e.Refuses, e.Mend)
+	}
 	for _, r := range e.Rights {
 		add(Blocking, "grant_erp", "role "+e.User+" may not "+r.What, r.Mend)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -33,6 +34,9 @@ type ERP struct {
 	Lacks []string
 	// Empty tells that nothing of the contract is there at all.
 	Empty bool
+
+	// Refuses says why it takes no order, whatever is in it, and Mend what mends that; empty: it takes them.
+	Refuses, Mend string
 
 	Migrations []Migration
 	Rights     []Right // that this role lacks
@@ -75,6 +79,11 @@ func ReadERP(ctx context.Context, url, shop string, sets []postgres.Migrations) 
 	}
 	if err := e.readArticles(ctx, conn, sql, shop); err != nil {
 		return nil, err
+	}
+	if len(e.Lacks) == 0 { // else that is what it lacks
+		if e.Refuses, e.Mend, err = intake.RefusesOrders(ctx, conn); err != nil {
+			return nil, err
+		}
 	}
 	rows, err := conn.Query(ctx, sql["rights"], "erp", []string{"mirror_" + shop, "canonical_" + shop})
 	if err != nil {

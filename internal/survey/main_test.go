@@ -77,6 +77,7 @@ func (p *place) furnish() {
 	if err := postgres.Migrate(p.t.Context(), p.erpURL, migrations(p.t)...); err != nil {
 		p.t.Fatal(err)
 	}
+	p.erp("insert into erp.warehouse (id, code, name, web_rank) values (1, 'MAIN', 'Main warehouse', 1) on conflict do nothing")
 	for _, a := range p.shop.Articles() {
 		p.erp(`with p as (insert into erp.product (code, name) values ($1, $1) on conflict (code) do update set name = excluded.name returning id)
 			insert into erp.article (product_id, sku, name, vat_rate) select id, $2, $2, 22 from p`, a.Model, a.SKU)

@@ -289,7 +289,9 @@ declare
     demands  erp.demand[];
 begin
     if cardinality(web) = 0 then
-        raise exception 'no warehouse is linked to the web shops: give one a web_rank' using errcode = 'object_not_in_prerequisite_state';
+        raise exception 'no warehouse is linked to the web shops' using errcode = 'object_not_in_prerequisite_state',
+            hint = coalesce((select format('UPDATE erp.warehouse SET web_rank = 1 WHERE code = %L', w.code) from erp.warehouse w order by w.id limit 1),
+                'INSERT INTO erp.warehouse (id, code, name, web_rank) VALUES (1, ''MAIN'', ''Main warehouse'', 1)');
     end if;
     perform pg_advisory_xact_lock(hashtext('erp.import_orders'));
     checked := erp.check_orders(orders, lines, charges, vat, payments);

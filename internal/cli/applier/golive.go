@@ -113,6 +113,9 @@ func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Goi
 }
 
 func report(w io.Writer, r intake.Readiness) {
+	if r.ERP != "" {
+		fmt.Fprintf(w, "In the way: %s\n", r.ERP)
+	}
 	for _, state := range r.Unclassified {
 		fmt.Fprintf(w, "In the way: order state %s has no class in the shop file\n", state)
 	}

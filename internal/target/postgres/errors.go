@@ -118,6 +118,10 @@ func mend(e *pgconn.PgError) string {
 		return "create the database, or correct its name in the configuration"
 	case pgerrcode.DependentObjectsStillExist, pgerrcode.FeatureNotSupported:
 		return "drop the views that use the column, start the applier, and create them again"
+	case pgerrcode.ObjectNotInPrerequisiteState:
+		if e.Hint != "" { // of a function of the ERP's contract
+			return e.Hint + "; then start the applier again"
+		}
 	}
 	text := "nothing was applied; the applier goes on from the same record once the cause is mended"
 	if e.TableName != "" {

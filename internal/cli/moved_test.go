@@ -48,7 +48,8 @@ func (p *pipeline) upTo(log stream.Config, applier *program) change.Place {
 // A log that was begun on the embedded broker goes on on Apache Kafka, while customers order: an
 // applier that has read the old one to its end crosses by itself, one that has not says so.
 func TestLogMovesFromTheEmbeddedBrokerToKafka(t *testing.T) {
-	old := embedded(t, t.TempDir(), "")
+	dir := t.TempDir()
+	old := embedded(t, dir, "")
 	p := newPipeline(t, server.MySQL(t), []string{old.Addr()}, shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)
@@ -62,6 +63,12 @@ func TestLogMovesFromTheEmbeddedBrokerToKafka(t *testing.T) {
 	oldLog := p.log()
 
 	p.configure("new.yaml", p.cfg.Shop.URL(), p.cfg.ERP.URL(), server.Kafka(t))
+	p.append("new.yaml", "broker: {dir: "+dir+"}\n")
+	for _, verb := range []string{"cdc", "applier"} { // nobody has said yet that it moved
+		if text := p.startWith("new.yaml", verb, "run").ends(3); !strings.Contains(text, "--moved-from 127.0.0.1:9392") || !strings.Contains(text, "spola broker --dir "+dir) {
+			t.Errorf("%s says: %s", verb, text)
+		}
+	}
 	moved := p.startWith("new.yaml", "cdc", "run", "--moved-from", old.Addr())
 	newLog := p.load("new.yaml").Stream(zerolog.Nop())
 	p.until("the new log", []*program{moved}, func() bool {

@@ -139,6 +139,16 @@ kafka:
 `, testShop, shopURL, p.server, erpURL, strings.Join(brokers, ", "), p.server))
 }
 
+// append adds keys to a configuration file.
+func (p *pipeline) append(name, text string) {
+	p.t.Helper()
+	had, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write(name, append(had, text...))
+}
+
 func (p *pipeline) load(name string) config.Config {
 	p.t.Helper()
 	cfg, err := config.Load(filepath.Join(p.dir, name))

@@ -82,7 +82,7 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 		})
 	}()
 	defer func() { stop(); <-published }()
-	return apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner()),
+	err = apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner()),
 		intake.NewEffect(in, nil), apply.Stream(kafka), apply.Options{
 			Log: log,
 			OnCommit: func(p apply.Progress) {
@@ -92,6 +92,7 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 				}
 			},
 		})
+	return cli.LeftBehind(cfg, err)
 }
 
 // prepare migrates the ERP's database, and waits for one that is away until ctx ends.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stream"
@@ -43,7 +44,7 @@ func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
 	}
 	writer, tail, err := stream.Acquire(ctx, kafka, begin)
 	if err != nil {
-		return err
+		return cli.LeftBehind(cfg, err)
 	}
 	return errors.Join(follow(ctx, source, writer, tail), writer.Close())
 }

@@ -29,7 +29,8 @@ func (Run) Run(env *cli.Env) error {
 	}
 	if cfg.Embedded() {
 		env.Log.Warn().Msg("kafka.brokers is not set: running the embedded broker, which is for trying out. " +
-			"A shop that lives from it runs Apache Kafka (one broker of 360 MB will do): set kafka.brokers")
+			"A shop that lives from it runs Apache Kafka (one broker of 360 MB will do): set kafka.brokers, and take this log there by `spola broker --dir " +
+			cfg.Broker.Dir + " --listen " + cfg.Broker.Listen + "` with `cdc run --moved-from " + cfg.Broker.Listen + "`")
 		b, err := broker.Start(env.Ctx, cfg.EmbeddedBroker(env.Log))
 		if err != nil {
 			return err

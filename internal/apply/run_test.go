@@ -460,7 +460,7 @@ func TestMoved(t *testing.T) {
 	log.transaction(1)
 	l := &loop{target: postgres.NewTarget(url, "test", "s", ""), effect: &ledger{}, log: log}
 	l.effect.before = func(ctx context.Context, tx pgx.Tx) error { l.effect.before = nil; return nil }
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	l.options.OnCommit = func(p apply.Progress) {
 		if p.Applied == 1 {

@@ -95,7 +95,7 @@ const anew = "`cdc run --new-generation` goes on with a full snapshot, and `appl
 var mends = map[error]string{
 	ErrHole:       "look for what deleted them (compaction, unclean election, kafka-delete-records); then " + anew,
 	ErrMismatch:   "the log was written by somebody else, or restored; " + anew,
-	ErrTrimmed:    "give the topic a longer retention.ms; then " + anew,
+	ErrTrimmed:    "give the topic a longer retention.ms, and cleanup.policy=delete; then " + anew,
 	ErrShortened:  "the broker has lost acknowledged records, or was restored; " + anew,
 	ErrEmpty:      "`cdc run --new-generation` begins it again, with a full snapshot; an applier that has read of it goes on with `applier cross`",
 	ErrGeneration: "if the log was moved, let the applier first read the old one to its end; otherwise `applier cross` goes on by the full snapshot with which the new generation begins",

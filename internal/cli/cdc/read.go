@@ -46,13 +46,17 @@ func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
 	if err != nil {
 		return cli.LeftBehind(cfg, err)
 	}
-	return errors.Join(follow(ctx, source, writer, tail), writer.Close())
+	from, err := known(ctx, tailOf(tail), log)
+	if err != nil {
+		return errors.Join(err, writer.Close())
+	}
+	return errors.Join(follow(ctx, source, writer, from), writer.Close())
 }
 
 // follow reads until ctx ends, or the writer has lost the log.
-func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tail *stream.Tail) error {
+func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tail *mysql.Tail) error {
 	group, reading := errgroup.WithContext(ctx)
-	group.Go(func() error { return mysql.Run(reading, source, tailOf(tail), writer) })
+	group.Go(func() error { return mysql.Run(reading, source, tail, writer) })
 	group.Go(func() error {
 		select {
 		case <-reading.Done():
@@ -72,6 +76,22 @@ func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tai
 
 func tailOf(t *stream.Tail) *mysql.Tail {
 	return &mysql.Tail{Empty: t.Offset < 0, Generation: t.Generation, Predecessor: t.Predecessor, Each: t.Each}
+}
+
+// known is what of the tail is to be gone on from. Behind a log that can't be followed to its end any
+// more (it was compacted, say) a new generation begins as if the one before were lost, but for its last
+// record, which names the place in the shop's binary log.
+func known(ctx context.Context, tail *mysql.Tail, log zerolog.Logger) (*mysql.Tail, error) {
+	if tail.Empty || tail.Predecessor == nil {
+		return tail, nil
+	}
+	err := tail.Each(ctx, func([]change.Record) error { return nil })
+	if errors.Is(err, stream.ErrStopped) {
+		log.Warn().Err(err).Msg("the generation before is not whole: all tables are read anew, from its last record on")
+		tail.Empty = true
+		return tail, nil
+	}
+	return tail, err
 }
 
 // beginning decides what an empty log means. It is a first start only if the shop was never

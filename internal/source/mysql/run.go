@@ -22,7 +22,7 @@ import (
 
 // Tail is the end of the log as its new owner found it.
 type Tail struct {
-	Empty       bool                // no record stands in the log
+	Empty       bool                // no record stands in the log, or none by which the reader's state can be told
 	Generation  int64               // of the claim that Run writes
 	Predecessor *change.Predecessor // what the claim names if it begins a generation
 

@@ -32,28 +32,85 @@ create type erp.demand as (
 create function erp.lock_stock(articles bigint[], warehouse smallint) returns void
 language plpgsql
 as $$
+declare
+    there bigint;
 begin
-    insert into erp.stock (article_id, warehouse_id)
-    select distinct a, warehouse from unnest(articles) a where warehouse is not null order by a
-    on conflict do nothing;
-    perform from erp.stock s where s.article_id = any(articles) order by s.article_id + 0, s.warehouse_id for update;
+    select count(*) filter (where l.warehouse_id = warehouse) into there
+    from (select s.warehouse_id from erp.stock s where s.article_id = any(articles) order by s.article_id + 0, s.warehouse_id for update) l;
+    if there < cardinality(articles) and warehouse is not null then
+        insert into erp.stock (article_id, warehouse_id)
+        select distinct a, warehouse from unnest(articles) a order by a
+        on conflict do nothing;
+        perform from erp.stock s where s.article_id = any(articles) order by s.article_id + 0, s.warehouse_id for update;
+    end if;
+end $$;
+-- +goose StatementEnd
+
+-- commit_whole commits the pieces of new orders article by article, as long as all that is asked of an article comes
+-- from one place: the first warehouse that has any of it, or none has and all is backorder. Returns the articles that
+-- it has served; the others need rulers. The caller has locked the articles.
+-- +goose StatementBegin
+create function erp.commit_whole(demands erp.demand[], warehouses smallint[], articles bigint[]) returns bigint[]
+language plpgsql
+as $$
+declare
+    served bigint[];
+begin
+    with wanted as (
+        select d.article_id, sum(d.quantity)::bigint as pieces from unnest(demands) d group by d.article_id
+    ), free as materialized (
+        select s.article_id, s.warehouse_id, s.on_hand - s.committed as pieces
+        from erp.stock s
+        where s.article_id = any(articles) and s.warehouse_id = any(warehouses)
+    ), first as (
+        select distinct on (f.article_id) f.article_id, f.warehouse_id, f.pieces
+        from free f
+        where f.pieces > 0
+        order by f.article_id, array_position(warehouses, f.warehouse_id)
+    ), source as materialized (
+        select w.article_id, coalesce(f.warehouse_id, warehouses[1]) as warehouse_id, w.pieces, f.article_id is null as backorder
+        from wanted w
+        left join first f on f.article_id = w.article_id
+        where f.article_id is null or f.pieces >= w.pieces
+    ), new as (
+        insert into erp.commitment (order_id, line, warehouse_id, article_id, quantity, backorder)
+        select d.order_id, d.line, s.warehouse_id, d.article_id, d.quantity, case when s.backorder then d.quantity else 0 end
+        from unnest(demands) d
+        join source s on s.article_id = d.article_id
+    ), moved as (
+        update erp.stock s
+        set committed = s.committed + t.pieces
+        from source t
+        where s.article_id = any(articles) and s.article_id + 0 = t.article_id and s.warehouse_id = t.warehouse_id
+    )
+    select coalesce(array_agg(s.article_id), '{}') into served from source s;
+    return served;
 end $$;
 -- +goose StatementEnd
 
 -- commit_lines commits pieces to warehouses in the order of the list; what is not on hand anywhere is
 -- backorder of the first. Demand and supply of an article are two rulers laid side by side, each line and
 -- each warehouse a stretch of its ruler: where two stretches overlap, that warehouse serves that line.
--- The caller has locked the articles.
+-- The caller has locked the articles. fresh: no line of these orders has pieces yet.
 -- +goose StatementBegin
-create function erp.commit_lines(demands erp.demand[], warehouses smallint[]) returns void
+create function erp.commit_lines(demands erp.demand[], warehouses smallint[], fresh boolean default false) returns void
 language plpgsql
 as $$
 declare
     articles bigint[] := array(select distinct d.article_id from unnest(demands) d);
-    orders   bigint[] := array(select distinct d.order_id from unnest(demands) d);
-    holding  bigint[];       -- those of the orders that have pieces already: none when they are new
+    served   bigint[];
+    holding  bigint[] := '{}';  -- those of the orders that have pieces already
 begin
-    holding := array(select c.order_id from erp.commitment c where c.order_id = any(orders));
+    if fresh then
+        served := erp.commit_whole(demands, warehouses, articles);
+        if cardinality(served) = cardinality(articles) then
+            return;
+        end if;
+        demands := array(select d from unnest(demands) d left join unnest(served) a on a = d.article_id where a is null);
+        articles := array(select distinct d.article_id from unnest(demands) d);
+    else
+        holding := array(select c.order_id from erp.commitment c where c.order_id = any(array(select d.order_id from unnest(demands) d)));
+    end if;
     with demand as (
         select d.order_id, d.line, d.article_id,
             (sum(d.quantity) over w - d.quantity)::bigint as low, (sum(d.quantity) over w)::bigint as high
@@ -195,5 +252,6 @@ end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function erp.release_lines(erp.demand[]), erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[]), erp.lock_stock(bigint[], smallint);
+drop function erp.release_lines(erp.demand[]), erp.settle_backorder(bigint[]), erp.commit_lines(erp.demand[], smallint[], boolean),
+    erp.commit_whole(erp.demand[], smallint[], bigint[]), erp.lock_stock(bigint[], smallint);
 drop type erp.demand;

@@ -167,3 +167,38 @@ func migrate(t *testing.T, url, name string, files fs.FS) {
 		t.Fatal(err)
 	}
 }
+
+// The short way of working out cents, for plain orders, gives what the long one does, and leaves it all that is not plain.
+func TestPlainOrdersComeToTheSameCents(t *testing.T) {
+	url := server.Postgres(t)
+	migrate(t, url, "erp", schemas.ERP)
+	migrate(t, url, "spola", schemas.Spola)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	r := rand.New(rand.NewPCG(3, 4))
+	var drawn []string
+	for range 1500 {
+		d := drawOrder(r)
+		drawn = append(drawn, fmt.Sprintf("(array[%s], %s)", strings.Join(d.rows, ","), d.total.FloatString(4)))
+	}
+	var plain, wrong int
+	var first *string
+	err = conn.QueryRow(t.Context(), `select count(*) filter (where p.gross is not null), count(*) filter (where p.gross is not null and p::text <> a::text),
+		min(format('%s of %s: %s, the long way %s', o.parts, o.total + error, p, a)) filter (where p.gross is not null and p::text <> a::text)
+		from (values `+strings.Join(drawn, ",")+`) as o(parts, total)
+		cross join unnest(array[0, 0.0003, 0.02, -7]) as error
+		cross join lateral spola.to_cents_plain(o.parts, o.total + error) p
+		cross join lateral spola.to_cents_at(o.parts, o.total + error, null) a`).Scan(&plain, &wrong, &first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d plain orders differ: %s", wrong, plain, *first)
+	}
+	if plain < 500 {
+		t.Errorf("only %d orders were plain", plain)
+	}
+}

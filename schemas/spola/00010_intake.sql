@@ -598,16 +598,112 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- Cents for the parts of a plain order: no discounts, one rate for all lines and charges, and VAT and total that fit.
+-- Then the rate's cents are the order's, and only the parts' remainders are to be spread. Null for any other order:
+-- to_cents_at gives the same for these, and says what is wrong.
+-- +goose StatementBegin
+create function spola.to_cents_plain(parts spola.part[], total numeric) returns spola.money
+language plpgsql immutable as $$
+declare
+    p         spola.part;
+    m         spola.money;
+    rate      numeric   := parts[1].rate;  -- lines come first
+    unit      numeric   := 100 + rate;     -- cents of one that is sold without VAT
+    fractions numeric[] := '{}';           -- of each part: of a cent, as long as it has not got one; null: takes no share
+    gross     bigint[]  := '{}';
+    rates     numeric[] := '{}';
+    base      numeric   := 0;              -- lines and charges
+    stated    numeric   := 0;              -- the VAT rows
+    credit    numeric   := 0;
+    credit_cents bigint := 0;
+    goods     int       := 0;
+    exact     numeric;
+    whole     bigint;
+    left_over bigint    := 0;
+    share     bigint;
+    most      int;
+    country   text;                        -- of goods
+    state     text;                        -- of the VAT row: counts first
+    slack     numeric   := 0.0002 * (3 + cardinality(parts));
+begin
+    if parts[1].kind is distinct from 'line' or rate is null then
+        return null;
+    end if;
+    foreach p in array parts loop
+        if (p.problem).reason is not null then
+            return null;
+        elsif p.rate = rate and p.kind in ('line', 'charge') then
+            exact := p.net * unit;
+            whole := floor(exact);
+            fractions := array_append(fractions, exact - whole);
+            base := base + p.net;
+            left_over := left_over - whole;
+            goods := goods + 1;
+            country := least(country, p.country);
+        elsif p.rate = rate and p.kind = 'tax' then
+            whole := null;
+            fractions := array_append(fractions, null);
+            stated := stated + p.net;
+            state := least(state, p.country);
+        elsif p.kind = 'payment' and p.rate is null then
+            whole := spola.cents(-p.net);
+            fractions := array_append(fractions, null);
+            credit := credit + p.net;
+            credit_cents := credit_cents + whole;
+        else
+            return null;
+        end if;
+        gross := array_append(gross, whole);
+        rates := array_append(rates, p.rate);
+    end loop;
+    if not (total between 0 and 99999999 and base >= 0 and abs(base + stated + credit - total) <= slack and abs(base * rate / 100 - stated) <= slack) is true then
+        return null;
+    end if;
+    m.total := spola.cents(total) + credit_cents;
+    left_over := left_over + m.total;
+    share := floor(left_over::numeric / goods);
+    left_over := left_over - share * goods;
+    if share <> 0 then
+        for i in 1 .. cardinality(parts) loop
+            if fractions[i] is not null then
+                gross[i] := gross[i] + share;
+            end if;
+        end loop;
+    end if;
+    while left_over > 0 loop
+        most := null;
+        for i in 1 .. cardinality(parts) loop
+            if fractions[i] is not null and (most is null or fractions[i] > fractions[most]) then
+                most := i;
+            end if;
+        end loop;
+        gross[most] := gross[most] + 1;
+        fractions[most] := null;
+        left_over := left_over - 1;
+    end loop;
+    share := round(m.total * 100 / unit);
+    m.vat := array[row(rate, coalesce(state, country), m.total, share, m.total - share, null)::spola.vat];
+    m.gross := gross;
+    m.rates := rates;
+    m.vat_open := false;
+    return m;
+end $$;
+-- +goose StatementEnd
+
 -- Cents for the parts of one order. Where the VAT rows fit no charge with a guessed rate, that one of the
 -- order's rates counts which leaves nothing of them over.
 -- +goose StatementBegin
 create function spola.to_cents(parts spola.part[], total numeric) returns spola.money
 language plpgsql immutable as $$
 declare
-    m     spola.money := spola.to_cents_at(parts, total, null);
+    m     spola.money := spola.to_cents_plain(parts, total);
     again spola.money;
     joint numeric;
 begin
+    if m.gross is not null then
+        return m;
+    end if;
+    m := spola.to_cents_at(parts, total, null);
     if m.vat_open then
         for joint in select distinct p.rate from unnest(parts) p where p.rate is not null order by p.rate desc loop
             again := spola.to_cents_at(parts, total, joint);
@@ -621,7 +717,7 @@ end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function spola.to_cents, spola.to_cents_at, spola.variant, spola.json_text, spola.json_object, spola.html, spola.cents;
+drop function spola.to_cents, spola.to_cents_plain, spola.to_cents_at, spola.variant, spola.json_text, spola.json_object, spola.html, spola.cents;
 drop type spola.money, spola.vat, spola.part, spola.problem;
 drop table spola.parked, spola.reason, spola.due, spola.stock_total, spola.consumption, spola.link, spola.article,
     spola.shop_state, spola.province, spola.country, spola.tax_class_rate, spola.tax_title, spola.shop_settings,

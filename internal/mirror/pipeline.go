@@ -8,7 +8,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// pipeline sends statements of one row each without waiting for their results in between. Their
+// together is how many rows of a table one statement takes at most: half of a statement's cost is its
+// own, whatever it holds.
+const together = 4
+
+// pipeline sends statements of a few rows each without waiting for their results in between. Their
 // parameters go as text: what stands in a line of COPY, without its escapes.
 type pipeline struct {
 	m      *Mirror
@@ -31,20 +35,27 @@ func (p *pipeline) queue(ctx context.Context, statement string, fields []string)
 
 // queueRows queues a table's rows: the new ones, those that may be there, or both.
 func (p *pipeline) queueRows(ctx context.Context, f *folded, fresh, other bool) error {
+	var values [][]byte
+	rows := 0
 	for i := range f.entries {
 		e := &f.entries[i]
 		if e.gone || e.fresh && !fresh || !e.fresh && !other {
 			continue
 		}
-		fields := bytes.Split(f.lines[e.start:e.end-1], []byte{'\t'})
-		for i, field := range fields {
-			fields[i] = unescape(field)
+		for _, field := range bytes.Split(f.lines[e.start:e.end-1], []byte{'\t'}) {
+			values = append(values, unescape(field))
 		}
-		if err := p.push(ctx, request{f.t.sql.set, fields}); err != nil {
-			return err
+		if rows++; rows == together {
+			if err := p.push(ctx, request{p.m.db.put(f.t, rows), values}); err != nil {
+				return err
+			}
+			values, rows = nil, 0
 		}
 	}
-	return nil
+	if rows == 0 {
+		return nil
+	}
+	return p.push(ctx, request{p.m.db.put(f.t, rows), values})
 }
 
 func (p *pipeline) push(ctx context.Context, r request) error {

@@ -54,10 +54,11 @@ type column struct {
 
 // statements are the table's, built once.
 type statements struct {
-	name  string // schema and table, quoted
-	copy  string // COPY into the mirror
-	set   string // one row, put in the place of what may be there
-	unset string // one row, deleted by key
+	name     string // schema and table, quoted
+	copy     string // COPY into the mirror
+	set      string // so many rows, put in the places of what may be there: see put
+	conflict string // … the end of it
+	unset    string // one row, deleted by key
 
 	stage     string // makes the staging table
 	copyStage string
@@ -122,7 +123,8 @@ func (t *table) build(schema string) statements {
 	return statements{
 		name:      name,
 		copy:      "copy " + name + " (" + list + ") from stdin",
-		set:       "insert into " + name + " (" + list + ") values (" + parameters(len(columns)) + ")" + conflict,
+		set:       "insert into " + name + " (" + list + ") values ",
+		conflict:  conflict,
 		unset:     "delete from " + name + " where " + strings.Join(where, " and "),
 		stage:     "create temp table if not exists " + stage + " (like " + name + ")",
 		copyStage: "copy " + stage + " (" + list + ") from stdin",
@@ -148,13 +150,29 @@ func (t *table) keyList() string {
 	return strings.Join(names, ", ")
 }
 
-func parameters(n int) string {
+// put is the statement that puts so many rows in the places of what may be there.
+func (t *table) put(rows int) string {
+	var b strings.Builder
+	b.WriteString(t.sql.set)
+	width := len(t.columns) + 2
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("(" + parameters(i*width, width) + ")")
+	}
+	b.WriteString(t.sql.conflict)
+	return b.String()
+}
+
+// parameters lists n parameters behind so many others.
+func parameters(behind, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		fmt.Fprintf(&b, "$%d", behind+i+1)
 	}
 	return b.String()
 }

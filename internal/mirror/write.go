@@ -33,8 +33,9 @@ type ways struct {
 
 // session is what one connection to PostgreSQL knows. It belongs to the writing goroutine.
 type session struct {
-	shapes       map[string]*table // as the tables are
-	prepared     map[string]string // statement → its name
+	shapes       map[string]*table            // as the tables are
+	puts         map[*table]*[together]string // by the number of rows less one: statements that put rows
+	prepared     map[string]string            // statement → its name
 	named        int
 	staged       map[string]bool // tables with a staging table
 	sizes        map[string]*size
@@ -44,11 +45,23 @@ type session struct {
 }
 
 func newSession() session {
-	return session{shapes: map[string]*table{}, prepared: map[string]string{}, staged: map[string]bool{}, sizes: map[string]*size{}}
+	return session{puts: map[*table]*[together]string{}, shapes: map[string]*table{}, prepared: map[string]string{}, staged: map[string]bool{}, sizes: map[string]*size{}}
 }
 
 // forget drops what depends on a table's shape.
 func (s *session) forget(name string) { delete(s.staged, name) }
+
+// put is the table's statement of so many rows, built once.
+func (s *session) put(t *table, rows int) string {
+	if s.puts[t] == nil {
+		s.puts[t] = &[together]string{}
+	}
+	statement := &s.puts[t][rows-1]
+	if *statement == "" {
+		*statement = t.put(rows)
+	}
+	return *statement
+}
 
 // Apply writes the part inside tx.
 func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {

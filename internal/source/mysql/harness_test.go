@@ -25,6 +25,7 @@ type memoryLog struct {
 	room    int // records that it still takes; -1: any number
 	largest int
 	discard bool // count only
+	halves  int  // times that records ended within a transaction
 	count   int
 	came    chan struct{}
 }
@@ -59,6 +60,9 @@ func (l *memoryLog) MaxRecord() int { return l.largest }
 func (l *memoryLog) Append(_ context.Context, records []change.Record) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !records[len(records)-1].Last {
+		l.halves++
+	}
 	for _, r := range records {
 		if l.room == 0 {
 			return errKilled

@@ -149,3 +149,36 @@ func TestResumeAtEveryRecord(t *testing.T) {
 		}
 	})
 }
+
+// A small transaction goes to the log in one piece: its end would wait for the acknowledgement of what went before.
+func TestTransactionGoesInOnePiece(t *testing.T) {
+	bothServers(t, func(t *testing.T, url string) {
+		s := newShop(t, url, orders)
+		s.exec(ordersTable)
+		s.start()
+		s.snapshotDone(1)
+		s.log.mu.Lock()
+		s.log.halves = 0
+		s.log.mu.Unlock()
+		const transactions = 200
+		for i := range transactions {
+			tx, err := s.db.Begin()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range 7 { // each an event of its own
+				if _, err := tx.Exec("INSERT INTO oc_order (total, comment) VALUES (?, ?)", n, fmt.Sprintf("order %d", i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.row("oc_order", fmt.Sprintf("order %d", transactions-1))
+		s.end()
+		if s.log.halves > 0 {
+			t.Errorf("%d of %d transactions went in several pieces", s.log.halves, transactions)
+		}
+	})
+}

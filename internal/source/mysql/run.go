@@ -328,36 +328,43 @@ func (r *reader) session(ctx context.Context, db *sql.DB) error {
 	return r.explain(r.consume(ctx, &incoming{queue: events, failed: failed}))
 }
 
-// consume decodes events as they come and hands records to the log whenever nothing waits.
+// consume decodes events as they come and hands records to the log whenever nothing waits. What is read of a
+// transaction waits for its end, which is on its way: sent in two, its end would wait for the first half's
+// acknowledgement, and nobody can do anything with half of it.
 func (r *reader) consume(ctx context.Context, in *incoming) error {
 	alarm := time.NewTicker(time.Minute)
 	defer alarm.Stop()
 	for {
 		r.snapshots.next(r.state, r.tables)
 		if err := in.fill(ctx, alarm.C); err != nil {
-			return err
+			return r.flushBefore(ctx, err)
 		}
 		for e := in.next(); e != nil; e = in.next() {
 			if err := r.handle(ctx, e, in); err != nil {
-				// What was read before it is sound, and stands in the log before the error is told.
-				if flushed := r.out.flush(ctx); flushed != nil {
-					return flushed
-				}
-				return err
+				return r.flushBefore(ctx, err)
 			}
 			if err := r.flushFull(ctx); err != nil {
 				return err
 			}
 		}
-		if !r.tx.open {
-			if err := r.beat(false); err != nil {
-				return err
-			}
+		if r.tx.open {
+			continue
+		}
+		if err := r.beat(false); err != nil {
+			return err
 		}
 		if err := r.out.flush(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// flushBefore hands over what was read before an error: it is sound, and stands in the log before the error is told.
+func (r *reader) flushBefore(ctx context.Context, err error) error {
+	if flushed := r.out.flush(ctx); flushed != nil {
+		return flushed
+	}
+	return err
 }
 
 // syncer is the replication client. It parses nothing but the headers of events: rows are

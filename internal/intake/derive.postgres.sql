@@ -40,10 +40,11 @@ create function {{.Schema}}.pick(changed bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
+    -- offset 0: each is looked up, whatever the planner thinks of reading them all.
     return array(
         select i.id from unnest(changed) as i(id)
-        where exists (select from {{.Schema}}.completed c where c.order_id = i.id)
-            or exists (select from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id));
+        where exists (select from {{.Schema}}.completed c where c.order_id = i.id offset 0)
+            or exists (select from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id offset 0));
 end $$;
 
 -- What is to be done with the orders that are in the mirror.
@@ -60,7 +61,7 @@ end $$;
 --   forget   the shop has made its person unknown: the ERP keeps what it took
 create function {{.Schema}}.tasks(ids bigint[], settled bigint[]) returns {{.Schema}}.task[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
     return array(
         select row(h.order_id, a.action, h.state, h.method, k.class, h.revision, h.fingerprint, h.state = any (s.consuming),
@@ -127,6 +128,16 @@ begin
         ) a);
 end $$;
 
+-- What can't be right of an order's tax data. A function of its own, because most orders have none.
+create function {{.Schema}}.flaws(order_id bigint, o erp.order_in) returns spola.flag[]
+language plpgsql stable as $$
+begin
+    return array(
+        select row('{{.Shop}}', 'order ' || order_id, f.field, f.value, f.what, now())::spola.flag
+        from spola.tax_flaws(o.kind, (coalesce(o.billing, o.shipping)).country, o.tax_code, o.vat_number, o.sdi, o.pec) f
+        order by f.field);
+end $$;
+
 -- The orders as the contract of the ERP takes them: orders and the rows that belong to them, in the order of
 -- tasks. An order with a problem is in none of these, but on its draft.
 --   parks           what can't be right of what a customer typed for his invoice parks the order
@@ -135,13 +146,14 @@ end $$;
 --   fresh, changed  which rows of the shop's stock the lines use, of orders that had no link yet and of others
 --   products        articles that were found by SKU, to be kept for their products
 --   flags           what can't be right of what customers typed
+--   troubled        how many have a problem
 --
 -- One statement reads; the rest is arithmetic in variables, order by order.
 create function {{.Schema}}.drafts(tasks {{.Schema}}.task[], parks boolean, out drafts {{.Schema}}.draft[], out refs text[], out customers erp.customer_in[], out accounts bigint[],
     out orders erp.order_in[], out lines erp.order_line_in[], out charges erp.order_charge_in[], out vat erp.order_vat_in[], out payments erp.order_payment_in[],
-    out fresh {{.Schema}}.use[], out changed {{.Schema}}.use[], out products text[], out articles bigint[], out flags spola.flag[])
+    out fresh {{.Schema}}.use[], out changed {{.Schema}}.use[], out products text[], out articles bigint[], out flags spola.flag[], out troubled int)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     t       {{.Schema}}.task;
     o       record;
@@ -172,17 +184,14 @@ declare
     ids     bigint[] := array(select u.order_id from unnest(tasks) as u);
 begin
     drafts := '{}'; refs := '{}'; customers := '{}'; accounts := '{}'; orders := '{}'; lines := '{}'; charges := '{}'; vat := '{}'; payments := '{}';
-    fresh := '{}'; changed := '{}'; products := '{}'; articles := '{}'; flags := '{}';
+    fresh := '{}'; changed := '{}'; products := '{}'; articles := '{}'; flags := '{}'; troubled := 0;
     for o in
-        select d.*, (
-            select x.kind from spola.payment_method x
-            where x.shop = '{{.Shop}}' and x.method in (d.method, split_part(d.method, '.', 1), '*')
-            order by x.method = d.method desc, x.method = '*' limit 1) as payment_kind,
-            case when (d."order").tax_code <> '' or (d."order").vat_number <> '' or (d."order").sdi <> '' or (d."order").pec <> '' then array(
-                select row('{{.Shop}}', 'order ' || d.order_id, f.field, f.value, f.what, now())::spola.flag
-                from spola.tax_flaws((d."order").kind, (coalesce((d."order").billing, (d."order").shipping)).country,
-                    (d."order").tax_code, (d."order").vat_number, (d."order").sdi, (d."order").pec) f
-                order by f.field) end as flaws
+        select d.*, coalesce(
+                (select x.kind from spola.payment_method x where x.shop = '{{.Shop}}' and x.method = d.method),
+                (select x.kind from spola.payment_method x where x.shop = '{{.Shop}}' and x.method = split_part(d.method, '.', 1)),
+                (select x.kind from spola.payment_method x where x.shop = '{{.Shop}}' and x.method = '*'), 'paid') as payment_kind,
+            case when (d."order").tax_code <> '' or (d."order").vat_number <> '' or (d."order").sdi <> '' or (d."order").pec <> '' then
+                {{.Schema}}.flaws(d.order_id, d."order") end as flaws
         from {{.Schema}}.orders(ids) d
     loop
         at := at + 1;
@@ -257,7 +266,7 @@ begin
             line := 0; charge := 0; payment := 0; i := 0;
             if m.total <> credit then
                 payment := 1;
-                payments := array_append(payments, row(t.reference, 1, coalesce(o.payment_kind, 'paid'), o.method, o.method_title, m.total - credit, o.transaction)::erp.order_payment_in);
+                payments := array_append(payments, row(t.reference, 1, o.payment_kind, o.method, o.method_title, m.total - credit, o.transaction)::erp.order_payment_in);
             end if;
             foreach p in array parts loop
                 i := i + 1;
@@ -300,6 +309,7 @@ begin
                 end if;
                 orders := array_append(orders, w);
             else
+                troubled := troubled + 1;
                 payload := jsonb_build_object('action', t.action, 'state', t.state, 'order', w, 'customer', c,
                     'lines', lines[from_line + 1:], 'charges', charges[from_charge + 1:], 'vat', vat[from_vat + 1:]);
                 lines := lines[:from_line];
@@ -547,6 +557,8 @@ declare
     results erp.result[] := '{}';
     fresh   {{.Schema}}.use[] := '{}';
     again   {{.Schema}}.use[] := '{}';
+    waited     boolean; -- orders are due, now or later
+    had_parked boolean;
     parks    boolean; -- what is malformed parks its order
     flagged  boolean; -- something is, of some order or account
     matching boolean; -- customers may be the ERP's own
@@ -556,17 +568,20 @@ declare
 begin
     more := false; taken := 0; parked := 0; articles := '{}';
     ids := case when cardinality(changed) > 0 then {{.Schema}}.pick(changed) else changed end;
-    if cardinality(ids) = 0 and not exists (select from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock) then
-        return;
+    if cardinality(ids) = 0 then
+        if not exists (select from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock) then
+            return;
+        end if;
     end if;
     perform from spola.shop s where s.shop = '{{.Shop}}' for update;
     select array(select u.order_id from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock order by u.tick, u.order_id limit most),
+        exists (select from spola.due u where u.shop = '{{.Shop}}'), exists (select from spola.parked p where p.shop = '{{.Shop}}'),
         s.malformed = 'park', s.incarnation > 1, exists (select from spola.flag f where f.shop = '{{.Shop}}'),
         s.matching <> '{}' or exists (select from spola.customer_match m where m.shop = '{{.Shop}}')
-    into ready, parks, restored, flagged, matching
+    into ready, waited, had_parked, parks, restored, flagged, matching
     from spola.shop s where s.shop = '{{.Shop}}';
     more := cardinality(ready) = most;
-    if exists (select from spola.due u where u.shop = '{{.Shop}}') then
+    if waited then
         delete from spola.due u where u.shop = '{{.Shop}}' and u.order_id = any (ids || ready);
     end if;
     if cardinality(ready) > 0 then
@@ -634,6 +649,7 @@ begin
             results := results || answers;
         end if;
         drafts := drafts || given.drafts;
+        trouble := trouble or given.troubled > 0;
         fresh := fresh || given.fresh;
         again := again || given.changed;
     end loop;
@@ -684,14 +700,11 @@ begin
             taken := taken + 1;
         end if;
     end loop;
-    if not trouble then
-        trouble := exists (select from unnest(drafts) as u where (u.problem).reason is not null);
-    end if;
     if trouble then
         bad := {{.Schema}}.park(tasks, drafts, results, clock);
         parked := cardinality(bad);
     end if;
-    if exists (select from spola.parked p where p.shop = '{{.Shop}}') then
+    if had_parked then
         delete from spola.parked p
         where p.shop = '{{.Shop}}'
             and p.order_id = any (array(select u.order_id from unnest(tasks) as u where u.action not in ('wait', 'half') except select b from unnest(bad) as b));

@@ -209,3 +209,39 @@ func steps(shop *testOpenCart, do func(*testOpenCart)) func() bool {
 		return more
 	}
 }
+
+// What an order costs does not grow with those before it: no table is read beyond the order's own rows, also where nobody
+// has analyzed tables that have grown since the statements were planned.
+func TestOrderReadsItsOwnRowsOnly(t *testing.T) {
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	erp.catchUp(shop.testLog, 1000)
+	erp.live()
+	place := func(n int) {
+		for range n {
+			shop.together(func() {
+				id := shop.begin(testOrder{lines: []testLine{{31, 0, 2}, {41, 0, 1}}})
+				shop.update("order", id, row{"order_status_id": 1})
+				shop.insert("order_history", row{"order_id": id, "order_status_id": 1, "date_added": shop.now()})
+			})
+		}
+	}
+	place(20)
+	erp.catchUp(shop.testLog, 1)
+	place(1000)
+	erp.catchUp(shop.testLog, 500)
+	place(1)
+	erp.exec("select pg_stat_force_next_flush()")
+	erp.exec("select pg_stat_reset()")
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("select pg_stat_force_next_flush()")
+	erp.exec("select 1")
+	read := erp.text(`select string_agg(format('%s.%s: %s rows', schemaname, relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), e'\n')
+		from pg_stat_user_tables where greatest(seq_tup_read, idx_tup_fetch, (select max(i.idx_tup_read) from pg_stat_user_indexes i where i.relid = pg_stat_user_tables.relid)) > 200`)
+	if read != "" {
+		t.Errorf("for one order behind 1,020 others were read\n%s", read)
+	}
+	if got := erp.text("select count(*) from erp.sales_order"); got != "1021" {
+		t.Fatalf("%s orders in the ERP", got)
+	}
+}

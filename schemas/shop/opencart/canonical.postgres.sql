@@ -45,6 +45,25 @@ return (
     left join {{table "product_option_value"}} z on z.product_option_value_id = i.id
     where coalesce(z.subtract, 1) = 1);
 
+-- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean. A
+-- function of its own, because most orders have none.
+create type {{.Schema}}.own_fields as (tax_code text, vat_number text, pec text, sdi text, invoice_wanted boolean);
+create function {{.Schema}}.own_fields(texts text[]) returns {{.Schema}}.own_fields
+language plpgsql stable as $$
+begin
+    return (
+        select row(spola.code(max(x.value) filter (where d.meaning = 'tax_code')),
+            spola.vat_number(max(x.value) filter (where d.meaning = 'vat_number')),
+            spola.email(max(x.value) filter (where d.meaning = 'pec')),
+            spola.code(max(x.value) filter (where d.meaning = 'sdi')),
+            bool_or(x.value not in ('', '0')) filter (where d.meaning = 'invoice_wanted'))::{{.Schema}}.own_fields
+        from (select j.field, spola.html(trim(j.value)) as value
+            from unnest(texts) as t(t)
+            cross join lateral jsonb_each_text(case when t.t like '{%' then spola.json_object(t.t) end) as j(field, value)) x
+        join spola.custom_field d on d.shop = '{{.Shop}}' and d.field = x.field
+        where x.value <> '');
+end $$;
+
 -- The orders as the ERP takes them: the order's own words, and parts, of which intake makes cents and lines.
 -- The customer's id and cents are added by intake. They come back in the order of ids.
 --   content  a checksum of what the shop may edit, but for the parts
@@ -144,15 +163,14 @@ language sql stable as $$
                     select coalesce(y.article, e.article_id) as article, e.article_id is not null as by_sku
                     from (select coalesce(
                         (select c.article from spola.consumption c
-                         where c.shop = '{{.Shop}}' and c.order_id = i.id and c.line = l.product_id || ':' || x.variant and c.article is not null
-                            and exists (select from spola.link k where k.shop = c.shop and k.order_id = c.order_id and k.incarnation = c.incarnation and k.erp_order is not null
-                                and starts_with(k.fingerprint, coalesce(o.date_added || '|', '')))
+                         where had.incarnations is not null and c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = any (had.incarnations)
+                            and c.line = l.product_id || ':' || x.variant and c.article is not null
                          limit 1),
                         (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
                         case when x.stock_variant <> x.variant then
                             (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.stock_variant) end
                         ) as article offset 0) y
-                    left join erp.articles e on y.article is null and x.stocked = 0 and e.sku = l.model
+                    left join lateral (select * from erp.articles e where e.sku = case when y.article is null and x.stocked = 0 then l.model end offset 0) e on true
                     offset 0
                 ) m
                 where l.order_id = i.id
@@ -175,7 +193,7 @@ language sql stable as $$
                         when j.kind = 'charge' then coalesce(d.rate, (
                             select q.rate from spola.tax_class_rate q
                             where q.shop = '{{.Shop}}'
-                                and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(o.shipping_method from '"tax_class_id":"?(\d{1,9})')::bigint end)
+                                and q.tax_class = coalesce(d.tax_class, case when t.code = 'shipping' then substring(split_part(o.shipping_method, '"tax_class_id":', 2) from '^"?(\d{1,9})')::bigint end)
                                 and q.customer_group = o.customer_group_id
                                 and q.country_id = any (array[a.ship_country, a.pay_country, s.country_id])
                                 and q.country_id = any (case q.based when 'shipping' then array[a.ship_country, a.own_country]
@@ -212,11 +230,17 @@ language sql stable as $$
         offset 0
     ) a
     cross join lateral (
+        -- The lives of the shop in which the ERP took this very order: its lines keep their articles.
+        select array_agg(k.incarnation) filter (where k.erp_order is not null and starts_with(k.fingerprint, coalesce(o.date_added || '|', ''))) as incarnations
+        from spola.link k
+        where k.shop = '{{.Shop}}' and k.order_id = i.id
+        offset 0
+    ) had
+    cross join lateral (
         -- The rates of the order's VAT rows, each with its country.
         select coalesce(array_agg(x.rate), '{}') as rates, array_agg(x.country) as countries
-        from {{table "order_total"}} t
+        from (select * from {{table "order_total"}} t where t.order_id = i.id and t.code = 'tax' offset 0) t
         join spola.tax_title x on x.shop = '{{.Shop}}' and x.title = t.title and x.country_id = a.ship_country and x.rate is not null
-        where t.order_id = i.id and t.code = 'tax'
         offset 0
     ) v
     cross join lateral (
@@ -227,17 +251,9 @@ language sql stable as $$
         offset 0
     ) w
     cross join lateral (
-        -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean.
-        select spola.code(max(x.value) filter (where d.meaning = 'tax_code')) as tax_code,
-            spola.vat_number(max(x.value) filter (where d.meaning = 'vat_number')) as vat_number,
-            spola.email(max(x.value) filter (where d.meaning = 'pec')) as pec,
-            spola.code(max(x.value) filter (where d.meaning = 'sdi')) as sdi,
-            bool_or(x.value not in ('', '0')) filter (where d.meaning = 'invoice_wanted') as invoice_wanted
-        from (select j.field, spola.html(trim(j.value)) as value
-            from (values (o.custom_field), (o.payment_custom_field), (o.shipping_custom_field)) as t(t)
-            cross join lateral jsonb_each_text(case when t.t like '{%' then spola.json_object(t.t) end) as j(field, value)) x
-        join spola.custom_field d on d.shop = '{{.Shop}}' and d.field = x.field
-        where x.value <> '' and (o.custom_field like '{%' or o.payment_custom_field like '{%' or o.shipping_custom_field like '{%')
+        select (x.fields).* from (
+            select case when o.custom_field like '{%' or o.payment_custom_field like '{%' or o.shipping_custom_field like '{%' then
+                {{.Schema}}.own_fields(array[o.custom_field, o.payment_custom_field, o.shipping_custom_field]) end as fields offset 0) x
         offset 0
     ) f
     cross join lateral (
@@ -247,21 +263,22 @@ language sql stable as $$
         offset 0
     ) k
     cross join lateral (
-        select case when coalesce(o.payment_country_id, 0) <> 0 then
-            row(spola.html(o.payment_firstname), spola.html(o.payment_lastname), spola.html(o.payment_company),
-                spola.html(o.payment_address_1), spola.html(o.payment_address_2), o.payment_postcode, spola.html(o.payment_city),
-                coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.payment_zone_id), spola.html(o.payment_zone)),
-                (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.payment_country_id))::erp.address end as address
-        offset 0
-    ) bill
-    cross join lateral (
         select case when coalesce(o.shipping_country_id, 0) <> 0 then
             row(spola.html(o.shipping_firstname), spola.html(o.shipping_lastname), spola.html(o.shipping_company),
                 spola.html(o.shipping_address_1), spola.html(o.shipping_address_2), o.shipping_postcode, spola.html(o.shipping_city),
                 coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.shipping_zone_id), spola.html(o.shipping_zone)),
-                (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.shipping_country_id))::erp.address end as address
+                a.country)::erp.address end as address
         offset 0
     ) ship
+    cross join lateral (
+        select case when coalesce(o.payment_country_id, 0) <> 0 then
+            row(spola.html(o.payment_firstname), spola.html(o.payment_lastname), spola.html(o.payment_company),
+                spola.html(o.payment_address_1), spola.html(o.payment_address_2), o.payment_postcode, spola.html(o.payment_city),
+                coalesce((select z.code from spola.province z where z.shop = '{{.Shop}}' and z.id = o.payment_zone_id), spola.html(o.payment_zone)),
+                case when o.payment_country_id = a.ship_country then a.country
+                    else (select z.code from spola.country z where z.shop = '{{.Shop}}' and z.id = o.payment_country_id) end)::erp.address end as address
+        offset 0
+    ) bill
 $$;
 
 -- What of the settings and look-ups is not in the mirror, for a person; null if they are complete. A

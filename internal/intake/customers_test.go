@@ -233,6 +233,9 @@ func TestMalformedTaxData(t *testing.T) {
 	if got := strings.Join(fields, ", "); err != nil || got != "order 1 pec pec.it, order 1 sdi ABC12, order 1 tax_code RSSMRA80A01H501V, order 1 vat_number 00743110158" {
 		t.Errorf("flags: %s, %v", got, err)
 	}
+	if o, err := Look(t.Context(), erp.conn, testShop); err != nil || len(o.Flagged) != 4 || fmt.Sprint(o.Flagged[3]) != "{vat_number 1 [order 1]}" {
+		t.Errorf("status: %+v, %v", o.Flagged, err)
+	}
 	shop.edit(id, testOrder{lines: twoLines, custom: `{"2":"RSSMRA80A01H501U"}`})
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1000)

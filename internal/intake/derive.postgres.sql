@@ -663,7 +663,7 @@ begin
     end if;
 
     -- Links. A change that was refused leaves revision and content, so that it is tried again.
-    insert into spola.link as l (shop, order_id, incarnation, reference, fingerprint, status, erp_order, state, method, class, revision, content, consuming)
+    insert into spola.link as l (shop, order_id, incarnation, reference, fingerprint, status, erp_order, state, method, class, revision, content, consuming, adopted)
     select '{{.Shop}}', t.order_id, t.incarnation, t.reference, t.fingerprint,
         case
             when t.action = 'close' then 'closed'
@@ -674,7 +674,8 @@ begin
             else 'parked'
         end,
         case when r.ok then r.id else t.erp_order end,
-        t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming
+        t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming,
+        t.action = 'forget'  -- stays adopted, if it is: the ERP's order is what it was
     from unnest(tasks) as t
     left join unnest(drafts) as d on d.order_id = t.order_id
     left join unnest(results) as r on r.reference = t.reference
@@ -684,7 +685,7 @@ begin
         revision = excluded.revision, fingerprint = case when excluded.content <> l.content then excluded.fingerprint else l.fingerprint end,
         content = excluded.content, consuming = excluded.consuming, deleted = false, derived_at = now(),
         decision = case when l.decision = 'keep_erp' and excluded.content <> l.content then null else l.decision end,
-        adopted = l.adopted and excluded.content = l.content;
+        adopted = l.adopted and (excluded.adopted or excluded.content = l.content);
 
     -- In a restored shop a number that is used again is another order's: the one before is gone.
     if restored then

@@ -43,7 +43,7 @@ type Readiness struct {
 	Open         int       `json:"open"`         //   a person must say
 	Asked        int       `json:"asked"`        // of all, those that a person must have seen
 	Parked       int       `json:"parked"`       // of those to be imported: will be parked, see `applier parked`
-	Differing    int       `json:"differing"`    // of those to be adopted: with another total in the ERP
+	Differing    Names     `json:"differing"`    // of those to be adopted: with another total in the ERP
 	Passed       int       `json:"passed_over"`  // lines of the file about orders cancelled or deleted since
 
 	Customers Buyers `json:"customers"` // of the orders to be imported
@@ -295,7 +295,7 @@ func (s going) readERP(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
-	err := conn.QueryRow(ctx, s.text["counts"], s.shop).Scan(&r.Orders, &r.Import, &r.Adopt, &r.Close, &r.Open, &r.Asked, &r.Parked, &r.Differing, &r.Passed)
+	err := conn.QueryRow(ctx, s.text["counts"], s.shop).Scan(&r.Orders, &r.Import, &r.Adopt, &r.Close, &r.Open, &r.Asked, &r.Parked, &r.Passed)
 	if err != nil {
 		return s.failed(err)
 	}
@@ -304,6 +304,9 @@ func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 		return s.failed(err)
 	}
 	if c.Doubles, err = s.names(ctx, conn, "doubles"); err != nil {
+		return err
+	}
+	if r.Differing, err = s.names(ctx, conn, "differing"); err != nil {
 		return err
 	}
 	if r.Missing, err = s.names(ctx, conn, "missing"); err != nil {

@@ -142,14 +142,15 @@ where g.before or g.asked
 order by case g.decision when 'adopt' then 1 when 'import' then 2 when 'close' then 3 else 0 end, g.asked desc, g.order_id desc
 
 -- name: said
-create temp table golive_said (line int not null, order_id bigint not null, decision text not null, erp_number text not null)
+create temp table golive_said (line int not null, order_id bigint not null, decision text not null, erp_number text not null,
+    anyway boolean not null)  -- adopted though the totals differ
 
 -- name: contradict
 -- What is wrong with the lines of a file: line and sentence, the first twenty. A line about an order that was cancelled or
 -- deleted since is not wrong; it is passed over.
 with adopted as (
-    select s.line, s.order_id, s.erp_number, count(e.order_id) as n, min(e.order_id) as erp_order
-    from golive_said s left join golive_erp e on e.number = s.erp_number where s.decision = 'adopt' group by s.line, s.order_id, s.erp_number
+    select s.line, s.order_id, s.erp_number, s.anyway, count(e.order_id) as n, min(e.total) as erp_total
+    from golive_said s left join golive_erp e on e.number = s.erp_number where s.decision = 'adopt' group by s.line, s.order_id, s.erp_number, s.anyway
 )
 select w.line, w.what
 from (
@@ -162,6 +163,10 @@ from (
     union all
     select a.line, format('the ERP''s order %s is adopted for order %s in line %s already', a.erp_number, b.order_id, b.line)
     from adopted a join adopted b on b.erp_number = a.erp_number and b.line < a.line
+    union all
+    select a.line, format('order %s costs %s in the shop, the ERP''s %s costs %s: if it is the same all the same, its decision is "adopt anyway"',
+        a.order_id, round(g.total / 100.0, 2), a.erp_number, round(a.erp_total / 100.0, 2))
+    from adopted a join golive g on g.order_id = a.order_id where a.n = 1 and a.erp_total <> g.total and not a.anyway
 ) w
 order by w.line
 limit 20
@@ -185,11 +190,18 @@ where s.order_id = g.order_id and s.decision <> ''
 select count(*), count(*) filter (where g.decision = 'import'), count(*) filter (where g.decision = 'adopt'), count(*) filter (where g.decision = 'close'),
     count(*) filter (where g.decision is null), count(*) filter (where g.asked),
     count(*) filter (where g.decision = 'import' and p.order_id is not null),
-    count(*) filter (where g.decision = 'adopt' and e.total <> g.total),
     (select count(*) from golive_said s where not exists (select from golive x where x.order_id = s.order_id))
 from golive g
 left join spola.parked p on p.shop = $1 and p.order_id = g.order_id
-left join golive_erp e on e.order_id = g.erp_order
+
+-- name: differing
+-- To be adopted for an order with another total, as a person has said.
+select format('%s costs %s in the shop, %s in the ERP (%s)', g.order_id, round(g.total / 100.0, 2), round(e.total / 100.0, 2), e.number), count(*) over ()
+from golive g
+join golive_erp e on e.order_id = g.erp_order
+where g.decision = 'adopt' and e.total <> g.total
+order by g.order_id
+limit 10
 
 -- name: adopt
 -- From here on under the shop's lock. An order that was cancelled or deleted while this was planned is left to the applier.

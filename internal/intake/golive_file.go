@@ -42,6 +42,7 @@ type said struct {
 	order    int64
 	decision string // empty: not decided
 	number   string // of the ERP's order
+	anyway   bool   // adopt it though its total differs
 }
 
 // obey puts what the file says in place of what was proposed. Whatever is wrong with the file is
@@ -51,9 +52,9 @@ func (s going) obey(ctx context.Context, conn *pgx.Conn, g Going) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", g.File, err)
 	}
-	_, err = conn.CopyFrom(ctx, pgx.Identifier{"golive_said"}, []string{"line", "order_id", "decision", "erp_number"},
+	_, err = conn.CopyFrom(ctx, pgx.Identifier{"golive_said"}, []string{"line", "order_id", "decision", "erp_number", "anyway"},
 		pgx.CopyFromSlice(len(lines), func(i int) ([]any, error) {
-			return []any{lines[i].line, lines[i].order, lines[i].decision, lines[i].number}, nil
+			return []any{lines[i].line, lines[i].order, lines[i].decision, lines[i].number, lines[i].anyway}, nil
 		}))
 	if err != nil {
 		return s.failed(err)
@@ -77,6 +78,9 @@ func (s going) obey(ctx context.Context, conn *pgx.Conn, g Going) error {
 	}
 	return s.run(ctx, conn, s.text["obey"])
 }
+
+// adoptAnyway is how a person says that it is the same order though its total is another in the ERP.
+const adoptAnyway = "adopt anyway"
 
 // readDecisions reads and checks the file without a look at the database.
 func readDecisions(r io.Reader) ([]said, error) {
@@ -110,7 +114,8 @@ func readSaid(decision, order, number string) (x said, err error) {
 	case "", "import", "close":
 	case "closed":
 		x.decision = "close"
-	case "adopt":
+	case "adopt", adoptAnyway:
+		x.decision, x.anyway = "adopt", x.decision == adoptAnyway
 		if x.number == "" {
 			return x, fmt.Errorf("order %d: adopt needs the number of the ERP's order in erp_order", x.order)
 		}

@@ -163,6 +163,7 @@ func TestGoingLiveIsAskedAbout(t *testing.T) {
 	one := erp.enter(14608, cutDay, "twice@example.com", "", "")
 	two := erp.enter(11610, cutDay, "three@example.com", "", "")
 	three := erp.enter(11610, cutDay, "three@example.com", "", "")
+	cheaper := erp.enter(22000, cutDay, "", "", "")                // a clerk's mistake
 	four := erp.enter(22610, cutDay.AddDate(0, 3, 0), "", "", "4") // the clerk wrote the shop's number down
 	r, file := erp.check(cutDay)
 	if r.Open != 3 || r.Adopt != 1 || !strings.Contains(file, "adopt;4;"+four) ||
@@ -184,6 +185,7 @@ func TestGoingLiveIsAskedAbout(t *testing.T) {
 		"unknown order":      {head + rest + "77,close,\n", "line 5: refused: the shop has no order 77"},
 		"unknown ERP order":  {head + rest + "1,adopt,T2026/77\n", "line 5: refused: the ERP has no order 'T2026/77' that no shop has"},
 		"adopted twice":      {head + "1,adopt," + one + "\n2,adopt," + one + "\n3,close,\n4,close,\n", "line 3: refused: the ERP's order " + one + " is adopted for order 1 in line 2 already"},
+		"another total":      {head + rest + "1,adopt," + two + "\n", "line 5: refused: order 1 costs 146.08 in the shop, the ERP's " + two + " costs 116.10: if it is the same"},
 		"one is not decided": {head + rest, "of 1 orders a person must say"},
 	} {
 		if err := erp.goLive(cutDay, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -193,12 +195,12 @@ func TestGoingLiveIsAskedAbout(t *testing.T) {
 	erp.want("nothing half done", "observe 0 0", `select mode || ' ' || (select count(*) from spola.audit) || ' ' || (select count(*) from erp.sales_order where reference is not null) from spola.shop`)
 	shop.remove(2) // while the person thinks
 	erp.catchUp(shop.testLog, 1000)
-	if err := erp.goLive(cutDay, "\xef\xbb\xbforder;erp_order;decision;note\n1;"+one+";Adopt;yes\n2;;close;\n3;"+three+";adopt;\n4;;CLOSED;\n"); err != nil {
+	if err := erp.goLive(cutDay, "\xef\xbb\xbforder;erp_order;decision;note\n1;"+one+";Adopt;yes\n2;;CLOSED;\n3;"+three+";adopt;\n4;"+cheaper+";Adopt anyway;\n"); err != nil {
 		t.Fatal(err)
 	}
 	shop.tick(2)
 	erp.catchUp(shop.testLog, 1000)
-	erp.want("links", "1 imported adopted, 3 imported adopted, 4 closed", "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link where not deleted")
+	erp.want("links", "1 imported adopted, 3 imported adopted, 4 imported adopted", "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link where not deleted")
 }
 
 // held runs GoLive on a connection of its own while a batch of the applier holds the shop, until
@@ -322,6 +324,10 @@ func TestAdoptedOrderKeepsItsCustomer(t *testing.T) {
 	if err := erp.goLive(cutDay, file); err != nil {
 		t.Fatal(err)
 	}
+	shop.update("order", id, row{"email": "deleted@example.invalid"})
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("made unknown in the shop: still adopted", "true", "select adopted from spola.link where order_id = $1", id)
 	shop.edit(id, testOrder{lines: twoLines, email: "adopted@example.com"})
 	shop.place(testOrder{lines: twoLines, email: "adopted@example.com"}, 2)
 	shop.place(testOrder{lines: twoLines, email: "new@example.com"}, 2)

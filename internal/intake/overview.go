@@ -34,6 +34,8 @@ type Overview struct {
 
 	Orders map[string]Sample `json:"orders"` // by what became of them, or would: see OrderKinds
 	Parked []ParkedSample    `json:"parked"` // by reason, most frequent first
+
+	Flagged []FlagSample `json:"flagged"` // what can't be right of customers' data, by field: see ListFlags
 }
 
 // OrderKinds are the keys of Overview.Orders, with what each means.
@@ -65,6 +67,13 @@ type ParkedSample struct {
 	What []string `json:"what"` // of the examples, in their order
 }
 
+// FlagSample is what is flagged of one field of customers' data.
+type FlagSample struct {
+	Field    string   `json:"field"`
+	Count    int64    `json:"count"`
+	Examples []string `json:"examples"` // at most three subjects, newest first: "order 4711"
+}
+
 // ErrUnknownShop says that no applier has run for a shop.
 var ErrUnknownShop = errors.New("no applier has run for it")
 
@@ -80,31 +89,40 @@ func Look(ctx context.Context, conn *pgx.Conn, shop string) (Overview, error) {
 	if err != nil {
 		return o, fmt.Errorf("read the status of shop %s: %w", shop, err)
 	}
-	rows, err := conn.Query(ctx, query["orders"], shop)
-	if err != nil {
-		return o, fmt.Errorf("count the orders of shop %s: %w", shop, err)
-	}
-	var kind string
-	var n Sample
-	_, err = pgx.ForEachRow(rows, []any{&kind, &n.Count, &n.Examples}, func() error {
-		o.Orders[kind] = n
-		n = Sample{}
-		return nil
+	kinds, err := list(ctx, conn, query["orders"], shop, func(r pgx.CollectableRow) (k kindSample, err error) {
+		return k, r.Scan(&k.kind, &k.Count, &k.Examples)
 	})
 	if err != nil {
 		return o, fmt.Errorf("count the orders of shop %s: %w", shop, err)
 	}
-	if rows, err = conn.Query(ctx, query["parked"], shop); err != nil {
-		return o, fmt.Errorf("count the parked orders of shop %s: %w", shop, err)
+	for _, k := range kinds {
+		o.Orders[k.kind] = k.Sample
 	}
-	o.Parked, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (p ParkedSample, err error) {
-		err = r.Scan(&p.Reason, &p.Why, &p.Mend, &p.Count, &p.Examples, &p.What)
-		return p, err
+	o.Parked, err = list(ctx, conn, query["parked"], shop, func(r pgx.CollectableRow) (p ParkedSample, err error) {
+		return p, r.Scan(&p.Reason, &p.Why, &p.Mend, &p.Count, &p.Examples, &p.What)
 	})
 	if err != nil {
 		return o, fmt.Errorf("count the parked orders of shop %s: %w", shop, err)
+	}
+	if o.Flagged, err = list(ctx, conn, query["flagged"], shop, pgx.RowToStructByPos[FlagSample]); err != nil {
+		return o, fmt.Errorf("count what is flagged about customers of shop %s: %w", shop, err)
 	}
 	return o, nil
+}
+
+// kindSample is a row of what became of orders.
+type kindSample struct {
+	kind string
+	Sample
+}
+
+// list reads all rows of a statement about a shop.
+func list[T any](ctx context.Context, conn *pgx.Conn, sql, shop string, scan pgx.RowToFunc[T]) ([]T, error) {
+	rows, err := conn.Query(ctx, sql, shop)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scan)
 }
 
 // namedStatements takes a file of statements apart at its lines "-- name: …".

@@ -35,3 +35,11 @@ left join spola.reason r on r.code = p.reason
 where p.shop = $1
 group by p.reason, r.why, r.mend
 order by count(*) desc, p.reason
+
+-- name: flagged
+-- What can't be right of what customers typed, by field.
+select f.field, count(*), (array_agg(f.subject order by f.at desc, f.subject))[1:3]
+from spola.flag f
+where f.shop = $1
+group by f.field
+order by count(*) desc, f.field

@@ -135,7 +135,10 @@ func report(w io.Writer, r intake.Readiness) {
 	line(r.Import, "import: into the ERP")
 	line(r.Parked, "         of these will be parked: applier parked")
 	line(r.Adopt, "adopt: linked to an order that was entered by hand")
-	line(r.Differing, "         of these have another total there")
+	line(int(r.Differing.Count), "         of these have another total there")
+	for _, d := range r.Differing.First {
+		fmt.Fprintf(w, "%8s          order %s\n", "", d)
+	}
 	line(r.Close, "close: not into the ERP")
 	line(r.Open, "are yours to say: several fit")
 	fmt.Fprintf(w, "%d customers have placed those to be imported; the ERP has %d of them already\n", r.Customers.Count, r.Customers.Known)

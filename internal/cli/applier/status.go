@@ -92,6 +92,12 @@ func printOverview(w io.Writer, o intake.Overview) {
 		fmt.Fprintf(w, "%-8s %7d  %s: %s\n%18sorder %d: %s\n%18sto mend: %s\n", label, p.Count, p.Reason, p.Why, "", p.Examples[0], p.What[0], "", p.Mend)
 		label = ""
 	}
+	label = "flagged"
+	for _, f := range o.Flagged {
+		fmt.Fprintf(w, "%-8s %7d  customers' %s can't be right (%s%s): applier customers\n", label, f.Count, f.Field,
+			strings.Join(f.Examples, ", "), yes(f.Count > int64(len(f.Examples)), " …", ""))
+		label = ""
+	}
 }
 
 // examples names the newest orders of a sample: " (4713, 4712, 4711 …)".

@@ -13,6 +13,7 @@ import (
 type lineWriter struct {
 	part    *Part
 	t       *table
+	owners  map[int64]struct{} // notes the row's
 	line    []byte
 	ends    []int // of the fields written
 	start   int
@@ -21,8 +22,8 @@ type lineWriter struct {
 	key     []byte
 }
 
-func (w *lineWriter) begin(p *Part, f *folded) {
-	*w = lineWriter{part: p, t: f.t, line: f.lines, start: len(f.lines), ends: w.ends[:0], flaw: w.flaw[:0], key: w.key[:0]}
+func (w *lineWriter) begin(p *Part, f *folded, owners map[int64]struct{}) {
+	*w = lineWriter{part: p, t: f.t, owners: owners, line: f.lines, start: len(f.lines), ends: w.ends[:0], flaw: w.flaw[:0], key: w.key[:0]}
 }
 
 func (w *lineWriter) field(name, value []byte) error {
@@ -34,7 +35,7 @@ func (w *lineWriter) field(name, value []byte) error {
 		return fmt.Errorf("column %s is not in the shape announced, or not at its place", name)
 	}
 	if next == w.t.owner {
-		if err := w.part.noteOwner(w.t, value); err != nil {
+		if err := w.t.noteOwner(w.owners, value); err != nil {
 			return err
 		}
 	}

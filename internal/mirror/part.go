@@ -38,6 +38,7 @@ type folded struct {
 	lines   []byte
 	entries []entry
 	byKey   map[string]int
+	read    map[int64]struct{} // owners of rows that a snapshot read: they have changed only if their rows have
 }
 
 type entry struct {
@@ -153,7 +154,7 @@ func (p *Part) addRow(r *change.Record) error {
 func (s *segment) folded(t *table) *folded {
 	f := s.rows[t.shape.Name]
 	if f == nil {
-		f = &folded{t: t, byKey: map[string]int{}}
+		f = &folded{t: t, byKey: map[string]int{}, read: map[int64]struct{}{}}
 		s.rows[t.shape.Name] = f
 		s.names = append(s.names, t.shape.Name)
 	}
@@ -210,12 +211,13 @@ func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
 		}
 	}
 	if t.owner >= 0 && fields[t.owner] != nil {
-		return key, p.noteOwner(t, fields[t.owner])
+		return key, t.noteOwner(p.owners[t.ownedBy], fields[t.owner])
 	}
 	return key, nil
 }
 
-func (p *Part) noteOwner(t *table, value []byte) error {
+// noteOwner notes among owners whom a row belongs to.
+func (t *table) noteOwner(owners map[int64]struct{}, value []byte) error {
 	if string(value) == "null" {
 		return nil
 	}
@@ -223,14 +225,18 @@ func (p *Part) noteOwner(t *table, value []byte) error {
 	if err != nil {
 		return fmt.Errorf("column %s, which names the %s: %w", t.columns[t.owner].name, t.ownedBy, err)
 	}
-	p.owners[t.ownedBy][number] = struct{}{}
+	owners[number] = struct{}{}
 	return nil
 }
 
 // line appends the row's line of COPY text, and returns its key, good until the next call.
 func (p *Part) line(f *folded, r *change.Record, after []byte) (key []byte, err error) {
 	w := &p.writer
-	w.begin(p, f)
+	owners := p.owners[f.t.ownedBy]
+	if r.Op == change.Read {
+		owners = f.read
+	}
+	w.begin(p, f, owners)
 	if err := change.Fields(after, w.field); err != nil {
 		return nil, err
 	}

@@ -62,6 +62,7 @@ type statements struct {
 
 	stage     string // makes the staging table
 	copyStage string
+	changed   string // owners of staged rows that are not in the mirror as they are; empty: rows have none
 	merge     string // staging into the mirror
 	unstage   string // empties it
 }
@@ -129,8 +130,33 @@ func (t *table) build(schema string) statements {
 		stage:     "create temp table if not exists " + stage + " (like " + name + ")",
 		copyStage: "copy " + stage + " (" + list + ") from stdin",
 		merge:     "insert into " + name + " (" + list + ") select " + list + " from " + stage + conflict,
+		changed:   t.changed(name, stage),
 		unstage:   "truncate " + stage,
 	}
+}
+
+// changed is the statement that finds whose staged rows differ from those in the mirror.
+func (t *table) changed(name, stage string) string {
+	if t.owner < 0 {
+		return ""
+	}
+	columns := t.quoted()
+	var same, here, there []string
+	for i, c := range columns {
+		switch {
+		case slices.Contains(t.key, i):
+			same = append(same, "m."+c+" = s."+c)
+		case c != "spola_at": // where in the log it was read
+			here, there = append(here, "m."+c), append(there, "s."+c)
+		}
+	}
+	owner := columns[t.owner]
+	return fmt.Sprintf(`select distinct o.owner::bigint
+from %s s
+left join %s m on %s
+cross join lateral (values (s.%s), (m.%s)) o (owner)
+where (m.%s is null or (%s) is distinct from (%s)) and o.owner is not null`,
+		stage, name, strings.Join(same, " and "), owner, owner, columns[t.key[0]], strings.Join(here, ", "), strings.Join(there, ", "))
 }
 
 // quoted returns the names of all columns, Spola's two last, quoted.

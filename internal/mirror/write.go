@@ -160,6 +160,8 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 			return err
 		}
 		other = 0
+	} else {
+		maps.Copy(p.owners[f.t.ownedBy], f.read) // so few are sooner derived again than compared
 	}
 	return pipe.queueRows(ctx, f, fresh > 0, other > 0)
 }
@@ -217,10 +219,33 @@ func (p *Part) merge(ctx context.Context, tx pgx.Tx, f *folded) error {
 	if err := copyLines(ctx, tx, f, t.sql.copyStage, func(e *entry) bool { return !e.gone && !e.fresh }); err != nil {
 		return p.m.failed("copy into staging of "+t.shape.Name, err)
 	}
+	if len(f.read) > 0 {
+		if err := p.compare(ctx, tx, t); err != nil {
+			return err
+		}
+	}
 	for _, statement := range []string{t.sql.merge, t.sql.unstage} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return p.m.failed("merge into "+t.shape.Name, err)
 		}
+	}
+	return nil
+}
+
+// compare notes whose rows a snapshot has read other than they are in the mirror. Nobody else's orders
+// are derived again: a snapshot of all tables would have every order of the shop's life derived.
+func (p *Part) compare(ctx context.Context, tx pgx.Tx, t *table) error {
+	rows, err := tx.Query(ctx, t.sql.changed)
+	if err != nil {
+		return p.m.failed("compare rows read of "+t.shape.Name, err)
+	}
+	var owner int64
+	_, err = pgx.ForEachRow(rows, []any{&owner}, func() error {
+		p.owners[t.ownedBy][owner] = struct{}{}
+		return nil
+	})
+	if err != nil {
+		return p.m.failed("compare rows read of "+t.shape.Name, err)
 	}
 	return nil
 }

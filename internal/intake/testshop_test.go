@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -124,7 +125,7 @@ func (s *testOpenCart) settings() {
 
 func (s *testOpenCart) now() string {
 	s.clock++
-	return fmt.Sprintf("2026-11-24T%02d:%02d:%02d", 8+s.clock/3600, s.clock/60%60, s.clock%60)
+	return time.Date(2026, 11, 24, 8, 0, 0, 0, time.UTC).Add(time.Duration(s.clock) * time.Second).Format("2006-01-02T15:04:05")
 }
 
 // rateOf is the rate of a tax class at the order's address, with its title.

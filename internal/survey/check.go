@@ -251,10 +251,10 @@ func (x *examination) checkArticles() {
 	}
 	if len(missing) > 0 {
 		add("article", fmt.Sprintf("%s without an article of the ERP, by SKU or by hand: %s", plural(int64(len(missing)), "product"), some(missing)),
-			"create the articles in the ERP under these SKUs, or map the products: applier articles --import FILE.csv")
+			"create the articles in the ERP under these SKUs, or map the products: applier articles --suggest > articles.csv, look through it, applier articles --import articles.csv")
 	}
 	if len(variants) > 0 {
 		add("variant", fmt.Sprintf("%s with option values that keep stock of their own and have no article: %s", plural(int64(len(variants)), "product"), some(variants)),
-			"say which article each option value is: applier articles --import FILE.csv, with the columns product, variant and sku")
+			"say which article each option value is: applier articles --suggest > articles.csv proposes it by name, applier articles --import articles.csv takes it")
 	}
 }

@@ -12,6 +12,7 @@
 //	decode.go    go-mysql alone             capture.go   cdc: backlog → log
 //	ceiling.go   six throw-away statements  takeover.go  applier: log → orders
 //	latency.go   commit → visible           commit.go    what the databases' own commits take
+//	beside.go    the same beside a snapshot
 //	usage.go     CPU and memory             atrest.go    idle, and one huge transaction
 //	report.go    the figures, and how they are shown
 package bench
@@ -102,6 +103,7 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 		{"take the backlog over into the ERP", measureTakeover},
 		{"measure the databases' own commits", measureCommits},
 		{"place orders one by one", measureLatencies},
+		{"read all tables again beside orders", measureSnapshot},
 		{"measure the rest", measureIdle},
 		{"pass a huge transaction", measureHuge},
 	} {

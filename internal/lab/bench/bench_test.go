@@ -69,6 +69,8 @@ func TestRun(t *testing.T) {
 		"applier":       report.Takeover.OrdersPerSecond,
 		"MySQL":         report.Commits.MySQL.P99,
 		"PostgreSQL":    report.Commits.Postgres.P99,
+		"beside":        report.Beside.P99,
+		"snapshots":     float64(report.Beside.Snapshots),
 		"memory of cdc": report.Huge.CDC.Peak,
 		"of applier":    report.Huge.Applier.Peak,
 		"of kafka":      report.Servers["kafka"],

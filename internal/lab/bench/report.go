@@ -19,6 +19,7 @@ type Report struct {
 	Takeover    Takeover           `json:"applier"`
 	Commits     Commits            `json:"commits"`
 	Latencies   []Latency          `json:"latencies"`
+	Beside      Beside             `json:"beside_a_snapshot"`
 	IdlePercent float64            `json:"idle_percent"` // of a core, cdc and applier together
 	Huge        Huge               `json:"huge"`
 	Servers     map[string]float64 `json:"servers_mib"`
@@ -80,6 +81,16 @@ type Percentiles struct {
 	P999 float64 `json:"p999_ms"`
 	Max  float64 `json:"max_ms"`
 }
+
+// Beside is the way of orders that come while all tables of the shop are read again.
+type Beside struct {
+	Latency
+	Snapshots int     `json:"snapshots"` // one after the other
+	Seconds   float64 `json:"seconds"`   // all of them, until the mirror had them
+}
+
+// besideTarget is what 99 of 100 orders may take beside a snapshot, in milliseconds.
+const besideTarget = 50
 
 // Huge is one transaction that is larger than memory should be.
 type Huge struct {
@@ -178,7 +189,10 @@ func (r Report) latencyRows() []row {
 		target, met := l.target(2 * (r.Commits.MySQL.P99 + r.Commits.Postgres.P99))
 		rows = append(rows, row{what: l.name(), measured: l.Percentiles.String(), target: target, missed: !met})
 	}
-	return rows
+	b := r.Beside
+	return append(rows,
+		goal("the same while all tables are read again", b.Percentiles.String(), fmt.Sprintf("p99 ≤ %d", besideTarget), b.P99 <= besideTarget),
+		plain("  "+b.name(), fmt.Sprintf("%d snapshots, %.1f s each", b.Snapshots, b.Seconds/float64(max(1, b.Snapshots)))))
 }
 
 func (r Report) memoryRows() []row {

@@ -132,7 +132,7 @@ func (st *stage) furnish(ctx context.Context) error {
 	if err := st.shop.Install(ctx); err != nil {
 		return err
 	}
-	if err := st.command(ctx, "migrate"); err != nil {
+	if err := st.command(ctx, st.options.Applier, "migrate"); err != nil {
 		return err
 	}
 	if st.erp, err = pgx.Connect(ctx, st.databaseURL("erp")); err != nil {
@@ -141,15 +141,15 @@ func (st *stage) furnish(ctx context.Context) error {
 	return st.options.Furnish(ctx, st.erp, st.shop.Articles())
 }
 
-// command runs a verb of the applier to its end.
-func (st *stage) command(ctx context.Context, verb ...string) error {
-	argv := append(append(slices.Clone(st.options.Applier), verb...), "-c", st.config)
+// command runs a verb of one of our programs to its end.
+func (st *stage) command(ctx context.Context, program []string, verb ...string) error {
+	argv := append(append(slices.Clone(program), verb...), "-c", st.config)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = st.lab.Environment()
 	cmd.Dir = st.lab.Dir()
 	st.lab.User().Apply(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("applier %s: %w\n%s", strings.Join(verb, " "), err, out)
+		return fmt.Errorf("%s %s: %w\n%s", argv[0], strings.Join(verb, " "), err, out)
 	}
 	return nil
 }
@@ -170,7 +170,7 @@ func (st *stage) goLive(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("wait for the first snapshot: %w", err)
 	}
-	if err := st.command(within, "golive", "--from", "2000-01-01"); err != nil {
+	if err := st.command(within, st.options.Applier, "golive", "--from", "2000-01-01"); err != nil {
 		return err
 	}
 	if err := st.stop(ctx, st.cdc); err != nil {

@@ -33,9 +33,12 @@ type loop struct {
 	commits []apply.Progress
 }
 
+// longest is how long any loop of these tests may run: one that should have ended, and did not, ends then.
+const longest = time.Minute
+
 // until runs the loop until it has applied n records, and returns Run's error.
 func (l *loop) until(ctx context.Context, n int64) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	l.options.OnCommit = func(p apply.Progress) {
 		l.commits = append(l.commits, p)
@@ -188,11 +191,46 @@ func TestFenced(t *testing.T) {
 	check(t, t.Context(), conn, log.records, 103)
 }
 
+// An applier that was overtaken while its connection was lost ends as well: taking the place back would let
+// the two take turns for ever.
+func TestFencedWhileItsConnectionWasLost(t *testing.T) {
+	url, conn := database(t)
+	log := newMemory(5)
+	log.transaction(1)
+	first := &loop{target: postgres.NewTarget(url, "test", "s", "first"), effect: &ledger{}, log: log}
+	ended := make(chan error, 1)
+	go func() { ended <- first.until(t.Context(), 2) }()
+	waitFor(t, conn, "select coalesce(max(applied), 0)::bigint from spola.place", 1)
+	second := postgres.NewTarget(url, "test", "s", "second")
+	if _, err := second.Open(t.Context(), func(pgx.Tx) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	second.Close()
+	if _, err := conn.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity
+		where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+		t.Fatal(err)
+	}
+	log.transaction(1)
+	if err := <-ended; !errors.Is(err, apply.ErrFenced) || !strings.Contains(err.Error(), "second") {
+		t.Errorf("the first ended with %v, want fenced by the second", err)
+	}
+	check(t, t.Context(), conn, log.records, 1)
+}
+
 // said is a log that tells when a message has been written.
 type said struct {
 	message string
 	heard   chan struct{}
 	once    sync.Once
+}
+
+func (s *said) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-s.heard:
+	case <-time.After(longest):
+		t.Fatalf("nobody has said %q", s.message)
+	}
 }
 
 func (s *said) Run(_ *zerolog.Event, _ zerolog.Level, message string) {
@@ -226,10 +264,10 @@ func TestPaused(t *testing.T) {
 	for range 10 {
 		log.transaction(1)
 	}
-	<-heard.heard
+	heard.wait(t)
 	second, heardToo := running("second") // a start is no way around it
 	group.Go(func() error { return second.until(ctx, 12) })
-	<-heardToo.heard
+	heardToo.wait(t)
 	check(t, t.Context(), conn, log.records, 2)
 	exec("update spola.place set paused_at = null")
 	if err := group.Wait(); err != nil {
@@ -460,7 +498,7 @@ func TestMoved(t *testing.T) {
 	log.transaction(1)
 	l := &loop{target: postgres.NewTarget(url, "test", "s", ""), effect: &ledger{}, log: log}
 	l.effect.before = func(ctx context.Context, tx pgx.Tx) error { l.effect.before = nil; return nil }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
 	defer cancel()
 	l.options.OnCommit = func(p apply.Progress) {
 		if p.Applied == 1 {

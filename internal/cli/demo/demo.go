@@ -35,6 +35,8 @@ type Demo struct {
 	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
 
 	Existing int `help:"Begin with a shop that has so many orders already, half of them entered in the ERP by hand; go live with them." placeholder:"5000"`
+
+	spoil func(ctx context.Context, erp string) error // a test's: called before the proof, which is to find it
 }
 
 // settleWithin bounds how long the demo waits at its end for what is still on its way.
@@ -152,6 +154,11 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	unwatch()
 	if err = errors.Join(err, group.Wait()); err != nil {
 		return nil, err
+	}
+	if d.spoil != nil {
+		if err := d.spoil(ctx, st.cfg.ERP.URL()); err != nil {
+			return nil, err
+		}
 	}
 	return st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
 }

@@ -2,11 +2,14 @@ package demo_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/cli"
@@ -56,6 +59,40 @@ func TestDemoEndsWithAProof(t *testing.T) {
 				t.Errorf("proof: %s", out)
 			}
 		})
+	}
+}
+
+// A proof that can't fail proves nothing: an order whose total differs by a cent, and one that is gone
+// from the ERP, are found and named, and the demo ends with the status of a difference.
+func TestDemoFindsWhatDiffers(t *testing.T) {
+	var altered, gone int64
+	spoil := func(ctx context.Context, url string) error {
+		erp, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer erp.Close(context.WithoutCancel(ctx))
+		return errors.Join(
+			erp.QueryRow(ctx, `update erp.sales_order set total = total + 1 where id = (select min(erp_order) from spola.link
+				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&altered),
+			erp.QueryRow(ctx, `delete from erp.sales_order where id = (select max(erp_order) from spola.link
+				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&gone))
+	}
+	env, out := environment(t)
+	err := demo.Spoiled(demo.Demo{For: 2 * time.Second, Rate: 20, Seed: 7, Shop: "mysql", JSON: true}, spoil).Run(env)
+	if status := cli.ExitStatus(err); status != cli.ExitDifference {
+		t.Errorf("the demo ends with status %d: %v", status, err)
+	}
+	var proof demo.Proof
+	if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
+		t.Fatalf("%v in %s", err, out)
+	}
+	found := map[int64]string{}
+	for _, d := range proof.Details {
+		found[d.Order] += d.Kind
+	}
+	if proof.Differences != 2 || len(found) != 2 || found[altered] != "cents" || found[gone] != "missing" {
+		t.Errorf("order %d was altered, order %d is gone; found %+v of %d", altered, gone, proof.Details, proof.Differences)
 	}
 }
 

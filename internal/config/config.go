@@ -10,6 +10,8 @@ package config
 import (
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -111,6 +113,15 @@ func (s Secret) GoString() string { return s.String() }
 
 // Embedded says whether the log stands on the embedded broker.
 func (c Config) Embedded() bool { return len(c.Kafka.Brokers) == 0 }
+
+// LeftBehind says where the log may have stood before it had brokers: how it is taken from the embedded
+// broker, whose data still lies in its directory, to these brokers. Empty: there is no such data.
+func (c Config) LeftBehind() string {
+	if _, err := os.Stat(filepath.Join(c.Broker.Dir, "lock")); c.Embedded() || err != nil {
+		return ""
+	}
+	return fmt.Sprintf("`spola broker --dir %s --listen %s` and, beside it, `cdc run --moved-from %s`", c.Broker.Dir, c.Broker.Listen, c.Broker.Listen)
+}
 
 // Topic is the topic of the shop's log.
 func (c Config) Topic() string { return c.Kafka.Prefix + "." + c.Shop.Name }

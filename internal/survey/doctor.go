@@ -205,7 +205,11 @@ func (x *examination) examineLog(ctx context.Context) (findings []Finding) {
 	read, err := mysql.WasRead(ctx, x.Source)
 	switch {
 	case !there && err == nil && read:
-		add(Blocking, "log_gone", "the shop was read before, but its log "+x.Stream.Topic+" is not there", "if it is lost: cdc run --new-generation; if it stands elsewhere, correct kafka.brokers and kafka.prefix in "+x.File)
+		mend := "if it is lost: cdc run --new-generation; if it stands elsewhere, correct kafka.brokers and kafka.prefix in " + x.File
+		if move := x.Config.LeftBehind(); move != "" {
+			mend = "if it is the one that the embedded broker has left in " + x.Config.Broker.Dir + ": " + move + "; " + mend
+		}
+		add(Blocking, "log_gone", "the shop was read before, but its log "+x.Stream.Topic+" is not there", mend)
 	case !there:
 		add(Note, "topic", "topic "+x.Stream.Topic+" is not there yet", "nothing: `cdc run` makes it")
 	}

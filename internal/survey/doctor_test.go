@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/broker"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/survey"
 )
@@ -238,7 +241,15 @@ func TestLogThatIsGone(t *testing.T) {
 		t.Errorf("before the first start: %+v", f)
 	}
 	p.sql("CREATE TABLE spola_marker (name varchar(191) NOT NULL PRIMARY KEY, number bigint NOT NULL DEFAULT 0)", "INSERT INTO spola_marker VALUES ('tick', 7)")
-	if f := code(); f.Code != "log_gone" || f.Severity != survey.Blocking || !strings.Contains(f.Mend, "--new-generation") {
+	if f := code(); f.Code != "log_gone" || f.Severity != survey.Blocking || !strings.Contains(f.Mend, "--new-generation") || strings.Contains(f.Mend, "--moved-from") {
 		t.Errorf("after it: %+v", f)
+	}
+	b, err := broker.Start(t.Context(), broker.Config{Dir: p.path("broker"), Listen: "127.0.0.1:0", Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if f := code(); f.Code != "log_gone" || !strings.Contains(f.Mend, "cdc run --moved-from 127.0.0.1:9392") || !strings.Contains(f.Mend, p.path("broker")) {
+		t.Errorf("behind an embedded broker: %+v", f)
 	}
 }

@@ -31,11 +31,11 @@ where l.shop = $1 and l.erp_order is null and not l.deleted and l.status in ('se
     and coalesce(l.class, '') not in ('ignored', 'cancelled')
 
 -- name: look
--- $1 ids, $2 the cut.
+-- $1 ids, $2 the cut. Order by order: two sets of unknown size would be joined each with each.
 update golive g
 set before = h.begun < $2, placed_at = w.placed_at, total = w.total, customer = w.customer
 from {canonical}.heads($1) h
-join {canonical}.glance($1) w on w.order_id = h.order_id
+cross join lateral {canonical}.glance(array[h.order_id]) w
 where g.order_id = h.order_id
 
 -- name: erp

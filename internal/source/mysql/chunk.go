@@ -32,6 +32,11 @@ const (
 	maxChunkBytes    = 4 << 20
 	slowChunk        = 500 * time.Millisecond
 	fastChunk        = 100 * time.Millisecond
+
+	// A calm snapshot is read no faster than an applier compares rows without being noticed, in chunks
+	// that hold up an order by no more than some milliseconds.
+	calmRows = 500
+	calmRate = 10_000 // rows a second
 )
 
 // run reads the chunks that it is given until the context ends.
@@ -41,6 +46,9 @@ func (c *chunker) run(ctx context.Context, tasks <-chan *chunkTask) error {
 		case task := <-tasks:
 			again := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(0), backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second))
 			err := backoff.Retry(func() error { return c.attempt(ctx, task) }, backoff.WithContext(again, ctx))
+			if err == nil && task.calm {
+				err = c.rest(ctx, task)
+			}
 			if err != nil {
 				return err
 			}
@@ -48,6 +56,30 @@ func (c *chunker) run(ctx context.Context, tasks <-chan *chunkTask) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// rest waits until a calm snapshot may go on.
+func (c *chunker) rest(ctx context.Context, task *chunkTask) error {
+	due := time.Second*calmRows/calmRate - task.taken
+	if due <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(due)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// limit is how many rows the task's chunk has at most.
+func (c *chunker) limit(task *chunkTask) int {
+	if task.calm {
+		return min(c.rows, calmRows)
+	}
+	return c.rows
 }
 
 // attempt reads a chunk between its watermarks. An attempt that fails is repeated with a new
@@ -71,6 +103,7 @@ func (c *chunker) attempt(ctx context.Context, task *chunkTask) error {
 		return c.judge(ctx, task, err)
 	}
 	found.taken = time.Since(begun)
+	task.taken = found.taken
 	c.adapt(found)
 	task.put(found)
 	if err := watermark(ctx, conn, highRow, task); err != nil {
@@ -116,7 +149,8 @@ func (c *chunker) read(ctx context.Context, conn *sql.Conn, task *chunkTask) (*c
 	if err != nil {
 		return nil, err
 	}
-	query, args, err := chunkQuery(shape, task, c.rows)
+	limit := c.limit(task)
+	query, args, err := chunkQuery(shape, task, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +175,7 @@ func (c *chunker) read(ctx context.Context, conn *sql.Conn, task *chunkTask) (*c
 		return nil, fmt.Errorf("select: %w", err)
 	}
 	found := &chunk{shape: shape, rows: reading.rows, large: reading.bytes >= maxChunkBytes}
-	if reading.read == c.rows || found.large {
+	if reading.read == limit || found.large {
 		found.last = reading.key
 	}
 	return found, nil

@@ -23,6 +23,8 @@ type chunkTask struct {
 	table *table
 	above []json.RawMessage // read rows whose key is above this, nil: from the first on
 	to    []json.RawMessage // and up to this, nil: to the last
+	calm  bool              // read of what is known already: orders that come meanwhile go first
+	taken time.Duration     // to read it; the reading goroutine's
 
 	mu    sync.Mutex
 	found *chunk
@@ -93,7 +95,7 @@ func (s *snapshots) next(state *State, tables map[string]*table) {
 	}
 	s.current = &chunkTask{
 		token: rand.Text(), run: snap.Run, chunk: snap.Chunk + 1,
-		table: tables[first.Table], above: above, to: first.To,
+		table: tables[first.Table], above: above, to: first.To, calm: snap.Why == requested,
 	}
 	select {
 	case <-s.tasks: // one that was given up

@@ -264,6 +264,39 @@ func TestSnapshotRanges(t *testing.T) {
 	})
 }
 
+// What a person asks for is read in small steps: orders that come meanwhile wait behind no large chunk.
+func TestRequestedSnapshotIsCalm(t *testing.T) {
+	bothServers(t, func(t *testing.T, url string) {
+		s := newShop(t, url, orders)
+		s.exec(ordersTable)
+		s.exec("INSERT INTO oc_order (total) VALUES (1)")
+		for range 10 {
+			s.exec("INSERT INTO oc_order (total) SELECT total FROM oc_order")
+		}
+		s.start()
+		s.snapshotDone(1)
+		if err := RequestSnapshot(t.Context(), s.cfg, SnapshotRequest{Ranges: []KeyRange{{Table: "oc_order"}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.snapshotDone(2)
+		s.end()
+		sizes := map[int64][]int64{}
+		for _, r := range s.log.all() {
+			var message change.ChunkMessage
+			if r.Op != change.Chunk {
+				continue
+			}
+			if err := change.Message(r.Value, &message); err != nil {
+				t.Fatal(err)
+			}
+			sizes[message.Run] = append(sizes[message.Run], message.Rows)
+		}
+		if diff := cmp.Diff(map[int64][]int64{1: {1024}, 2: {500, 500, 24}}, sizes); diff != "" {
+			t.Errorf("rows of the chunks: %s", diff)
+		}
+	})
+}
+
 // Rows outside the bound of a table never leave the shop, neither streamed nor by snapshot.
 func TestOnly(t *testing.T) {
 	bothServers(t, func(t *testing.T, url string) {

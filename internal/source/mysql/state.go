@@ -40,8 +40,11 @@ type SnapshotState struct {
 	Queue []KeyRange        `json:"queue"`         // tables to be read, the first one is being read
 	Above []json.RawMessage `json:"above"`         // key up to which the first one was read; null: nothing yet
 	Rows  int64             `json:"rows"`          // rows read in this run
-	Why   string            `json:"why,omitempty"` // what began the run, for people
+	Why   string            `json:"why,omitempty"` // what began the run: requested, or a sentence for people
 }
+
+// requested is why a run is read that a person asked for: of tables that the mirror has already.
+const requested = "requested"
 
 // KeyRange is a table, or the rows of it whose key is above From and up to To (null: unbounded).
 type KeyRange struct {
@@ -164,7 +167,7 @@ func (s *State) foldMarker(row []byte) error {
 	}
 	s.Requests = m.Number
 	for _, wanted := range request.Ranges {
-		s.enqueue(wanted, "requested")
+		s.enqueue(wanted, requested)
 	}
 	return nil
 }

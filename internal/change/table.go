@@ -1,7 +1,7 @@
 package change
 
-// Type is a column's type in one vocabulary for MySQL and MariaDB, as both the binlog's
-// table map and information_schema can tell it. The log's form and the mirror's type:
+// Type is a column's type in one vocabulary for all sources, as both the source's own log and
+// its catalogue can tell it. The log's form and the mirror's type for MySQL and MariaDB:
 //
 //	tinyint smallint mediumint year   number                    integer
 //	int                               number                    integer; bigint if unsigned
@@ -19,6 +19,9 @@ package change
 //
 // A date or datetime with a zero year, month or day keeps its digits in the log ("0000-00-00")
 // and is -infinity in the mirror. Fractions of seconds have as many digits as the column.
+//
+// PostgreSQL's types are those of the same meaning, and four of its own: boolean, interval, uuid,
+// and other, whose values are text as PostgreSQL shows them. source/postgres/types.go lists the forms.
 type Type string
 
 // The types of columns, as the table above has them.
@@ -47,6 +50,10 @@ const (
 	VarBinary Type = "varbinary"
 	Blob      Type = "blob"
 	Geometry  Type = "geometry"
+	Boolean   Type = "boolean"
+	Interval  Type = "interval"
+	UUID      Type = "uuid"
+	Other     Type = "other"
 )
 
 // Column is a captured column of a table.

@@ -7,6 +7,7 @@ import (
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	erp "github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -32,6 +33,7 @@ var statuses = []struct {
 	{apply.ErrStopped, ExitStopped},
 	{postgres.ErrStopped, ExitStopped},
 	{mysql.ErrStopped, ExitStopped},
+	{erp.ErrStopped, ExitStopped},
 	{errDifference, ExitDifference},
 }
 

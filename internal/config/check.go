@@ -21,11 +21,13 @@ var (
 	sourceName  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`) // "mirror_" and the name are a schema's name
 	tablePrefix = regexp.MustCompile(`^[A-Za-z0-9_]*$`)
 	topicPrefix = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
+	slotName    = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 )
 
 func (l *loader) check(c *Config) {
 	l.checkShop(&c.Shop)
 	l.checkDatabase("erp", c.ERP.Database, []string{"postgres", "postgresql"}, "postgres://spola@host:5432/erp")
+	l.checkERPLog(&c.ERP.Log, c.Shop.Name)
 	l.checkKafka(&c.Kafka)
 	l.checkAddress("broker.listen", c.Broker.Listen, "127.0.0.1:9392")
 }
@@ -45,6 +47,15 @@ func (l *loader) checkShop(s *Shop) {
 		l.mistake("shop.orders_since", fmt.Sprintf("%q is no day", s.OrdersSince), "write it like 2026-01-01, or leave it away")
 	}
 	l.checkDatabase("shop", s.Database, []string{"mysql"}, "mysql://spola@host:3306/shop")
+}
+
+func (l *loader) checkERPLog(e *ERPLog, shop string) {
+	if !slotName.MatchString(e.Slot) {
+		l.mistake("erp.log.slot", fmt.Sprintf("%q can't name a replication slot", e.Slot), "write up to 63 small letters, digits or _: spola_erp")
+	}
+	if e.Read() && shop == ERPSource {
+		l.mistake("shop.name", "erp is the name of the ERP's own log", "give the shop another name")
+	}
 }
 
 // checkDatabase never shows the URL: it may hold a password.
@@ -121,7 +132,7 @@ func (l *loader) checkAddress(key, address, example string) {
 // suggest says which key was meant, if one is near.
 func suggest(key string) string {
 	if slices.Contains([]string{"password", "passwd", "secret"}, key) {
-		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
 	}
 	best, least := "", 3 // two slips at most
 	for _, known := range keysOf(reflect.TypeFor[Config](), "") {

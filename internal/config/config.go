@@ -3,7 +3,7 @@
 // not in it; that is the merchant's shop file.
 //
 // The file holds no secrets. They come from the environment (SPOLA_SHOP_PASSWORD,
-// SPOLA_ERP_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by password_file; the
+// SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by password_file; the
 // environment wins. deploy/spola.example.yaml explains each key.
 package config
 
@@ -58,8 +58,27 @@ func (s Shop) URL() string { return withPassword(s.Database, s.Password) }
 type ERP struct {
 	Database     string `yaml:"database"` // postgres://user@host:5432/erp, without password
 	PasswordFile string `yaml:"password_file"`
+	Log          ERPLog `yaml:"log"`
 	Password     Secret `yaml:"-"`
 }
+
+// ERPSource is the name of the ERP as a source: of its log, the topic PREFIX.erp.
+const ERPSource = "erp"
+
+// ERPLog says how the ERP's own changes are read.
+type ERPLog struct {
+	User         string `yaml:"user"` // of erp.database, with REPLICATION and SELECT; empty: the ERP's log is not read
+	PasswordFile string `yaml:"password_file"`
+	Slot         string `yaml:"slot"`        // of the reader on the server; default spola_erp
+	Publication  string `yaml:"publication"` // of the tables; default spola_erp
+	Password     Secret `yaml:"-"`
+}
+
+// Read says whether the ERP's own changes are read.
+func (l ERPLog) Read() bool { return l.User != "" }
+
+// LogURL is the ERP's database with the user and password of its log's reader.
+func (e ERP) LogURL() string { return withPassword(e.As(e.Log.User).Database, e.Log.Password) }
 
 // URL is the ERP's database with its password.
 func (e ERP) URL() string { return withPassword(e.Database, e.Password) }
@@ -126,9 +145,17 @@ func (c Config) LeftBehind() string {
 // Topic is the topic of the shop's log.
 func (c Config) Topic() string { return c.Kafka.Prefix + "." + c.Shop.Name }
 
+// ERPTopic is the topic of the ERP's log.
+func (c Config) ERPTopic() string { return c.Kafka.Prefix + "." + ERPSource }
+
 // Stream is the shop's log on its brokers, or on the embedded broker where it listens.
-func (c Config) Stream(log zerolog.Logger) stream.Config {
-	s := stream.Config{Brokers: c.Kafka.Brokers, Topic: c.Topic(), TLS: c.Kafka.tls(), Log: log}
+func (c Config) Stream(log zerolog.Logger) stream.Config { return c.stream(c.Topic(), log) }
+
+// ERPStream is the ERP's log where the shop's stands too.
+func (c Config) ERPStream(log zerolog.Logger) stream.Config { return c.stream(c.ERPTopic(), log) }
+
+func (c Config) stream(topic string, log zerolog.Logger) stream.Config {
+	s := stream.Config{Brokers: c.Kafka.Brokers, Topic: topic, TLS: c.Kafka.tls(), Log: log}
 	if c.Embedded() {
 		s.Brokers = []string{c.Broker.Listen}
 	}
@@ -158,7 +185,7 @@ func (c Config) String() string {
 	if err != nil {
 		return fmt.Sprintf("configuration can't be shown: %v", err)
 	}
-	return fmt.Sprintf("%s# passwords: shop %s, erp %s, kafka %s\n", text, c.Shop.Password, c.ERP.Password, c.Kafka.Password)
+	return fmt.Sprintf("%s# passwords: shop %s, erp %s, erp.log %s, kafka %s\n", text, c.Shop.Password, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password)
 }
 
 // plain has no String method that would call itself.

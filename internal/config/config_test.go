@@ -36,7 +36,7 @@ func write(t *testing.T, dir, name, text string) string {
 
 // noSecrets keeps the environment of who runs the tests out of them.
 func noSecrets(t *testing.T) {
-	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_KAFKA_PASSWORD"} {
+	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_ERP_LOG_PASSWORD", "SPOLA_KAFKA_PASSWORD"} {
 		t.Setenv(name, "")
 	}
 }
@@ -104,12 +104,17 @@ func TestSecrets(t *testing.T) {
 	if got := c.ERP.As("spola_migrator").URL(); got != "postgres://spola_migrator:from%20environment@db.example.com/erp" {
 		t.Errorf("erp for another user: %s", got)
 	}
+	t.Setenv("SPOLA_ERP_LOG_PASSWORD", "of p@ss the log's")
+	if c, err = Load(write(t, dir, "log.yaml", strings.Replace(text, "/erp\n", "/erp\n  log: {user: spola_cdc}\n", 1)), NeedERPLog); err != nil ||
+		c.ERP.LogURL() != "postgres://spola_cdc:of%20p%40ss%20the%20log%27s@db.example.com/erp" || !c.ERP.Log.Read() || c.ERP.Log.Slot != "spola_erp" {
+		t.Errorf("erp.log: %s, %v", c.ERP.LogURL(), err)
+	}
 	for _, shown := range []string{c.String(), fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%#v", c.ERP)} {
 		if strings.Contains(shown, "environment") || strings.Contains(shown, "word@") || strings.Contains(shown, "p@ss") {
 			t.Errorf("a secret is shown: %s", shown)
 		}
 	}
-	if !strings.Contains(c.String(), "passwords: shop ***, erp ***, kafka none") {
+	if !strings.Contains(c.String(), "passwords: shop ***, erp ***, erp.log ***, kafka none") {
 		t.Errorf("%s", c)
 	}
 }

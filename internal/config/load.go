@@ -22,9 +22,10 @@ type Need string
 // What a program may need. One that is not needed may be missing, so that the host of cdc need
 // not know the ERP's password.
 const (
-	NeedShop  Need = "shop"
-	NeedERP   Need = "erp"
-	NeedKafka Need = "kafka"
+	NeedShop   Need = "shop"
+	NeedERP    Need = "erp"
+	NeedERPLog Need = "erp.log"
+	NeedKafka  Need = "kafka"
 )
 
 // Error is a mistake in the configuration. Programs end with status 78 on it.
@@ -145,6 +146,8 @@ func (l *loader) parse(text []byte) Config {
 
 func (l *loader) defaults(c *Config) {
 	set(&c.Shop.File, "shop.yaml")
+	set(&c.ERP.Log.Slot, "spola_erp")
+	set(&c.ERP.Log.Publication, "spola_erp")
 	set(&c.Kafka.Prefix, "spola")
 	set(&c.Broker.Dir, "broker")
 	set(&c.Broker.Listen, "127.0.0.1:9392")
@@ -178,9 +181,10 @@ func (l *loader) secrets(c *Config, needs []Need) {
 	}{
 		{NeedShop, &c.Shop.PasswordFile, &c.Shop.Password},
 		{NeedERP, &c.ERP.PasswordFile, &c.ERP.Password},
+		{NeedERPLog, &c.ERP.Log.PasswordFile, &c.ERP.Log.Password},
 		{NeedKafka, &c.Kafka.PasswordFile, &c.Kafka.Password},
 	} {
-		variable := "SPOLA_" + strings.ToUpper(string(s.need)) + "_PASSWORD"
+		variable := "SPOLA_" + strings.ToUpper(strings.ReplaceAll(string(s.need), ".", "_")) + "_PASSWORD"
 		if value := os.Getenv(variable); value != "" {
 			*s.value = Secret(value)
 			continue

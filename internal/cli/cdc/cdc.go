@@ -1,100 +1,111 @@
-// Package cdc holds the verbs of the program cdc: it reads a shop's binlog into its log on
-// Kafka, and shows and changes how it does so.
+// Package cdc holds the verbs of the program cdc: it reads a shop's binlog, or the ERP's
+// write-ahead log, into its log on Kafka, and shows and changes how it does so.
 package cdc
 
 import (
 	"fmt"
 
-	"github.com/rs/zerolog"
-
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
-	"github.com/spola-cdc/spola/internal/source/mysql"
-	"github.com/spola-cdc/spola/schemas"
+	"github.com/spola-cdc/spola/internal/source/postgres"
 )
 
 // Verbs are the verbs of cdc.
 type Verbs struct {
-	Run       Run       `cmd:"" help:"Read the shop until a signal ends it."`
-	Preflight Preflight `cmd:"" help:"Look whether the shop's server can be read; each finding comes with what mends it."`
+	Run       Run       `cmd:"" help:"Read the shop, or the ERP, until a signal ends it."`
+	Preflight Preflight `cmd:"" help:"Look whether the shop's or the ERP's server can be read; each finding comes with what mends it."`
 	Snapshot  Snapshot  `cmd:"" help:"Ask the running cdc to read tables again, or a range of their keys."`
-	Position  Position  `cmd:"" help:"Show where in the shop's binary log the log ends."`
+	Position  Position  `cmd:"" help:"Show where in the shop's or the ERP's own log the log ends."`
+}
+
+// Of names the source that a verb is about.
+type Of struct {
+	Source string `arg:"" optional:"" enum:"shop,erp" default:"shop" help:"What is read: shop (the default) or erp."`
 }
 
 // Run is `cdc run`.
 type Run struct {
+	Of             `embed:""`
 	NewGeneration  bool     `help:"Begin a new generation of the log: its topic was emptied, lost or re-created."`
 	MovedFrom      []string `help:"The log was moved here from these brokers: begin a new generation that goes on where the old log ends." placeholder:"HOST:PORT"`
-	NewIncarnation bool     `help:"The shop's database was restored or replaced: begin a new incarnation with a full snapshot."`
+	NewIncarnation bool     `help:"The database was restored or replaced, or the ERP's replication slot was lost: begin a new incarnation with a full snapshot."`
 }
 
-// Run reads the shop until a signal ends it.
+// Run reads until a signal ends it.
 func (r Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedKafka)
+	cfg, err := config.Load(env.Config, needOf(r.Source), config.NeedKafka)
 	if err != nil {
 		return err
 	}
-	return Read(env.Ctx, cfg, ReadOptions{Log: env.Log,
+	return Read(env.Ctx, cfg, ReadOptions{Log: env.Log, Source: r.Source,
 		NewGeneration: r.NewGeneration, MovedFrom: r.MovedFrom, NewIncarnation: r.NewIncarnation})
 }
 
-// Source is the shop as the reader wants it named: where it is, and which tables and columns of
-// it may leave.
-func Source(cfg config.Config, log zerolog.Logger) (mysql.Config, error) {
-	profile, _, err := schemas.Platform(cfg.Shop.Platform)
-	if err != nil {
-		return mysql.Config{}, err
+// needOf is the password that reading the source needs.
+func needOf(source string) config.Need {
+	if source == ERP {
+		return config.NeedERPLog
 	}
-	source := mysql.Config{Source: cfg.Shop.Name, URL: cfg.Shop.URL(), ServerID: cfg.Shop.ServerID, Owner: cli.Owner(), Log: log}
-	if cfg.Shop.OrdersSince != "" {
-		source.Since = &mysql.Since{Table: cfg.Shop.Prefix + profile.Placed.Table, Column: profile.Placed.Name, Day: cfg.Shop.OrdersSince}
-	}
-	for _, t := range profile.Tables {
-		capture := mysql.Capture{Name: cfg.Shop.Prefix + t.Name, Columns: t.Columns, Key: t.Key, Order: t.Order}
-		if t.Only != nil {
-			capture.Only = &mysql.Only{Column: t.Only.Column, Values: t.Only.Values}
-		}
-		source.Tables = append(source.Tables, capture)
-	}
-	return source, nil
+	return config.NeedShop
 }
 
-// load reads the configuration and names the shop.
-func load(env *cli.Env) (config.Config, mysql.Config, error) {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedKafka)
+// load reads the configuration and names the source.
+func load(env *cli.Env, name string) (config.Config, source, error) {
+	cfg, err := config.Load(env.Config, needOf(name), config.NeedKafka)
 	if err != nil {
-		return config.Config{}, mysql.Config{}, err
+		return config.Config{}, nil, err
 	}
-	source, err := Source(cfg, env.Log)
-	return cfg, source, err
+	from, err := sourceOf(cfg, env.Config, ReadOptions{Log: env.Log, Source: name})
+	return cfg, from, err
 }
 
 // Preflight is `cdc preflight`.
-type Preflight struct{}
+type Preflight struct {
+	Of   `embed:""`
+	Make string `help:"Of the ERP: make publication, replica identities and grants as this user, who owns the tables; the password comes from SPOLA_ERP_PASSWORD." placeholder:"USER"`
+}
 
 // Run looks, prints what it found, and ends with a difference if something keeps cdc from
 // starting.
-func (Preflight) Run(env *cli.Env) error {
-	_, source, err := load(env)
+func (p Preflight) Run(env *cli.Env) error {
+	cfg, from, err := load(env, p.Source)
 	if err != nil {
 		return err
 	}
-	findings, err := mysql.Preflight(env.Ctx, source)
+	if p.Make != "" {
+		if err := p.make(env, cfg); err != nil {
+			return err
+		}
+	}
+	findings, err := from.preflight(env.Ctx)
 	if err != nil {
 		return err
 	}
 	blocking := 0
 	for _, f := range findings {
-		if f.Severity == mysql.Blocking {
+		if f.blocking {
 			blocking++
 		}
-		fmt.Fprintf(env.Out, "%s: %s\n    %s\n", f.Severity, f.What, f.Mend)
+		fmt.Fprintf(env.Out, "%s: %s\n    %s\n", f.severity, f.what, f.mend)
 	}
 	if blocking > 0 {
 		return cli.Differ("%d findings keep cdc from starting", blocking)
 	}
 	if len(findings) == 0 {
-		fmt.Fprintln(env.Out, "The shop's server is set up for reading.")
+		fmt.Fprintf(env.Out, "The %s's server is set up for reading.\n", from)
 	}
 	return nil
+}
+
+// make runs what findings about the ERP say.
+func (p Preflight) make(env *cli.Env, cfg config.Config) error {
+	if p.Source != ERP {
+		return fmt.Errorf("--make is for the ERP: cdc preflight erp --make %s", p.Make)
+	}
+	erp, err := ERPSource(cfg, env.Config, env.Log)
+	if err != nil {
+		return err
+	}
+	_, err = postgres.Make(env.Ctx, erp, cfg.ERP.As(p.Make).URL())
+	return err
 }

@@ -11,52 +11,54 @@ import (
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
-	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
 // ReadOptions are what a program that holds the reader wants of it.
 type ReadOptions struct {
 	Log            zerolog.Logger
+	Source         string // Shop or ERP; empty: the shop
 	NewGeneration  bool
 	MovedFrom      []string
 	NewIncarnation bool
 }
 
+func (o ReadOptions) logger(topic string) zerolog.Logger {
+	return o.Log.With().Str("component", "cdc").Str("log", topic).Logger()
+}
+
 // goodbye is how long a reader that is told to stop waits for what it has sent.
 const goodbye = 5 * time.Second
 
-// Read reads the shop into its log until ctx ends or a person must act.
+// Read reads a source into its log until ctx ends or a person must act.
 func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
-	log := o.Log.With().Str("component", "cdc").Str("log", cfg.Topic()).Logger()
-	source, err := Source(cfg, log)
+	from, err := sourceOf(cfg, "", o)
 	if err != nil {
 		return err
 	}
-	source.NewIncarnation = o.NewIncarnation
-	kafka := cfg.Stream(log)
-	begin, err := beginning(ctx, source, kafka, o)
+	kafka := from.kafka()
+	begin, err := beginning(ctx, from, kafka, o)
 	if err != nil {
 		return err
 	}
 	if _, err := stream.EnsureTopic(ctx, kafka, cfg.TopicSettings()); err != nil {
 		return err
 	}
-	writer, tail, err := stream.Acquire(ctx, kafka, begin)
+	writer, found, err := stream.Acquire(ctx, kafka, begin)
 	if err != nil {
 		return cli.LeftBehind(cfg, err)
 	}
-	from, err := known(ctx, tailOf(tail), log)
+	end, err := known(ctx, tailOf(found), kafka.Log)
 	if err != nil {
 		return errors.Join(err, writer.Close())
 	}
-	return errors.Join(follow(ctx, source, writer, from), writer.Close())
+	return errors.Join(follow(ctx, from, writer, end), writer.Close())
 }
 
 // follow reads until ctx ends, or the writer has lost the log.
-func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tail *mysql.Tail) error {
+func follow(ctx context.Context, from source, writer *stream.Writer, t *tail) error {
 	group, reading := errgroup.WithContext(ctx)
-	group.Go(func() error { return mysql.Run(reading, source, tail, writer) })
+	group.Go(func() error { return from.read(reading, t, writer) })
 	group.Go(func() error {
 		select {
 		case <-reading.Done():
@@ -74,39 +76,47 @@ func follow(ctx context.Context, source mysql.Config, writer *stream.Writer, tai
 	return writer.Flush(last)
 }
 
-func tailOf(t *stream.Tail) *mysql.Tail {
-	return &mysql.Tail{Empty: t.Offset < 0, Generation: t.Generation, Predecessor: t.Predecessor, Each: t.Each}
+// tail is the end of the log as a source's reader wants it: its own type has the same fields.
+type tail struct {
+	Empty       bool
+	Generation  int64
+	Predecessor *change.Predecessor
+	Each        func(ctx context.Context, fold func([]change.Record) error) error
+}
+
+func tailOf(t *stream.Tail) *tail {
+	return &tail{Empty: t.Offset < 0, Generation: t.Generation, Predecessor: t.Predecessor, Each: t.Each}
 }
 
 // known is what of the tail is to be gone on from. Behind a log that can't be followed to its end any
 // more (it was compacted, say) a new generation begins as if the one before were lost, but for its last
-// record, which names the place in the shop's binary log.
-func known(ctx context.Context, tail *mysql.Tail, log zerolog.Logger) (*mysql.Tail, error) {
-	if tail.Empty || tail.Predecessor == nil {
-		return tail, nil
+// record, which names the place in the source's own log.
+func known(ctx context.Context, t *tail, log zerolog.Logger) (*tail, error) {
+	if t.Empty || t.Predecessor == nil {
+		return t, nil
 	}
-	err := tail.Each(ctx, func([]change.Record) error { return nil })
+	err := t.Each(ctx, func([]change.Record) error { return nil })
 	if errors.Is(err, stream.ErrStopped) {
 		log.Warn().Err(err).Msg("the generation before is not whole: all tables are read anew, from its last record on")
-		tail.Empty = true
-		return tail, nil
+		t.Empty = true
+		return t, nil
 	}
-	return tail, err
+	return t, err
 }
 
-// beginning decides what an empty log means. It is a first start only if the shop was never
+// beginning decides what an empty log means. It is a first start only if the source was never
 // read; else somebody emptied the log, and a person has to say so.
-func beginning(ctx context.Context, source mysql.Config, kafka stream.Config, o ReadOptions) (stream.Begin, error) {
-	begin := stream.Begin{Owner: source.Owner, NewGeneration: o.NewGeneration || o.NewIncarnation || len(o.MovedFrom) > 0}
+func beginning(ctx context.Context, from source, kafka stream.Config, o ReadOptions) (stream.Begin, error) {
+	begin := stream.Begin{Owner: cli.Owner(), NewGeneration: o.NewGeneration || o.NewIncarnation || len(o.MovedFrom) > 0}
 	if len(o.MovedFrom) > 0 {
 		old := kafka
 		old.Brokers = o.MovedFrom
 		var err error
-		if begin.Predecessor, err = endOf(ctx, old, source.Owner); err != nil {
+		if begin.Predecessor, err = endOf(ctx, old, begin.Owner); err != nil {
 			return stream.Begin{}, err
 		}
 	}
-	read, err := mysql.WasRead(ctx, source)
+	read, err := from.wasRead(ctx)
 	if err != nil {
 		return stream.Begin{}, err
 	}

@@ -5,34 +5,28 @@ import (
 	"fmt"
 
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
 // Snapshot is `cdc snapshot`.
 type Snapshot struct {
-	Table []string `arg:"" optional:"" help:"Tables to read again, with the shop's prefix; all if none is given."`
-	From  int64    `help:"Read rows whose key is above this number." default:"0"`
-	To    int64    `help:"Read rows whose key is up to this number." default:"0"`
+	What []string `arg:"" optional:"" help:"shop (the default) or erp, then tables to read again, as the log calls them: oc_order, erp.stock; all if none is given."`
+	From int64    `help:"Read rows whose key is above this number." default:"0"`
+	To   int64    `help:"Read rows whose key is up to this number." default:"0"`
 }
 
-// Run asks through the marker table, so that the request stands in the binary log like
+// Run asks through the source's own log, so that the request has its place there like
 // everything else.
 func (s Snapshot) Run(env *cli.Env) error {
-	_, source, err := load(env)
+	name, tables := Shop, s.What
+	if len(tables) > 0 && (tables[0] == Shop || tables[0] == ERP) {
+		name, tables = tables[0], tables[1:]
+	}
+	_, from, err := load(env, name)
 	if err != nil {
 		return err
 	}
-	request := mysql.SnapshotRequest{}
-	if len(s.Table) == 0 {
-		for _, t := range source.Tables {
-			s.Table = append(s.Table, t.Name)
-		}
-	}
-	for _, name := range s.Table {
-		request.Ranges = append(request.Ranges, mysql.KeyRange{Table: name, From: number(s.From), To: number(s.To)})
-	}
-	if err := mysql.RequestSnapshot(env.Ctx, source, request); err != nil {
+	if err := from.ask(env.Ctx, tables, number(s.From), number(s.To)); err != nil {
 		return err
 	}
 	fmt.Fprintln(env.Out, "Asked. The running cdc reads the tables beside the stream; `cdc position` shows how far it is.")
@@ -47,24 +41,26 @@ func number(n int64) []json.RawMessage {
 }
 
 // Position is `cdc position`.
-type Position struct{}
+type Position struct {
+	Of `embed:""`
+}
 
 // Run prints the state that the log's own tail tells, without disturbing its owner.
-func (Position) Run(env *cli.Env) error {
-	cfg, _, err := load(env)
+func (p Position) Run(env *cli.Env) error {
+	_, from, err := load(env, p.Source)
 	if err != nil {
 		return err
 	}
-	tail, err := stream.ReadTail(env.Ctx, cfg.Stream(env.Log))
+	tail, err := stream.ReadTail(env.Ctx, from.kafka())
 	if err != nil {
 		return err
 	}
-	state, err := mysql.ReadState(env.Ctx, tailOf(tail))
+	state, err := from.state(env.Ctx, tailOf(tail))
 	if err != nil {
 		return err
 	}
 	if state == nil {
-		fmt.Fprintln(env.Out, "The log is empty: the shop was not read yet.")
+		fmt.Fprintf(env.Out, "The log is empty: the %s was not read yet.\n", from)
 		return nil
 	}
 	text, err := json.MarshalIndent(state, "", "  ")

@@ -17,10 +17,10 @@ import (
 // Run is `spola run`.
 type Run struct{}
 
-// Run reads the shop and takes its orders into the ERP until a signal ends it. Without brokers
-// in the configuration it runs the embedded one.
+// Run reads the shop, takes its orders into the ERP, and reads what changes there, until a signal
+// ends it. Without brokers in the configuration it runs the embedded one.
 func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedKafka)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedERPLog, config.NeedKafka)
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,11 @@ func (Run) Run(env *cli.Env) error {
 	}
 	group, ctx := errgroup.WithContext(env.Ctx)
 	group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
+	if cfg.ERP.Log.Read() {
+		group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log, Source: cdc.ERP}) })
+	} else {
+		env.Log.Info().Msg("erp.log.user is not set: what changes in the ERP is not read")
+	}
 	group.Go(func() error { return applier.Intake(ctx, cfg, applier.IntakeOptions{Log: env.Log}) })
 	return group.Wait()
 }

@@ -16,8 +16,9 @@ DECLARE
     tables text[] := '{}';
 BEGIN
     FOREACH wanted IN ARRAY ARRAY[
-        'erp.stock', 'erp.article', 'erp.commitment', 'erp.order_line', 'erp.sales_order', -- contract.yaml
-        'spola.ledger'] LOOP                                                               -- Spola's own
+        'erp.stock', 'erp.article', 'erp.commitment', 'erp.order_line', 'erp.sales_order',
+        'erp.shipment', 'erp.shipment_line', -- all of contract.yaml
+        'spola.ledger'] LOOP                 -- and Spola's own
         CONTINUE WHEN to_regclass(wanted) IS NULL; -- a later migration brings it
         tables := tables || wanted;
         EXECUTE format('GRANT SELECT ON %s TO spola_cdc', wanted);

@@ -162,7 +162,10 @@ func (p *pipeline) crosses(stops string) (reader, taker *program) {
 	if after := p.number("select seq from spola.place"); after != before {
 		p.t.Errorf("a dry run moved the place from %d to %d", before, after)
 	}
-	p.run(0, "applier", "cross")
+	p.run(0, "applier", "cross", "--reason", "disk lost")
+	if text := p.run(0, "applier", "audit"); !strings.Contains(text, "cross into generation 2") || !strings.Contains(text, "disk lost") {
+		p.t.Errorf("who crossed is not noted: %s", text)
+	}
 	return reader, p.start("applier", "run")
 }
 

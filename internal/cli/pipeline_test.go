@@ -329,7 +329,7 @@ func (p *pipeline) live(running ...*program) {
 		}
 	}
 	w.Flush()
-	if _, err := intake.ImportArticles(p.t.Context(), p.erp, testShop, &sizes); err != nil {
+	if _, err := intake.ImportArticles(p.t.Context(), p.erp, testShop, &sizes, intake.By{Who: "anna@office"}); err != nil {
 		p.t.Fatal(err)
 	}
 	if _, err := intake.GoLive(p.t.Context(), p.erp, testShop, going); err != nil {

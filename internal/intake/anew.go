@@ -16,8 +16,8 @@ import (
 // restored (a new incarnation), and when an applier goes on behind a gap in the log (Anew).
 
 // Anew has everything derived again behind the next snapshot that ends: the applier goes on in
-// a log that does not follow what it has read.
-func Anew(ctx context.Context, tx pgx.Tx, shop string) error {
+// a log that does not follow what it has read, in this generation of it, because somebody said so.
+func Anew(ctx context.Context, tx pgx.Tx, shop string, generation int64, by By) error {
 	if err := mirror.Distrust(ctx, tx, shop); err != nil {
 		return err
 	}
@@ -25,7 +25,7 @@ func Anew(ctx context.Context, tx pgx.Tx, shop string) error {
 	if err != nil {
 		return postgres.Explain(fmt.Errorf("have all orders of shop %s derived again: %w", shop, err))
 	}
-	return nil
+	return audit(ctx, tx, by, shop, 0, "cross", fmt.Sprintf("into generation %d", generation), nil)
 }
 
 // restored begins another life of the shop: its order numbers may be used again. Orders that it

@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	_ "embed" // the statements stand in articles.sql
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -166,15 +167,15 @@ type Imported struct {
 // wrong is named. A line without an SKU leaves things as they are; the SKU "-" takes a mapping away.
 //
 // It counts for orders that the ERP does not have yet; those that are parked for one of these
-// products follow by themselves.
-func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader) (Imported, error) {
+// products follow by themselves. What has changed stands in the list of decisions.
+func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader, by By) (Imported, error) {
 	var done Imported
 	mappings, err := readArticles(r)
 	if err != nil {
 		return done, err
 	}
 	err = overArticles(ctx, conn, shop, func(tx pgx.Tx, text map[string]string) error {
-		s := articleImport{ctx: ctx, tx: tx, text: text, shop: shop}
+		s := articleImport{ctx: ctx, tx: tx, text: text, shop: shop, by: by}
 		if err := s.check(mappings); err != nil {
 			return err
 		}
@@ -190,6 +191,7 @@ type articleImport struct {
 	tx   pgx.Tx
 	text map[string]string
 	shop string
+	by   By
 }
 
 // mapping is a line of a file of articles.
@@ -269,11 +271,18 @@ func (s articleImport) store(mappings []mapping) (done Imported, err error) {
 		touched = append(touched, m.product)
 	}
 	done.Lines = len(products)
-	if err := s.tx.QueryRow(s.ctx, s.text["store"], s.shop, products, variants, skus).Scan(&done.Changed); err != nil {
+	var told, removed json.RawMessage
+	if err := s.tx.QueryRow(s.ctx, s.text["store"], s.shop, products, variants, skus).Scan(&done.Changed, &told); err != nil {
 		return done, s.failed(err)
 	}
-	if err := s.tx.QueryRow(s.ctx, s.text["remove"], s.shop, gone, goneVariants).Scan(&done.Removed); err != nil {
+	if err := s.tx.QueryRow(s.ctx, s.text["remove"], s.shop, gone, goneVariants).Scan(&done.Removed, &removed); err != nil {
 		return done, s.failed(err)
+	}
+	if done.Changed+done.Removed > 0 {
+		what := fmt.Sprintf("%d mappings, %d taken away", done.Changed, done.Removed)
+		if err := audit(s.ctx, s.tx, s.by, s.shop, 0, "articles", what, map[string]any{"mapped": told, "taken_away": removed}); err != nil {
+			return done, err
+		}
 	}
 	if err := s.tx.QueryRow(s.ctx, s.text["release"], s.shop, touched).Scan(&done.Again); err != nil {
 		return done, s.failed(err)

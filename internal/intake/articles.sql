@@ -14,26 +14,33 @@ order by m.n
 select n, what from {canonical}.not_sold($1, $2) where what is not null order by n
 
 -- name: store
--- Returns how many are new or other than they were.
-with told as (
+-- Returns how many are new or other than they were, and which, with the article that counted before.
+with before as (
+    select a.product, a.variant, a.article from spola.article a where a.shop = $1
+), told as (
     insert into spola.article as a (shop, product, variant, article, by)
     select $1, m.product, m.variant, e.article_id, 'import'
     from unnest($2::text[], $3::text[], $4::text[]) as m(product, variant, sku)
     join erp.articles e on e.sku = m.sku
     on conflict (shop, product, variant) do update set article = excluded.article, by = 'import', at = now()
     where a.article <> excluded.article or a.by <> 'import'
-    returning 1
+    returning a.product, a.variant, a.article
 )
-select count(*) from told
+select count(*), coalesce(jsonb_agg(jsonb_build_object('product', t.product, 'variant', t.variant, 'article', t.article, 'before', b.article)
+    order by length(t.product), t.product, t.variant), '[]')
+from told t
+left join before b on b.product = t.product and b.variant = t.variant
 
 -- name: remove
 with gone as (
     delete from spola.article a
     using unnest($2::text[], $3::text[]) as m(product, variant)
     where a.shop = $1 and a.product = m.product and a.variant = m.variant
-    returning 1
+    returning a.product, a.variant, a.article
 )
-select count(*) from gone
+select count(*), coalesce(jsonb_agg(jsonb_build_object('product', g.product, 'variant', g.variant, 'article', null, 'before', g.article)
+    order by length(g.product), g.product, g.variant), '[]')
+from gone g
 
 -- name: release
 -- Orders that wait for one of these products are derived again: with what they mean now.

@@ -43,7 +43,7 @@ func listed(t *testing.T, list []Article, err error) string {
 
 func (e *testERP) importArticles(text string) Imported {
 	e.t.Helper()
-	done, err := ImportArticles(e.t.Context(), e.conn, testShop, strings.NewReader(text))
+	done, err := ImportArticles(e.t.Context(), e.conn, testShop, strings.NewReader(text), By{Who: "anna@office"})
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestBadArticlesAreRefused(t *testing.T) {
 	shop, erp := bothLive(t)
 	erp.catchUp(shop.testLog, 1000)
 	_, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader(
-		"product;variant;sku\n31;;sp-31\n41;;SP-41\n999;;SP-42\n50;17+20;SP-42\n42;;8,00123E+12\nabc;;SP-42\n43;;\n"))
+		"product;variant;sku\n31;;sp-31\n41;;SP-41\n999;;SP-42\n50;17+20;SP-42\n42;;8,00123E+12\nabc;;SP-42\n43;;\n"), By{Who: "anna@office"})
 	want := `line 2: the ERP has no article with SKU "sp-31"; "SP-31" may be meant
 line 4: the shop has no product 999
 line 5: product 50 has no option value 20
@@ -177,7 +177,7 @@ nothing was imported`
 		t.Errorf("refused with\n%v\nwant\n%s", err, want)
 	}
 	erp.want("mappings", "0", "select count(*) from spola.article")
-	if _, err := ImportArticles(t.Context(), erp.conn, "other", strings.NewReader("product,sku\n31,SP-31\n")); err == nil {
+	if _, err := ImportArticles(t.Context(), erp.conn, "other", strings.NewReader("product,sku\n31,SP-31\n"), By{Who: "anna@office"}); err == nil {
 		t.Error("articles of a shop that nobody knows were imported")
 	}
 }
@@ -207,6 +207,14 @@ func TestMappingChangedUnderWay(t *testing.T) {
 	shop.place(testOrder{lines: one}, 1)
 	erp.catchUp(shop.testLog, 1)
 	erp.want("taken away: equal SKU again", "1 SP-31, 2 OTHER, 3 OTHER, 4 SP-31", articles)
+	erp.importArticles("product,sku\n31,\n") // says nothing: no decision
+	erp.want("decisions", "anna@office 1 mappings, 0 taken away: SP-31 OTHER | anna@office 0 mappings, 1 taken away: OTHER null", `
+		select string_agg(concat_ws(' ', a.who, a.decision || ':', coalesce(b.sku, 'null'), coalesce(n.sku, 'null')), ' | ' order by a.id)
+		from spola.audit a
+		cross join lateral jsonb_array_elements(a.detail -> 'mapped' || (a.detail -> 'taken_away')) m
+		left join erp.article b on b.id = (m ->> 'before')::bigint
+		left join erp.article n on n.id = (m ->> 'article')::bigint
+		where a.verb = 'articles'`)
 }
 
 // An article that was deleted in the ERP parks its orders by the name of what was ordered, once, until it is mapped again.

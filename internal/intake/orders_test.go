@@ -282,7 +282,7 @@ func TestVariantsHaveArticlesByMapping(t *testing.T) {
 	erp.want("parked", "unknown_article/article", "select concat_ws('/', reason, waits_for) from spola.parked")
 	erp.want("consumption of a parked order", "option:17=2 product:50=2", totals)
 	erp.article("SP-50-L")
-	done, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product;variant;sku\n50;17;SP-50-L\n"))
+	done, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product;variant;sku\n50;17;SP-50-L\n"), By{Who: "anna@office"})
 	if done.Lines != 1 || done.Changed != 1 || done.Again != 1 || err != nil {
 		t.Fatalf("imported %+v, %v", done, err)
 	}
@@ -292,7 +292,7 @@ func TestVariantsHaveArticlesByMapping(t *testing.T) {
 	erp.want("parked", "0", "select count(*) from spola.parked")
 	erp.want("article of the option's row", "SP-50-L -",
 		"select string_agg(coalesce(a.sku, '-'), ' ' order by stock_row) from spola.consumption c left join erp.article a on a.id = c.article")
-	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,NOBODY\n")); err == nil {
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,NOBODY\n"), By{Who: "anna@office"}); err == nil {
 		t.Error("an SKU that the ERP has not was imported")
 	}
 }
@@ -310,7 +310,7 @@ func mapSizes(t *testing.T, shop *testOpenCart, erp *testERP) {
 	t.Helper()
 	shop.insert("product_option_value", row{"product_option_value_id": 20, "product_id": 50, "product_option_id": 3, "quantity": 0, "subtract": 0})
 	erp.article("SP-50-L")
-	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,variant,sku\n50,17,SP-50-L\n")); err != nil {
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,variant,sku\n50,17,SP-50-L\n"), By{Who: "anna@office"}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -363,7 +363,7 @@ func TestMeaningIsFixedWhenFirstDerived(t *testing.T) {
 	id := shop.place(testOrder{lines: twoLines}, 1)
 	erp.catchUp(shop.testLog, 1)
 	erp.article("OTHER")
-	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,OTHER\n")); err != nil {
+	if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,sku\n31,OTHER\n"), By{Who: "anna@office"}); err != nil {
 		t.Fatal(err)
 	}
 	shop.update("product", 31, row{"subtract": 0})

@@ -20,6 +20,7 @@ type Articles struct {
 	Suggest bool   `help:"List what is likely to be what: by equal SKU, EAN or model, variants by the names of their options. Confirm by importing it." xor:"what"`
 	Export  bool   `help:"List what was mapped." xor:"what"`
 	Import  string `help:"Read mappings from this file: CSV with the columns product, variant, sku, and any others. All lines count, or none." type:"existingfile" xor:"what" placeholder:"FILE.csv"`
+	Reason  string `help:"Of an import; it stands with your name in the list of decisions (applier audit)."`
 	JSON    bool   `help:"Print JSON; else lists are CSV for a spreadsheet." name:"json"`
 }
 
@@ -71,7 +72,7 @@ func (a Articles) load(env *cli.Env, conn *pgx.Conn, shop string) error {
 		return fmt.Errorf("import articles: %w", err)
 	}
 	defer file.Close()
-	done, err := intake.ImportArticles(env.Ctx, conn, shop, file)
+	done, err := intake.ImportArticles(env.Ctx, conn, shop, file, intake.By{Who: cli.Person(), Reason: a.Reason})
 	if err != nil {
 		return fmt.Errorf("import articles from %s: %w", a.Import, err)
 	}

@@ -28,6 +28,9 @@ func (a Audit) Run(env *cli.Env) error {
 			return err
 		}
 		if a.JSON {
+			if list == nil {
+				list = []intake.Audited{}
+			}
 			return json.NewEncoder(env.Out).Encode(list)
 		}
 		if len(list) == 0 {

@@ -17,7 +17,8 @@ import (
 
 // Cross is `applier cross`.
 type Cross struct {
-	DryRun bool `help:"Only tell what it would do."`
+	DryRun bool   `help:"Only tell what it would do."`
+	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 }
 
 // Run takes the applier to the beginning of the log's newest generation. A person has to ask for
@@ -45,7 +46,7 @@ func (c Cross) Run(env *cli.Env) error {
 		fmt.Fprintln(env.Out, "Nothing was changed.")
 		return nil
 	}
-	if err := cross(env.Ctx, cfg, at, crossing.Place); err != nil {
+	if err := cross(env.Ctx, cfg, at, crossing.Place, intake.By{Who: cli.Person(), Reason: c.Reason}); err != nil {
 		return err
 	}
 	fmt.Fprintln(env.Out, "`applier run` goes on from its first record. Orders follow when the snapshot has gone through all tables.")
@@ -67,7 +68,7 @@ func standing(ctx context.Context, cfg config.Config) (at change.Stand, err erro
 
 // cross moves the place and has everything derived again behind the snapshot, in one transaction.
 // An applier that runs meanwhile is fenced.
-func cross(ctx context.Context, cfg config.Config, from change.Stand, to change.Place) error {
+func cross(ctx context.Context, cfg config.Config, from change.Stand, to change.Place, by intake.By) error {
 	target := postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner())
 	defer target.Close()
 	now, err := target.Open(ctx, func(pgx.Tx) error { return nil })
@@ -84,7 +85,7 @@ func cross(ctx context.Context, cfg config.Config, from change.Stand, to change.
 	if err := target.Move(ctx, tx, from, change.Stand{Place: to, Applied: from.Applied, Offset: -1, Time: from.Time}); err != nil {
 		return err
 	}
-	if err := intake.Anew(ctx, tx, cfg.Shop.Name); err != nil {
+	if err := intake.Anew(ctx, tx, cfg.Shop.Name, to.Gen, by); err != nil {
 		return err
 	}
 	return target.Commit(ctx, tx)

@@ -153,7 +153,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 			fmt.Fprintf(show, "%8d %s\n", n, k.Observed)
 		}
 	}
-	mapped, err := intake.ImportArticles(ctx, conn, shopName, st.sizes())
+	mapped, err := intake.ImportArticles(ctx, conn, shopName, st.sizes(), intake.By{Who: "demo"})
 	if err != nil {
 		return err
 	}

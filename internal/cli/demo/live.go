@@ -33,7 +33,7 @@ func (st *stage) goLive(ctx context.Context) error {
 			return err
 		}
 		if err == nil {
-			_, err = intake.ImportArticles(ctx, conn, shopName, st.sizes())
+			_, err = intake.ImportArticles(ctx, conn, shopName, st.sizes(), intake.By{Who: "demo"})
 		}
 		if err == nil {
 			_, err = intake.GoLive(ctx, conn, shopName, from)

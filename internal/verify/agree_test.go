@@ -183,6 +183,12 @@ func TestPlainOrdersComeToTheSameCents(t *testing.T) {
 	for range 1500 {
 		d := drawOrder(r)
 		drawn = append(drawn, fmt.Sprintf("(array[%s], %s)", strings.Join(d.rows, ","), d.total.FloatString(4)))
+		for i, row := range d.rows { // and with its VAT at a rate at which nothing is sold
+			if strings.HasPrefix(row, "row('tax'") {
+				d.rows[i] = strings.Replace(row, ", 22, false", ", 21, false", 1)
+			}
+		}
+		drawn = append(drawn, fmt.Sprintf("(array[%s], %s)", strings.Join(d.rows, ","), d.total.FloatString(4)))
 	}
 	var plain, wrong int
 	var first *string

@@ -211,23 +211,40 @@ func (l *testLog) tick(n int) {
 	}
 }
 
-// snapshotDone writes the chunk record that ends the first snapshot.
-func (l *testLog) snapshotDone() {
+// snapshotDone writes a snapshot of all tables, each in one chunk.
+func (l *testLog) snapshotDone() { l.snapshot(1, false) }
+
+// snapshot writes a snapshot of all tables. late: its last chunk comes behind the last row.
+func (l *testLog) snapshot(run int64, late bool) {
 	for i, t := range l.profile.Tables {
-		message, err := json.Marshal(change.ChunkMessage{Kind: change.Chunk, Run: 1, Chunk: int64(i + 1), Table: testPrefix + t.Name,
-			LastOfTable: true, LastOfRun: i == len(l.profile.Tables)-1})
-		if err != nil {
-			panic(err) // test code, with its own types
+		m := change.ChunkMessage{Kind: change.Chunk, Run: run, Chunk: int64(i + 1), Table: testPrefix + t.Name,
+			LastOfTable: true, LastOfRun: i == len(l.profile.Tables)-1}
+		if !m.LastOfRun || !late {
+			l.chunk(t, m, l.rows[t.Name])
+			continue
 		}
-		low := fmt.Sprintf(`{"name":"low","generation":1,"number":%d,"applied":0,"note":null}`, i+1)
-		l.record(change.Record{Op: change.Update, Table: "spola_marker", Schema: 1, Key: change.RowKey(nil, "spola_marker", []byte(`"name":"low"`)),
-			Value: []byte(`{"before":null,"after":` + low + `,"source":{},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`)})
-		l.together(func() {
-			for _, id := range slices.Sorted(maps.Keys(l.rows[t.Name])) {
-				l.change(t.Name, change.Read, nil, l.rows[t.Name][id])
-			}
-			l.record(change.Record{Op: change.Chunk, Key: change.OwnKey(change.Chunk),
-				Value: []byte(`{"before":null,"after":null,"source":{},"op":"m","ts_ms":0,"ts_us":0,"transaction":null,"message":` + string(message) + `}`)})
-		})
+		end := []json.RawMessage{json.RawMessage("1000000")}
+		m.To, m.LastOfTable, m.LastOfRun = end, false, false
+		l.chunk(t, m, l.rows[t.Name])
+		m.From, m.To, m.Chunk, m.LastOfTable, m.LastOfRun = end, nil, m.Chunk+1, true, true
+		l.chunk(t, m, nil)
 	}
+}
+
+// chunk writes one chunk of a snapshot: its low watermark, its rows and its end.
+func (l *testLog) chunk(t schemas.Table, m change.ChunkMessage, rows map[int64]row) {
+	message, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // test code, with its own types
+	}
+	low := fmt.Sprintf(`{"name":"low","generation":%d,"number":%d,"applied":0,"note":null}`, m.Run, m.Chunk)
+	l.record(change.Record{Op: change.Update, Table: "spola_marker", Schema: 1, Key: change.RowKey(nil, "spola_marker", []byte(`"name":"low"`)),
+		Value: []byte(`{"before":null,"after":` + low + `,"source":{},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`)})
+	l.together(func() {
+		for _, id := range slices.Sorted(maps.Keys(rows)) {
+			l.change(t.Name, change.Read, nil, rows[id])
+		}
+		l.record(change.Record{Op: change.Chunk, Key: change.OwnKey(change.Chunk),
+			Value: []byte(`{"before":null,"after":null,"source":{},"op":"m","ts_ms":0,"ts_us":0,"transaction":null,"message":` + string(message) + `}`)})
+	})
 }

@@ -522,6 +522,7 @@ begin
         or p.waits_for = 'state' and exists (select from spola.state_class c
             where c.shop = p.shop and c.state = split_part(p.waits_key, '|', 1)
                 and c.method in (split_part(p.waits_key, '|', 2), split_part(split_part(p.waits_key, '|', 2), '.', 1), '*'))
+        or p.waits_for = 'fixed_tax' and exists (select from spola.fixed_tax f where f.shop = p.shop and f.title = p.waits_key)
         or p.waits_for = 'total' and exists (select from spola.total_code c where c.shop = p.shop and c.code = p.waits_key)
         or p.waits_for = 'nature' and spola.nature_of(p.shop, split_part(p.waits_key, '|', 1), split_part(p.waits_key, '|', 2)) is not null)
     on conflict do nothing;

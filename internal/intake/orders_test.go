@@ -55,6 +55,13 @@ func TestMoneyOfOneOrder(t *testing.T) {
 			"2109", "22.000/IT/2109/1729/380", ""},
 		"fee and coupon on what is not shipped": {testOrder{lines: []testLine{{31, 0, 1}}, noShip: true, country: 81, fee: d("2.05"), coupon: d("0.1")},
 			"1599", "22.000/IT/1599/1311/288", "charge:payment_fee:250 discount:coupon:-150@22"},
+		// 12.2869 + 22 % + 2, twice; 100 + 10 % + 2; shipping 5 + 22 % + 2: of the 8.00 in all 1.44 is VAT at 22 %.
+		"fixed amount a piece": {testOrder{lines: []testLine{{31, 0, 2}, {41, 0, 1}}, eco: true},
+			"15408", "10.000/IT/11000/10000/1000 22.000/IT/4408/3613/795", "charge:shipping:610 charge:tax:800"},
+		"fixed amount and coupon": {testOrder{lines: []testLine{{31, 0, 1}, {41, 0, 1}}, coupon: d("0.1"), eco: true},
+			"12459", "10.000/IT/9900/9000/900 22.000/IT/2559/2098/461", "charge:tax:600 discount:coupon:-1100@10 discount:coupon:-150@22"},
+		"fixed amount, reverse charge": {testOrder{lines: []testLine{{31, 0, 1}}, country: 81, group: 2, custom: `{"1":"DE123456789"}`, eco: true},
+			"2129", "0.000/DE/N3.2/2129/2129/0", "charge:tax:400"},
 		"nothing to ship": {testOrder{lines: []testLine{{31, 0, 1}}, noShip: true},
 			"1499", "22.000/IT/1499/1229/270", ""},
 	} {
@@ -74,6 +81,36 @@ func TestMoneyOfOneOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// By which rate, and with which fixed amounts, a piece bears its tax; where two rates would do, neither is taken.
+func TestFixedAmountsInTheTaxOfALine(t *testing.T) {
+	erp := newTestERP(t)
+	for _, c := range []struct{ price, tax, want string }{
+		{"12.2869", "2.7031", "(1,0,t)"}, {"12.2869", "4.7031", "(1,2.00,t)"}, {"12.2869", "5.2031", "(1,2.50,t)"},
+		{"12.2869", "3.7287", "(2,2.50,t)"}, {"12.2869", "2.5000", "(0,2.50,t)"}, {"0", "0", "(0,0,t)"},
+		{"16.6667", "3.6667", "(1,0,f)"}, // 22 %, or 10 % and 2.00
+	} {
+		erp.want(c.price+" with "+c.tax, c.want, "select spola.fit_tax($1::numeric, $2::numeric, '{22,10}', '{2.00,0.50}')::text", c.price, c.tax)
+	}
+	for _, rate := range []int{22, 10, 7, 4} {
+		erp.want("without VAT", "true", "select (spola.without_vat(n / 100.0, $1) * (100 + $1) between n and n + 1e-15)::text from generate_series(1, 400) n order by 1 limit 1", rate)
+	}
+}
+
+// An order whose fixed tax the shop file does not name follows when it does.
+func TestFixedTaxIsNamedLater(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.exec("delete from spola.fixed_tax")
+	shop.place(testOrder{lines: twoLines, eco: true}, 1)
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "fixed_tax fixed_tax "+ecoTax, "select concat_ws(' ', reason, waits_for, waits_key) from spola.parked")
+	erp.exec("insert into spola.fixed_tax values ('shop', $1, 22)", ecoTax)
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "", "select string_agg(reason, ' ') from spola.parked")
+	erp.want("fixed amount", "charge:tax:800", "select concat_ws(':', kind, code, gross) from erp.order_charge where code = 'tax'")
 }
 
 // A coupon that takes the shipping off leaves no VAT row at the shipping's rate. That is no sale at

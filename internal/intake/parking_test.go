@@ -52,6 +52,9 @@ func TestEveryCauseParksItsOrder(t *testing.T) {
 	park("unknown_tax", "IVA 99%", testOrder{lines: one}, func(id int64) {
 		ofOrder("order_total", id, row{"title": "IVA 22%"}, row{"title": "IVA 99%"})
 	})
+	park("fixed_tax", `"RAEE" of 4.0000`, testOrder{lines: one, eco: true}, func(id int64) {
+		ofOrder("order_total", id, row{"title": ecoTax}, row{"title": "RAEE"})
+	})
 	park("tax_unclear", "VAT of 3.0000, which is 3.00 %", testOrder{lines: one}, func(id int64) {
 		ofOrder("order_product", id, nil, row{"tax": "3.0000"})
 	})

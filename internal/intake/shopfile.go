@@ -22,6 +22,7 @@ type ShopFile struct {
 	Prefix         *string           `yaml:"prefix" json:"-"` // stands in spola.yaml: refused here
 	States         []StateClass      `yaml:"states" json:"states"`
 	Totals         []TotalCode       `yaml:"totals" json:"totals"`
+	FixedTaxes     []FixedTax        `yaml:"fixed_taxes" json:"fixed_taxes"`
 	Payments       map[string]string `yaml:"payments" json:"payments"`               // method → paid or to_collect
 	CustomFields   map[string]string `yaml:"custom_fields" json:"custom_fields"`     // number of the field → its meaning
 	CustomerGroups map[string]string `yaml:"customer_groups" json:"customer_groups"` // number of the group → kind of customer
@@ -56,6 +57,12 @@ type TotalCode struct {
 	Kind     string           `yaml:"kind" json:"kind"`           // charge, discount, payment, ignored
 	Rate     *decimal.Decimal `yaml:"rate" json:"rate"`           // a charge's VAT in percent; nil: by tax class
 	TaxClass *int64           `yaml:"tax_class" json:"tax_class"` // a charge's tax class in the shop
+}
+
+// FixedTax is a tax of the shop that is a fixed amount a piece: no VAT, but a charge with VAT in it.
+type FixedTax struct {
+	Title string           `yaml:"title" json:"title"` // its name in the shop, as it stands in the totals of orders
+	Rate  *decimal.Decimal `yaml:"rate" json:"rate"`   // of the VAT in it, in percent
 }
 
 // Nature says why a customer is not charged VAT.
@@ -137,6 +144,14 @@ func (f *ShopFile) check() error {
 			bad("total %s: rate %s is no percentage", t.Code, t.Rate)
 		}
 	}
+	for i, t := range f.FixedTaxes {
+		if t.Title == "" || slices.ContainsFunc(f.FixedTaxes[:i], func(other FixedTax) bool { return other.Title == t.Title }) {
+			bad("fixed tax %q stands there twice or without a title", t.Title)
+		}
+		if t.Rate == nil || !t.Rate.IsPositive() || t.Rate.GreaterThan(decimal.NewFromInt(100)) {
+			bad("fixed tax %q needs a rate in percent, that of the VAT in it", t.Title)
+		}
+	}
 	for method, kind := range f.Payments {
 		oneOf("payment "+method, kind, []string{"paid", "to_collect"})
 	}
@@ -176,7 +191,7 @@ var countryCode = regexp.MustCompile(`^([A-Z]{2}|\*)$`)
 // found by the next tick.
 func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform map[string]string) error {
 	batch := &pgx.Batch{}
-	for _, table := range []string{"state_class", "total_code", "payment_method", "nature", "custom_field", "customer_kind"} {
+	for _, table := range []string{"state_class", "total_code", "fixed_tax", "payment_method", "nature", "custom_field", "customer_kind"} {
 		batch.Queue("delete from spola."+table+" where shop = $1", shop)
 	}
 	for _, s := range f.States {
@@ -189,6 +204,9 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 		batch.Queue(`insert into spola.total_code values ($1, $2, $3, $4, $5)
 			on conflict (shop, code) do update set kind = excluded.kind, rate = excluded.rate, tax_class = excluded.tax_class`,
 			shop, t.Code, t.Kind, rateText(t.Rate), t.TaxClass)
+	}
+	for _, t := range f.FixedTaxes {
+		batch.Queue("insert into spola.fixed_tax values ($1, $2, $3)", shop, t.Title, rateText(t.Rate))
 	}
 	for method, kind := range f.Payments {
 		batch.Queue("insert into spola.payment_method values ($1, $2, $3)", shop, orAny(method), kind)

@@ -24,6 +24,8 @@ func TestShopFileIsRefused(t *testing.T) {
 		"kind of total":    {"kind: charge", "kind: charges"},
 		"payment":          {"to_collect", "collect"},
 		"meaning":          {"tax_code", "taxcode"},
+		"fixed tax at 0 %": {`(-2.00)", rate: 22}`, `(-2.00)", rate: 0}`},
+		"fixed tax twice":  {`  - {title: "Eco Tax (-2.00)", rate: 22}`, "  - {title: Eco, rate: 22}\n  - {title: Eco, rate: 22}"},
 		"nature of nobody": {"nature: N3.2", `nature: ""`},
 	} {
 		_, err := ParseShopFile([]byte(strings.Replace(testShopFile, edit[0], edit[1], 1)))

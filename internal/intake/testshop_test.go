@@ -26,6 +26,8 @@ states:
   - {state: "16", class: cancelled}
 totals:
   - {code: payment_fee, kind: charge, tax_class: 9}
+fixed_taxes:
+  - {title: "Eco Tax (-2.00)", rate: 22}
 payments: {cod: to_collect}
 custom_fields: {"1": vat_number, "2": tax_code, "3": pec, "4": sdi}
 customer_groups: {"2": company}
@@ -66,6 +68,7 @@ type testOrder struct {
 	extra    row   // another row of the totals
 	options  []row // more rows of order_option, of each line
 	addTotal decimal.Decimal
+	eco      bool // the shop's classes bear a fixed amount of 2.00 a piece, and so does the shipping
 }
 
 type testProduct struct {
@@ -73,6 +76,8 @@ type testProduct struct {
 	price string
 	class int64
 }
+
+const ecoTax = "Eco Tax (-2.00)"
 
 var testProducts = map[int64]testProduct{
 	31: {"SP-31", "12.2869", 9}, 41: {"SP-41", "100.0000", 10}, 42: {"SP-42", "18.0310", 9}, 43: {"SP-43", "0.0333", 11}, 50: {"SP-50", "40.0000", 9},
@@ -101,6 +106,8 @@ func newTestShop(profile *schemas.Profile) *testOpenCart {
 		s.insert("tax_rule", row{"tax_class_id": r.class, "tax_rate_id": 101 + i, "based": "shipping"})
 		s.insert("tax_rate_to_customer_group", row{"tax_rate_id": 101 + i, "customer_group_id": 1})
 	}
+	s.insert("tax_rate", row{"tax_rate_id": 120, "geo_zone_id": 5, "name": "Eco Tax (-2.00)", "rate": "2.0000", "type": "F"})
+	s.insert("tax_rate", row{"tax_rate_id": 121, "geo_zone_id": 5, "name": "RAEE", "rate": "2.0000", "type": "F"}) // not in the shop file
 	for _, id := range []int{1, 2, 3, 5, 7, 8, 16} {
 		s.insert("order_status", row{"order_status_id": id, "language_id": 1, "name": fmt.Sprintf("state %d", id)})
 	}
@@ -225,6 +232,9 @@ func (o testOrder) amounts() (rows []row, total decimal.Decimal) {
 		net := d(p.price).Mul(decimal.NewFromInt(l.quantity))
 		sub = sub.Add(net)
 		r, title := rateOf(p.class, o)
+		if o.eco {
+			vat[ecoTax] = vat[ecoTax].Add(d("2").Mul(decimal.NewFromInt(l.quantity)))
+		}
 		if title != "" {
 			vat[title] = vat[title].Add(net.Mul(decimal.NewFromInt(1).Sub(o.coupon)).Mul(r).Div(d("100")))
 		}
@@ -239,6 +249,9 @@ func (o testOrder) amounts() (rows []row, total decimal.Decimal) {
 	total = sub
 	charge := func(code, title string, value decimal.Decimal, sort int) {
 		add(code, title, value, sort)
+		if o.eco {
+			vat[ecoTax] = vat[ecoTax].Add(d("2"))
+		}
 		if r, name := rateOf(9, o); name != "" {
 			vat[name] = vat[name].Add(value.Mul(r).Div(d("100")))
 		}
@@ -285,8 +298,12 @@ func (s *testOpenCart) parts(id int64, o testOrder) {
 	for _, l := range o.lines {
 		p := testProducts[l.product]
 		r, _ := rateOf(p.class, o)
+		tax := d(p.price).Mul(r).Div(d("100"))
+		if o.eco {
+			tax = tax.Add(d("2"))
+		}
 		line := s.insert("order_product", row{"order_id": id, "product_id": l.product, "master_id": 0, "name": `Schermo 30&quot; &amp; più`, "model": p.model,
-			"quantity": l.quantity, "price": p.price, "total": d(p.price).Mul(decimal.NewFromInt(l.quantity)).StringFixed(4), "tax": d(p.price).Mul(r).Div(d("100")).StringFixed(4)})
+			"quantity": l.quantity, "price": p.price, "total": d(p.price).Mul(decimal.NewFromInt(l.quantity)).StringFixed(4), "tax": tax.StringFixed(4)})
 		if l.option > 0 {
 			s.insert("order_option", row{"order_id": id, "order_product_id": line, "product_option_id": 1, "product_option_value_id": l.option, "name": "Taglia", "value": "L", "type": "select"})
 		}

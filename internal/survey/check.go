@@ -115,13 +115,16 @@ func (x *examination) checkTitles() {
 		if slices.ContainsFunc(x.shop.Rates, func(r Rate) bool { return r.Percent && r.Title == t.Title }) {
 			continue
 		}
-		why := "no tax rate is called so"
+		why, mend := "no tax rate is called so", "give a rate in percent this name again (System > Localisation > Taxes > Tax Rates), or go live from a later date"
 		if slices.ContainsFunc(x.shop.Rates, func(r Rate) bool { return r.Title == t.Title }) {
-			why = "the tax rate of this name is a fixed amount"
+			if slices.ContainsFunc(x.file.FixedTaxes, func(f intake.FixedTax) bool { return f.Title == t.Title }) {
+				continue
+			}
+			why, mend = "the tax rate of this name is a fixed amount", fmt.Sprintf("under fixed_taxes: - {title: %s, rate: …}, the VAT in it", scalar(t.Title))
 		}
 		x.report.Findings = append(x.report.Findings, Finding{Severity: Warning, Part: InShop, Code: "tax_title",
 			What: fmt.Sprintf("%s with VAT rows called %q, the newest is %d, but %s: those that are taken over are parked", plural(t.N, "order"), oneLine(t.Title), t.Last, why),
-			Mend: "give a rate in percent this name again (System > Localisation > Taxes > Tax Rates), or go live from a later date"})
+			Mend: mend})
 	}
 }
 

@@ -98,7 +98,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			{name: "tax rate renamed", do: "UPDATE oc_tax_rate SET name = 'IVA ordinaria' WHERE tax_rate_id = 101", undo: "UPDATE oc_tax_rate SET name = 'IVA 22%' WHERE tax_rate_id = 101",
 				code: "tax_title", severity: survey.Warning, what: `VAT rows called "IVA 22%"`},
 			{name: "tax rate of a fixed amount", do: "UPDATE oc_tax_rate SET type = 'F' WHERE tax_rate_id = 101", undo: "UPDATE oc_tax_rate SET type = 'P' WHERE tax_rate_id = 101",
-				code: "tax_title", severity: survey.Warning, what: "is a fixed amount"},
+				code: "tax_title", severity: survey.Warning, what: "is a fixed amount", mend: `- {title: "IVA 22%", rate: …}`},
 			{name: "two rates of one name", do: "UPDATE oc_tax_rate SET name = 'IVA 22%' WHERE tax_rate_id = 102", undo: "UPDATE oc_tax_rate SET name = 'IVA 10%' WHERE tax_rate_id = 102",
 				code: "tax_title", severity: survey.Parking, what: "tax rates 101 and 102 are both called"},
 			{name: "geo zone without countries", do: "UPDATE oc_zone_to_geo_zone SET geo_zone_id = 60 WHERE geo_zone_id = 6", undo: "UPDATE oc_zone_to_geo_zone SET geo_zone_id = 6 WHERE geo_zone_id = 60",

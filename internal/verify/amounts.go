@@ -17,6 +17,10 @@ func (s *shopSide) amounts(o *shopOrder) (amounts, error) {
 	for _, t := range o.totals {
 		if s.rules.totals[t.code].kind == KindTax {
 			rate, ok := s.rates[t.title]
+			if amount := s.fixed[t.title]; !ok && amount != nil {
+				a.fixed = append(a.fixed, amount)
+				continue
+			}
 			if !ok {
 				return a, fmt.Errorf("VAT row %q is no tax rate", t.title)
 			}
@@ -45,6 +49,10 @@ func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
 		switch {
 		case kind == KindPayment:
 			a.payments = append(a.payments, value)
+		case kind == KindTax && s.rates[t.title] == nil:
+			if err := a.addFixed(t, value, s.rules.fixed[t.title]); err != nil {
+				return err
+			}
 		case (kind == KindCharge || kind == KindDiscount) && value.Sign() < 0:
 			a.discounts.Add(a.discounts, value)
 			codes = append(codes, t.code)
@@ -57,13 +65,35 @@ func (s *shopSide) addTotals(o *shopOrder, a *amounts) error {
 	return nil
 }
 
+// addFixed takes a tax that is a fixed amount a piece: a charge that contains VAT, where the order
+// bears any.
+func (a *amounts) addFixed(t shopTotal, value, rate *big.Rat) error {
+	switch {
+	case rate == nil:
+		return fmt.Errorf("the shop file does not say which VAT is in %q", t.title)
+	case len(a.taxes) == 0:
+		rate = zeroRate
+	}
+	net := new(big.Rat).Quo(value, withVAT(one, rate))
+	a.parts = append(a.parts, part{kind: KindCharge, code: t.code, net: net, rate: rate})
+	a.contained = append(a.contained, taxRow{rate: rate, value: new(big.Rat).Sub(value, net)})
+	return nil
+}
+
 // rateOf is the rate among the order's own at which a piece of the line bears the VAT that it
 // states; the higher of two that fit alike.
 func (a amounts) rateOf(l *shopLine) *big.Rat {
 	price, tax := number(l.price), number(l.tax)
-	miss := func(rate *big.Rat) *big.Rat {
+	sums := sumsOf(a.fixed)
+	miss := func(rate *big.Rat) (least *big.Rat) {
 		vat := new(big.Rat).Quo(new(big.Rat).Mul(price, rate), hundred)
-		return vat.Abs(vat.Sub(vat, tax))
+		for _, fixed := range sums {
+			off := new(big.Rat).Add(vat, fixed)
+			if off.Abs(off.Sub(off, tax)); least == nil || off.Cmp(least) < 0 {
+				least = off
+			}
+		}
+		return least
 	}
 	best := zeroRate
 	for _, t := range a.taxes {
@@ -72,6 +102,17 @@ func (a amounts) rateOf(l *shopLine) *big.Rat {
 		}
 	}
 	return best
+}
+
+// sumsOf are the sums of any of the amounts, of none too.
+func sumsOf(amounts []*big.Rat) []*big.Rat {
+	sums := []*big.Rat{new(big.Rat)}
+	for _, amount := range amounts {
+		for _, sum := range sums {
+			sums = append(sums, new(big.Rat).Add(sum, amount))
+		}
+	}
+	return sums
 }
 
 // chargeRate is the rate that the shop file gives the charge; else that of its tax class where the
@@ -126,7 +167,7 @@ func (a amounts) closes() error {
 	for _, p := range a.payments {
 		sum.Add(sum, p)
 	}
-	for _, t := range a.taxes {
+	for _, t := range append(slices.Clone(a.taxes), a.contained...) {
 		sum.Add(sum, t.value)
 	}
 	rowsRead := int64(len(a.parts) + len(a.payments) + len(a.taxes) + 2)

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io/fs"
@@ -215,6 +216,40 @@ func TestWhatIsNotShippedIsTaxedAtHome(t *testing.T) {
 	s.exec(`insert into erp.order_vat values (%d, 22, 'IT', '', 5326, 4366, 960)`, id)
 	if got := s.prove(); got.Differences != 0 {
 		t.Error(got.Details)
+	}
+}
+
+// A tax that is a fixed amount a piece is a charge with VAT in it, at the rate that the shop file says; without
+// a word there nobody can take the order.
+func TestFixedAmountIsACharge(t *testing.T) {
+	s := newSides(t)
+	s.journal = nil // it knows nothing of what is added by hand here
+	for _, statement := range []string{
+		"INSERT INTO oc_tax_rate (tax_rate_id, geo_zone_id, name, rate, type) VALUES (190, 5, 'Eco Tax (-2.00)', 2, 'F')",
+		"UPDATE oc_order_product SET tax = tax + 2 WHERE order_id = 1",
+		"INSERT INTO oc_order_total (order_id, extension, code, title, value, sort_order) VALUES (1, 'opencart', 'tax', 'Eco Tax (-2.00)', 6, 5)",
+		"UPDATE oc_order SET total = total + 6 WHERE order_id = 1", // two pieces and the shipping
+	} {
+		if _, err := s.shop.DB().ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	s.exec(`update erp.sales_order set total = 3650 where id = %d`, goods)
+	s.exec(`insert into erp.order_charge values (%d, 2, 'charge', 'tax', '', 600, 22, 'IT')`, goods)
+	s.exec(`update erp.order_vat set gross = 3650, net = 2992, vat = 658 where order_id = %d`, goods)
+	if got := s.prove(); kinds(got) == "" {
+		t.Error("a fixed amount of which the shop file says nothing was worked out")
+	}
+	var err error
+	if s.rules, err = verify.ReadRules("opencart", bytes.Replace(deploy.ShopExample, []byte("fixed_taxes: []"), []byte("fixed_taxes: [{title: Eco Tax (-2.00), rate: 22}]"), 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.prove(); got.Differences != 0 {
+		t.Error(got.Details)
+	}
+	s.exec(`update erp.order_charge set gross = gross + case line when 2 then -1 else 1 end where order_id = %d`, goods)
+	if got := s.prove(); kinds(got) != "1 lines" {
+		t.Errorf("a cent between the charges: found %v", got.Details)
 	}
 }
 

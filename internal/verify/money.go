@@ -47,6 +47,8 @@ type amounts struct {
 	discount  string // the codes of the discounts
 	payments  []*big.Rat
 	taxes     []taxRow
+	fixed     []*big.Rat // of taxes that are an amount a piece
+	contained []taxRow   // the VAT in such amounts
 }
 
 type taxRow struct{ rate, value *big.Rat }
@@ -114,7 +116,7 @@ func (a amounts) groups() []*rateGroup {
 		all[at].base.Add(all[at].base, p.net)
 		all[at].parts = append(all[at].parts, i)
 	}
-	for _, t := range a.taxes {
+	for _, t := range append(slices.Clone(a.taxes), a.contained...) {
 		for _, g := range all {
 			if g.rate.Cmp(t.rate) == 0 {
 				g.stated.Add(g.stated, t.value)

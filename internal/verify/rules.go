@@ -43,6 +43,7 @@ const (
 type Rules struct {
 	classes map[stateMethod]Class
 	totals  map[string]totalRule
+	fixed   map[string]*big.Rat // a tax of a fixed amount, by its title → the rate of the VAT in it
 }
 
 // stateMethod is a state with a payment method, or with none: for any.
@@ -60,7 +61,7 @@ type totalRule struct {
 // ReadRules reads a shop file for its states and totals. Whether the rest of it is sound is not
 // looked at: the programs that take it have done so.
 func ReadRules(platform string, shopFile []byte) (Rules, error) {
-	r := Rules{classes: map[stateMethod]Class{}, totals: map[string]totalRule{}}
+	r := Rules{classes: map[stateMethod]Class{}, totals: map[string]totalRule{}, fixed: map[string]*big.Rat{}}
 	profile, _, err := schemas.Platform(platform)
 	if err != nil {
 		return r, err
@@ -75,6 +76,10 @@ func ReadRules(platform string, shopFile []byte) (Rules, error) {
 			Rate       any
 			TaxClass   any `yaml:"tax_class"`
 		}
+		FixedTaxes []struct {
+			Title string
+			Rate  any
+		} `yaml:"fixed_taxes"`
 	}
 	if err := yaml.Unmarshal(shopFile, &file); err != nil {
 		return r, fmt.Errorf("read the shop file: %w", err)
@@ -85,6 +90,9 @@ func ReadRules(platform string, shopFile []byte) (Rules, error) {
 			return r, fmt.Errorf("read the shop file: state %q is no number", s.State)
 		}
 		r.classes[stateMethod{state, s.Method}] = Class(s.Class)
+	}
+	for _, t := range file.FixedTaxes {
+		r.fixed[t.Title] = number(fmt.Sprint(t.Rate))
 	}
 	for _, t := range file.Totals {
 		rule := totalRule{kind: TotalKind(t.Kind)}

@@ -22,6 +22,7 @@ type shopSide struct {
 	country    int64             // the shop's own
 	classes    map[string]string // tax class of a total code, by its setting
 	rates      map[string]*big.Rat
+	fixed      map[string]*big.Rat // taxes that are an amount a piece
 	classRates map[classKey][]*big.Rat
 
 	orders    *cursor[shopOrder]
@@ -139,7 +140,7 @@ func closeCursor[T any](c *cursor[T]) {
 
 func (s *shopSide) openSettings(ctx context.Context) error {
 	s.zone, s.classes = time.UTC, map[string]string{}
-	s.rates, s.classRates = map[string]*big.Rat{}, map[classKey][]*big.Rat{}
+	s.rates, s.fixed, s.classRates = map[string]*big.Rat{}, map[string]*big.Rat{}, map[classKey][]*big.Rat{}
 	err := s.each(ctx, "settings", func(r *sql.Rows) error {
 		var key, value string
 		if err := r.Scan(&key, &value); err != nil {
@@ -151,11 +152,15 @@ func (s *shopSide) openSettings(ctx context.Context) error {
 		return err
 	}
 	err = s.each(ctx, "rates", func(r *sql.Rows) error {
-		var name, rate string
-		if err := r.Scan(&name, &rate); err != nil {
+		var name, rate, kind string
+		if err := r.Scan(&name, &rate, &kind); err != nil {
 			return err
 		}
-		s.rates[name] = number(rate)
+		if kind == "P" {
+			s.rates[name] = number(rate)
+		} else {
+			s.fixed[name] = number(rate)
+		}
 		return nil
 	})
 	if err != nil {

@@ -72,6 +72,9 @@ end $$;
 -- among the order's own VAT rows which gives this amount. A charge's VAT is stated nowhere: its rate is
 -- guessed, by its tax class at the order's address.
 --
+-- A tax that is a fixed amount a piece stands among the VAT, in the totals and in the tax of each line, but is none:
+-- it is a charge with VAT in it, at the rate that the shop file gives it, or at 0 where the order bears no VAT.
+--
 -- A line's article is the one with which the ERP took it; else that of the table of articles, by
 -- all its option values, then by those that keep stock; else, if none keeps stock, that of equal SKU.
 create function {{.Schema}}.orders(ids bigint[])
@@ -120,7 +123,7 @@ language sql stable as $$
                     coalesce(l.spola_flaw, x.flaw) as flaw,
                     case
                         when a.country is null then null  -- the order's own problem
-                        when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 - l.tax) <= 0.0002 then null
+                        when l.quantity between 1 and 1000000 and m.article is not null and abs(l.price * r.rate / 100 + r.fixed - l.tax) <= 0.0002 and r.clear then null
                         when l.quantity is null or l.quantity not between 1 and 1000000 then
                             row('overflow', format('"%s" has quantity %s.', spola.html(l.name), l.quantity), null, null)::spola.problem
                         when m.article is null and x.stocked > 1 then
@@ -136,13 +139,14 @@ language sql stable as $$
                 left join {{table "product"}} p on p.product_id = l.product_id
                 cross join lateral (
                     -- The first of the order's rates that gives the stated VAT; none: 0, or the one that comes nearest.
-                    select q.at, coalesce(v.rates[q.at], 0) as rate from (select
+                    select q.at, coalesce(v.rates[q.at], 0) as rate, coalesce((q.fit).fixed, 0) as fixed, coalesce((q.fit).clear, true) as clear
+                    from (select y.fit, coalesce((y.fit).at,
                         case
                             when abs(l.price * v.rates[1] / 100 - l.tax) <= 0.0002 then 1
                             when abs(l.price * v.rates[2] / 100 - l.tax) <= 0.0002 then 2
                             when abs(l.tax) <= 0.0002 then 0
                             else (select n.at from unnest(v.rates) with ordinality as n(rate, at) order by abs(l.price * n.rate / 100 - l.tax), n.at limit 1)
-                        end as at offset 0) q
+                        end) as at from (select case when v.amounts is not null then spola.fit_tax(l.price, l.tax, v.rates, v.amounts) end as fit offset 0) y offset 0) q
                 ) r
                 cross join lateral (
                     select spola.variant(w.ids) as variant, spola.variant(w.stock_ids) as stock_variant, coalesce(cardinality(w.stock_ids), 0) as stocked,
@@ -177,18 +181,23 @@ language sql stable as $$
 
                 union all
 
-                select t.order_total_id, k.kind, t.code, t.title, t.value, k.rate, k.kind = 'charge' and d.rate is null,
-                    case k.kind when 'tax' then n.country when 'charge' then v.countries[array_position(v.rates, k.rate)] end,
+                select t.order_total_id, k.kind, t.code, t.title,
+                    case when n.amount is not null and k.rate is not null then t.value - spola.without_vat(t.value, k.rate) else t.value end,
+                    k.rate, k.kind = 'charge' and d.rate is null,
+                    case k.kind when 'tax' then case when k.rate > 0 or n.amount is null then n.country end when 'charge' then v.countries[array_position(v.rates, k.rate)] end,
                     null, null, null, null, null, null, null, t.spola_flaw,
                     case
                         when k.kind is null then row('unknown_total', format('"%s" (code %s) of %s.', t.title, t.code, t.value), 'total', t.code)::spola.problem
-                        when k.kind = 'tax' and n.rate is null and t.value <> 0 and a.country is not null then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
+                        when k.kind = 'tax' and n.amount is not null and k.rate is null then row('fixed_tax', format('"%s" of %s.', t.title, t.value), 'fixed_tax', t.title)::spola.problem
+                        when k.kind = 'tax' and n.rate is null and n.amount is null and t.value <> 0 and a.country is not null then row('unknown_tax', format('"%s" of %s.', t.title, t.value), 'setting', null)::spola.problem
                     end
                 from {{table "order_total"}} t
                 left join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code
                 left join spola.tax_title n on n.shop = '{{.Shop}}' and t.code = 'tax' and n.title = t.title and n.country_id = a.ship_country
                 cross join lateral (
                     select j.kind, case
+                        when j.kind = 'tax' and n.amount is not null then
+                            (select case when cardinality(v.rates) > 0 then f.rate else 0 end from spola.fixed_tax f where f.shop = '{{.Shop}}' and f.title = t.title)
                         when j.kind = 'tax' then n.rate
                         when j.kind = 'charge' then coalesce(d.rate, (
                             select q.rate from spola.tax_class_rate q
@@ -211,6 +220,15 @@ language sql stable as $$
                     offset 0
                 ) k
                 where t.order_id = i.id and t.code <> 'total' and d.kind is distinct from 'ignored'
+
+                union all
+
+                select t.order_total_id, 'charge', t.code, t.title, spola.without_vat(t.value, y.rate), y.rate, false, case when y.rate > 0 then n.country end,
+                    null, null, null, null, null, null, null, null, null
+                from (select * from {{table "order_total"}} t where v.amounts is not null and t.order_id = i.id and t.code = 'tax' offset 0) t
+                join spola.tax_title n on n.shop = '{{.Shop}}' and n.title = t.title and n.country_id = a.ship_country and n.amount is not null
+                join spola.fixed_tax f on f.shop = '{{.Shop}}' and f.title = t.title
+                cross join lateral (select case when cardinality(v.rates) > 0 then f.rate else 0 end as rate offset 0) y
             ) p
             order by p.kind = 'line' desc, p.seq)
     from unnest(ids) as i(id)
@@ -237,10 +255,11 @@ language sql stable as $$
         offset 0
     ) had
     cross join lateral (
-        -- The rates of the order's VAT rows, each with its country.
-        select coalesce(array_agg(x.rate), '{}') as rates, array_agg(x.country) as countries
+        -- The rates of the order's VAT rows, each with its country; and taxes among them that are fixed amounts.
+        select coalesce(array_agg(x.rate) filter (where x.rate is not null), '{}') as rates, array_agg(x.country) filter (where x.rate is not null) as countries,
+            array_agg(x.amount) filter (where x.amount is not null) as amounts
         from (select * from {{table "order_total"}} t where t.order_id = i.id and t.code = 'tax' offset 0) t
-        join spola.tax_title x on x.shop = '{{.Shop}}' and x.title = t.title and x.country_id = a.ship_country and x.rate is not null
+        join spola.tax_title x on x.shop = '{{.Shop}}' and x.title = t.title and x.country_id = a.ship_country
         offset 0
     ) v
     cross join lateral (
@@ -340,8 +359,8 @@ begin
     -- Whose VAT a rate is: of a zone with one country, that one's; of a zone that has the shop's own among others, the shop's;
     -- else the delivery's. Of two rates with one name that counts which applies at the delivery.
     delete from spola.tax_title where shop = '{{.Shop}}';
-    insert into spola.tax_title (shop, title, country_id, rate, country)
-    select distinct on (r.name, c.country_id) '{{.Shop}}', r.name, c.country_id, case when r.type = 'P' then r.rate end,
+    insert into spola.tax_title (shop, title, country_id, rate, amount, country)
+    select distinct on (r.name, c.country_id) '{{.Shop}}', r.name, c.country_id, case when r.type = 'P' then r.rate end, case when r.type <> 'P' then r.rate end,
         case when cardinality(z.codes) = 1 then z.codes[1] when s.country = any (z.codes) then s.country else c.iso_code_2 end
     from {{table "tax_rate"}} r
     join spola.shop_settings s on s.shop = '{{.Shop}}'

@@ -6,7 +6,7 @@ SELECT `key`, COALESCE(`value`, '') FROM `{prefix}setting`
 WHERE `store_id` = 0 AND (`key` IN ('config_timezone', 'config_country_id') OR `key` LIKE 'total\_%\_tax\_class\_id')
 
 -- name: rates
-SELECT `name`, `rate` FROM `{prefix}tax_rate` WHERE `type` = 'P'
+SELECT `name`, `rate`, `type` FROM `{prefix}tax_rate`
 
 -- name: class rates
 SELECT u.`tax_class_id`, g.`customer_group_id`, z.`country_id`, r.`rate`

@@ -229,6 +229,9 @@ func TestFixedAmountIsACharge(t *testing.T) {
 		"UPDATE oc_order_product SET tax = tax + 2 WHERE order_id = 1",
 		"INSERT INTO oc_order_total (order_id, extension, code, title, value, sort_order) VALUES (1, 'opencart', 'tax', 'Eco Tax (-2.00)', 6, 5)",
 		"UPDATE oc_order SET total = total + 6 WHERE order_id = 1", // two pieces and the shipping
+		"UPDATE oc_order_product SET tax = tax + 2 WHERE order_id = 2",
+		"INSERT INTO oc_order_total (order_id, extension, code, title, value, sort_order) VALUES (2, 'opencart', 'tax', 'Eco Tax (-2.00)', 10, 5)",
+		"UPDATE oc_order SET total = total + 10 WHERE order_id = 2", // four pieces and the shipping, with a coupon that leaves them alone
 	} {
 		if _, err := s.shop.DB().ExecContext(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
@@ -237,6 +240,9 @@ func TestFixedAmountIsACharge(t *testing.T) {
 	s.exec(`update erp.sales_order set total = 3650 where id = %d`, goods)
 	s.exec(`insert into erp.order_charge values (%d, 2, 'charge', 'tax', '', 600, 22, 'IT')`, goods)
 	s.exec(`update erp.order_vat set gross = 3650, net = 2992, vat = 658 where order_id = %d`, goods)
+	s.exec(`update erp.sales_order set total = 11501 where id = %d`, mixed)
+	s.exec(`insert into erp.order_charge values (%d, 4, 'charge', 'tax', '', 1000, 22, 'IT')`, mixed)
+	s.exec(`update erp.order_vat set gross = 6641, net = 5443, vat = 1198 where order_id = %d and vat_rate = 22`, mixed)
 	if got := s.prove(); kinds(got) == "" {
 		t.Error("a fixed amount of which the shop file says nothing was worked out")
 	}
@@ -247,7 +253,7 @@ func TestFixedAmountIsACharge(t *testing.T) {
 	if got := s.prove(); got.Differences != 0 {
 		t.Error(got.Details)
 	}
-	s.exec(`update erp.order_charge set gross = gross + case line when 2 then -1 else 1 end where order_id = %d`, goods)
+	s.exec(`update erp.order_charge set gross = gross + case line when 2 then -1 else 1 end where order_id = %d`, goods) // shipping and tax
 	if got := s.prove(); kinds(got) != "1 lines" {
 		t.Errorf("a cent between the charges: found %v", got.Details)
 	}

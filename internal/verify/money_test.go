@@ -50,6 +50,10 @@ func TestMoneyByHand(t *testing.T) {
 			parts: []part{line("24.5738", "22"), line("100", "10"), charge("5", "22")}, taxes: taxes("10", "9", "22", "5.9656")},
 			// The 22 % row leaves 2.4575 of the coupon to its rate, the rest of 9.9999 to the 10 % goods.
 			"13208: 2998 11000 610 -1100 -300, 10% 9900=9000+900, 22% 3308=2711+597"},
+		// 6.10 with VAT of 1.10 in it, of which no VAT row tells and the coupon takes nothing.
+		"coupon beside a fixed amount": {amounts{total: rat("138.1820"), discounts: rat("-12.4574"), contained: taxes("22", "1.1"),
+			parts: []part{line("24.5738", "22"), line("100", "10"), charge("5", "22"), charge("5", "22")}, taxes: taxes("10", "9", "22", "5.9656")},
+			"13818: 2998 11000 610 610 -1100 -300, 10% 9900=9000+900, 22% 3918=3211+707"},
 		"reverse charge": {amounts{total: rat("29.5738"), discounts: rat("0"),
 			parts: []part{line("24.5738", "0"), charge("5", "0")}},
 			"2957: 2457 500, 0% 2957=2957+0"},

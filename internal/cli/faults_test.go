@@ -2,6 +2,8 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/stream"
+	"github.com/spola-cdc/spola/schemas"
 )
 
 // gate stops the shop before a statement: of any order, or of one.
@@ -169,11 +172,13 @@ func TestReaderEndsBetweenStockAndState(t *testing.T) {
 }
 
 // Reader and applier are killed at each step of a snapshot, the first one and a later one, beside
-// live orders: at each watermark, behind each chunk and each table.
+// live orders: at each watermark, behind each chunk and each table. One table takes several chunks. In the end
+// the mirror has every row of the shop's tables, and no other.
 func TestKillsAtEachStepOfASnapshot(t *testing.T) {
 	for name, shopOf := range map[string]func(testing.TB) string{"mysql": server.MySQL, "mariadb": server.MariaDB} {
 		t.Run(name, func(t *testing.T) {
 			p := newPipeline(t, shopOf(t), server.Kafka(t), shop.Options{})
+			p.manyZones(4500)
 			reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 			kills := p.killThrough(1, &reader, &taker)
 			p.live(reader, taker)
@@ -184,6 +189,7 @@ func TestKillsAtEachStepOfASnapshot(t *testing.T) {
 			closing()
 			p.settled(reader, taker)
 			p.proved()
+			p.mirrored()
 			reader.stop()
 			taker.stop()
 			records := p.records()
@@ -195,6 +201,37 @@ func TestKillsAtEachStepOfASnapshot(t *testing.T) {
 			}
 			t.Logf("%d kills", kills)
 		})
+	}
+}
+
+// manyZones gives the shop's countries more zones than one chunk of a snapshot has rows.
+func (p *pipeline) manyZones(n int) {
+	p.t.Helper()
+	var rows []string
+	for i := range n {
+		rows = append(rows, fmt.Sprintf("(%d, 105, 'Z%d')", 10_000+i, i))
+	}
+	p.shopExec("INSERT INTO oc_zone (zone_id, country_id, code) VALUES " + strings.Join(rows, ", "))
+}
+
+// mirrored compares the number of rows, and the sum of their keys, of each captured table but those of which
+// only some rows are captured.
+func (p *pipeline) mirrored() {
+	p.t.Helper()
+	profile, _, err := schemas.Platform("opencart")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	for _, table := range profile.Tables {
+		if table.Only != nil {
+			continue
+		}
+		var rows, keys int64
+		count := "SELECT count(*), CAST(COALESCE(sum(" + table.Key[0] + "), 0) AS SIGNED) FROM oc_" + table.Name
+		if err := p.shop.DB().QueryRowContext(p.t.Context(), count).Scan(&rows, &keys); err != nil {
+			p.t.Fatalf("%s: %v", count, err)
+		}
+		p.want("rows of "+table.Name, fmt.Sprintf("%d %d", rows, keys), "select count(*) || ' ' || coalesce(sum("+table.Key[0]+"), 0) from mirror_shop.oc_"+table.Name)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,7 +117,7 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 	}
 	s := newGoing(shop)
 	forget(ctx, conn)
-	for _, name := range []string{"orders", "fits", "said"} {
+	for _, name := range []string{"orders", "fits", "owns", "said"} {
 		if err := s.run(ctx, conn, s.text[name]); err != nil {
 			return r, err
 		}
@@ -127,9 +128,8 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 	if err := s.look(ctx, conn, g); err != nil {
 		return r, err
 	}
-	// From here on sets are joined with sets, and what was grouped has no statistics: hashing is never far off.
-	for _, sql := range []string{"set enable_nestloop = off", s.text["tie"], s.text["propose"]} {
-		if err := s.run(ctx, conn, sql); err != nil {
+	for _, name := range []string{"tie", "propose"} {
+		if err := s.run(ctx, conn, s.text[name]); err != nil {
 			return r, err
 		}
 	}
@@ -138,12 +138,15 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 			return r, err
 		}
 	}
+	if err := s.know(ctx, conn, "select g.order_id from golive g where g.decision in ('import', 'adopt')"); err != nil {
+		return r, err
+	}
 	return r, s.count(ctx, conn, &r)
 }
 
 // forget leaves the connection as it was. Where that fails the connection is lost, and the plan with it.
 func forget(ctx context.Context, conn *pgx.Conn) {
-	_, _ = conn.Exec(context.WithoutCancel(ctx), "reset enable_nestloop; drop table if exists pg_temp.golive, pg_temp.golive_erp, pg_temp.golive_fit, pg_temp.golive_said")
+	_, _ = conn.Exec(context.WithoutCancel(ctx), "reset enable_nestloop; drop table if exists pg_temp.golive, pg_temp.golive_erp, pg_temp.golive_fit, pg_temp.golive_own, pg_temp.golive_said")
 }
 
 // readiness tells whether the shop is ready at all.
@@ -239,32 +242,79 @@ const lookAt = 5000
 
 // look reads when and for how much each order was placed, and which of the ERP's it may be.
 func (s going) look(ctx context.Context, conn *pgx.Conn, g Going) error {
-	rows, err := conn.Query(ctx, "select order_id from golive order by order_id")
+	ids, err := s.ids(ctx, conn, "select order_id from golive order by order_id")
 	if err != nil {
-		return s.failed(err)
+		return err
+	}
+	half := func(first int) func(int) {
+		return func(done int) {
+			if g.Log != nil {
+				g.Log((first+done)/2, len(ids))
+			}
+		}
+	}
+	if err := each(ids, half(0), func(ids []int64) error { return s.run(ctx, conn, s.text["look"], ids, g.From) }); err != nil {
+		return err
+	}
+	if err := s.readERP(ctx, conn); err != nil {
+		return err
+	}
+	if err := each(ids, half(len(ids)), func(ids []int64) error { return s.run(ctx, conn, s.text["near"], ids) }); err != nil {
+		return err
+	}
+	if err := s.know(ctx, conn, "select distinct f.order_id from golive_fit f where f.strength is null"); err != nil {
+		return err
+	}
+	for _, name := range []string{"weigh", "loose"} {
+		if err := s.run(ctx, conn, s.text[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// know reads whose orders these are. The canonical views find what belongs to an order by index, one after the other; all
+// else here joins sets.
+func (s going) know(ctx context.Context, conn *pgx.Conn, orders string) error {
+	ids, err := s.ids(ctx, conn, orders)
+	if err != nil {
+		return err
+	}
+	if err := s.run(ctx, conn, "set enable_nestloop = on"); err != nil {
+		return err
+	}
+	if err := each(ids, func(int) {}, func(ids []int64) error { return s.run(ctx, conn, s.text["own"], ids) }); err != nil {
+		return err
+	}
+	for _, sql := range []string{"set enable_nestloop = off", "analyze golive_own"} {
+		if err := s.run(ctx, conn, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s going) ids(ctx context.Context, conn *pgx.Conn, sql string) ([]int64, error) {
+	rows, err := conn.Query(ctx, sql)
+	if err != nil {
+		return nil, s.failed(err)
 	}
 	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
 	if err != nil {
-		return s.failed(err)
+		return nil, s.failed(err)
 	}
-	steps := []func(ids []int64) error{
-		func(ids []int64) error { return s.run(ctx, conn, s.text["look"], ids, g.From) },
-		func(ids []int64) error { return s.run(ctx, conn, s.text["fit"], ids) },
-	}
-	for n, step := range steps {
-		for at := 0; at < len(ids); at += lookAt {
-			if err := step(ids[at:min(at+lookAt, len(ids))]); err != nil {
-				return err
-			}
-			if g.Log != nil {
-				g.Log((n*len(ids)+min(at+lookAt, len(ids)))/len(steps), len(ids))
-			}
+	return ids, nil
+}
+
+// each does something with so many orders at a time, and tells how many are done.
+func each(ids []int64, done func(int), do func([]int64) error) error {
+	n := 0
+	for some := range slices.Chunk(ids, lookAt) {
+		if err := do(some); err != nil {
+			return err
 		}
-		if n == 0 {
-			if err := s.readERP(ctx, conn); err != nil {
-				return err
-			}
-		}
+		n += len(some)
+		done(n)
 	}
 	return nil
 }
@@ -286,7 +336,8 @@ func (s going) readERP(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, s.text["erp"], pgx.QueryExecModeSimpleProtocol, *first); err != nil { // DDL takes no parameters otherwise
 		return s.failed(err)
 	}
-	for _, sql := range []string{s.text["index"], "analyze golive", "analyze golive_erp"} {
+	// From here on sets are joined with sets, and what was grouped has no statistics: hashing is never far off.
+	for _, sql := range []string{s.text["index"], "analyze golive", "analyze golive_erp", "set enable_nestloop = off"} {
 		if err := s.run(ctx, conn, sql); err != nil {
 			return err
 		}

@@ -18,8 +18,13 @@ create temp table golive (
 )
 
 -- name: fits
--- Orders of the ERP that an order may be. The stronger tie counts: 3 the shop's number, 2 e-mail, VAT number or tax code, 1 a name.
-create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int not null)
+-- Orders of the ERP that an order may be. The stronger tie counts: 3 the shop's number, 2 e-mail, VAT number or tax code, 1 a
+-- name; null: no more than total and date.
+create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int)
+
+-- name: owns
+-- Whose an order is, of those where it matters.
+create temp table golive_own (order_id bigint primary key, account text, customer erp.customer_in)
 
 -- name: fill
 -- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
@@ -54,38 +59,39 @@ create index on golive_erp (total, placed_at);
 create index on golive_erp (order_id);
 create index on golive_erp (number)
 
--- name: fit
--- $1 ids. Equal total; entered between a day before and a week behind the order; the same customer by e-mail, VAT number, tax
--- code, name or company. The shop's own number, if the clerk wrote it down, goes for date and customer.
-with near as materialized (
-    select g.order_id, e.*
-    from unnest($1::bigint[]) as i(id)
-    join golive g on g.order_id = i.id
-    cross join lateral (
-        select e.order_id as erp_order, e.shop_number = g.order_id::text as numbered, e.email, e.vat_number, e.tax_code, e.name, e.company
-        from golive_erp e
-        where e.total = g.total
-            and (e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days' or e.shop_number = g.order_id::text)
-    ) e
-), own as (
+-- name: near
+-- $1 ids. Equal total; entered between a day before and a week behind the order, or with the shop's own number written down.
+insert into golive_fit (order_id, erp_order, strength)
+select g.order_id, e.order_id, case when e.shop_number = g.order_id::text then 3 end
+from unnest($1::bigint[]) as i(id)
+join golive g on g.order_id = i.id
+join golive_erp e on e.total = g.total
+where e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days' or e.shop_number = g.order_id::text
+
+-- name: own
+-- $1 ids.
+insert into golive_own (order_id, account, customer)
+select o.order_id, o.account, o.customer
+from {canonical}.orders($1) o
+on conflict do nothing
+
+-- name: weigh
+-- The same customer by e-mail, VAT number, tax code, name or company. The shop's own number goes for date and customer.
+update golive_fit f
+set strength = case
+    when e.email = o.email or e.vat_number = o.vat_number or e.tax_code = o.tax_code then 2
+    when e.name = o.name or e.company = o.company then 1
+end
+from golive_erp e, (
     select o.order_id, (o.customer).email as email, upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number,
         upper(trim((o.customer).tax_code)) as tax_code, lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name,
         lower(trim((o.customer).company)) as company
-    from (select array(select distinct n.order_id from near n) as ids offset 0) n
-    cross join lateral {canonical}.orders(n.ids) o
-)
-insert into golive_fit (order_id, erp_order, strength)
-select n.order_id, n.erp_order, s.strength
-from near n
-join own o on o.order_id = n.order_id
-cross join lateral (
-    select case
-        when n.numbered then 3
-        when n.email = o.email or n.vat_number = o.vat_number or n.tax_code = o.tax_code then 2
-        when n.name = o.name or n.company = o.company then 1
-    end as strength
-) s
-where s.strength is not null
+    from golive_own o
+) o
+where e.order_id = f.erp_order and o.order_id = f.order_id and f.strength is null
+
+-- name: loose
+delete from golive_fit where strength is null
 
 -- name: tie
 -- Of what an order may be, and of what an order of the ERP may be, the strongest ties count.
@@ -221,9 +227,8 @@ insert into spola.customer_match (shop, reference, erp_customer, by)
 select $1, x.reference, min(x.customer_id), 'adopted'
 from (
     select $1 || coalesce(':account:' || o.account, ':guest:' || nullif((o.customer).email, '')) as reference, e.customer_id
-    from (select array(select g.order_id from golive g where g.decision = 'adopt') as ids offset 0) i
-    cross join lateral {canonical}.orders(i.ids) o
-    join golive g on g.order_id = o.order_id
+    from golive_own o
+    join golive g on g.order_id = o.order_id and g.decision = 'adopt'
     join erp.orders e on e.order_id = g.erp_order
 ) x
 where x.reference is not null and x.customer_id is not null
@@ -277,8 +282,8 @@ limit 10
 -- file names, and the first ten that fit several.
 with own as materialized (
     select coalesce('account ' || o.account, 'guest ' || nullif((o.customer).email, ''), 'order ' || o.order_id) as who, o.customer, o.order_id
-    from (select array(select g.order_id from golive g where g.decision = 'import') as ids offset 0) i
-    cross join lateral {canonical}.orders(i.ids) o
+    from golive_own o
+    join golive g on g.order_id = o.order_id and g.decision = 'import'
 ), people as materialized (
     select o.who, o.customer, row_number() over (order by o.who) as n
     from (select distinct on (who) * from own order by who, order_id desc) o
@@ -293,8 +298,8 @@ left join {canonical}.fitting(array(select x.customer from people x order by x.n
 -- E-mail addresses that several accounts of the shop have ordered with.
 select o.email || ': accounts ' || string_agg(o.account, ', ' order by length(o.account), o.account), count(*) over ()
 from (select distinct (x.customer).email as email, x.account
-    from (select array(select g.order_id from golive g where g.decision = 'import') as ids offset 0) i
-    cross join lateral {canonical}.orders(i.ids) x
+    from golive_own x
+    join golive g on g.order_id = x.order_id and g.decision = 'import'
     where x.account is not null and (x.customer).email <> '') o
 group by o.email
 having count(*) > 1

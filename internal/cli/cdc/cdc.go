@@ -37,7 +37,7 @@ func (r Run) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	return Read(env.Ctx, cfg, ReadOptions{Log: env.Log, Source: r.Source,
+	return Read(env.Ctx, cfg, ReadOptions{Log: env.Log, Source: r.Source, File: env.Config,
 		NewGeneration: r.NewGeneration, MovedFrom: r.MovedFrom, NewIncarnation: r.NewIncarnation})
 }
 
@@ -55,7 +55,7 @@ func load(env *cli.Env, name string) (config.Config, source, error) {
 	if err != nil {
 		return config.Config{}, nil, err
 	}
-	from, err := sourceOf(cfg, env.Config, ReadOptions{Log: env.Log, Source: name})
+	from, err := sourceOf(cfg, ReadOptions{Log: env.Log, Source: name, File: env.Config})
 	return cfg, from, err
 }
 

@@ -56,10 +56,10 @@ type erp struct {
 	config postgres.Config
 }
 
-func newERP(cfg config.Config, file string, o ReadOptions) (*erp, error) {
+func newERP(cfg config.Config, o ReadOptions) (*erp, error) {
 	e := &erp{cfg: cfg, log: o.logger(cfg.ERPTopic())}
 	var err error
-	e.config, err = ERPSource(cfg, file, e.log)
+	e.config, err = ERPSource(cfg, o.File, e.log)
 	e.config.NewIncarnation = o.NewIncarnation
 	return e, err
 }

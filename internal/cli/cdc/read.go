@@ -18,6 +18,7 @@ import (
 type ReadOptions struct {
 	Log            zerolog.Logger
 	Source         string // Shop or ERP; empty: the shop
+	File           string // of the configuration, for messages
 	NewGeneration  bool
 	MovedFrom      []string
 	NewIncarnation bool
@@ -32,7 +33,7 @@ const goodbye = 5 * time.Second
 
 // Read reads a source into its log until ctx ends or a person must act.
 func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
-	from, err := sourceOf(cfg, "", o)
+	from, err := sourceOf(cfg, o)
 	if err != nil {
 		return err
 	}

@@ -37,10 +37,10 @@ type finding struct {
 	severity, what, mend string
 }
 
-// sourceOf is the source that the options name, as the configuration file says it.
-func sourceOf(cfg config.Config, file string, o ReadOptions) (source, error) {
+// sourceOf is the source that the options name, as the configuration says it.
+func sourceOf(cfg config.Config, o ReadOptions) (source, error) {
 	if o.Source == ERP {
-		return newERP(cfg, file, o)
+		return newERP(cfg, o)
 	}
 	return newShop(cfg, o)
 }

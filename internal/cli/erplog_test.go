@@ -1,0 +1,165 @@
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/stream"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas/events"
+)
+
+// readsERP lets the pipeline's configuration name a reader of the ERP's log.
+func (p *pipeline) readsERP() {
+	p.t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.dir, "spola.yaml"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("spola.yaml", []byte(strings.Replace(string(text), "erp:\n", fmt.Sprintf("erp:\n  log: {user: postgres, slot: cli_%d}\n", p.server), 1)))
+	p.cfg = p.load("spola.yaml")
+}
+
+// erpRecords are those of the ERP's log from its first record on, each one checked: number, sum,
+// and what the JSON Schemas say.
+func (p *pipeline) erpRecords() []change.Record {
+	p.t.Helper()
+	log := p.cfg.ERPStream(zerolog.Nop())
+	check, err := events.NewChecker()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	end, err := stream.ReadTail(p.t.Context(), log)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	reader, err := stream.OpenReader(p.t.Context(), log, stream.Position{Offset: -1})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer reader.Close()
+	var all []change.Record
+	for len(all) == 0 || all[len(all)-1].Seq < end.Place.Seq {
+		records, err := reader.Next(p.t.Context())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for i := range records {
+			if err := check.Check(&records[i]); err != nil {
+				p.t.Errorf("record %d: %v\n%s", records[i].Seq, err, records[i].Value)
+			}
+		}
+		all = append(all, records...)
+	}
+	return all
+}
+
+// erpHas tells whether a row of the ERP's log has all words.
+func (p *pipeline) erpHas(words ...string) bool {
+	for _, r := range p.erpRecords() {
+		found := r.Op.IsRow()
+		for _, word := range words {
+			found = found && strings.Contains(string(r.Value), word)
+		}
+		if found {
+			return true
+		}
+	}
+	return false
+}
+
+// The ERP's changes stand in its log, by the verbs of cdc: preflight says and makes what is needed, a
+// newer reader fences an older one and takes the slot over, kills lose nothing, and Spola's own
+// transactions are known as echoes.
+func TestERPLog(t *testing.T) {
+	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
+	if text := p.run(78, "cdc", "run", "erp"); !strings.Contains(text, "erp.log.user") {
+		t.Errorf("without a reader's user: %s", text)
+	}
+	p.readsERP()
+	if text := p.run(5, "cdc", "preflight", "erp"); !strings.Contains(text, "CREATE PUBLICATION") || !strings.Contains(text, "REPLICA IDENTITY FULL") {
+		t.Errorf("preflight: %s", text)
+	}
+	if text := p.run(3, "cdc", "run", "erp"); !strings.Contains(text, "CREATE PUBLICATION") && !strings.Contains(text, "REPLICA IDENTITY FULL") {
+		t.Errorf("run before preflight is heeded: %s", text)
+	}
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	exec := func(statement string, args ...any) {
+		t.Helper()
+		if _, err := p.erp.Exec(t.Context(), statement, args...); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	older := p.start("cdc", "run", "erp")
+	p.until("the snapshot's end", []*program{older}, func() bool { return strings.Contains(p.run(0, "cdc", "position", "erp"), `"queue": []`) })
+	weight := func(kg string) {
+		exec("UPDATE erp.article SET weight_kg = $1::numeric WHERE id = (SELECT min(id) FROM erp.article)", kg)
+	}
+	weight("1.111")
+	p.until("a change", []*program{older}, func() bool { return p.erpHas(`"weight_kg":"1.111"`) })
+
+	newer := p.start("cdc", "run", "erp")
+	if text := older.ends(4); !strings.Contains(text, "fenced") {
+		t.Errorf("the older says: %s", text)
+	}
+	weight("2.222")
+	p.until("a change behind the fence", []*program{newer}, func() bool { return p.erpHas(`"weight_kg":"2.222"`) })
+	newer.kill()
+	weight("3.333")
+	conn, err := postgres.Connect(t.Context(), p.cfg.ERP.URL(), "spola test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	err = postgres.InTransaction(t.Context(), conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "UPDATE erp.article SET weight_kg = 4.444 WHERE id = (SELECT min(id) FROM erp.article)")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader := p.start("cdc", "run", "erp")
+	p.until("what was written meanwhile", []*program{reader}, func() bool {
+		return p.erpHas(`"weight_kg":"4.444"`, `"echo":true`) && p.erpHas(`"before":{`, `"weight_kg":"3.333"`)
+	})
+	p.run(0, "cdc", "snapshot", "erp", "erp.article", "--to", "5")
+	p.until("the snapshot that was asked for", []*program{reader}, func() bool { return p.erpHas(`"op":"r"`, `"weight_kg":"4.444"`) })
+	if p.erpHas(`"weight_kg":"3.333"`, `"echo":true`, `"before":{`, `"weight_kg":"2.222"`) {
+		t.Error("somebody else's transaction is called an echo")
+	}
+	seen := map[string]int{}
+	for _, r := range p.erpRecords() {
+		if r.Op.IsRow() && r.Op != change.Read {
+			seen[r.Origin]++
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("4 changes stand in the log as %v", seen)
+	}
+	reader.stop()
+
+	// The slot is lost: it stops, says so, and is brought back by the words that the shop knows.
+	p.until("the slot is free", nil, func() bool {
+		return p.number("SELECT count(*) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active", p.cfg.ERP.Log.Slot) == 1
+	})
+	exec("SELECT pg_drop_replication_slot($1)", p.cfg.ERP.Log.Slot)
+	weight("5.555")
+	if text := p.run(3, "cdc", "run", "erp"); !strings.Contains(text, "--new-incarnation") {
+		t.Errorf("without its slot cdc says: %s", text)
+	}
+	reader = p.start("cdc", "run", "erp", "--new-incarnation")
+	p.until("the new generation", []*program{reader}, func() bool {
+		text := p.run(0, "cdc", "position", "erp")
+		return strings.Contains(text, "generation 2,") && strings.Contains(text, `"queue": []`)
+	})
+	reader.stop()
+}

@@ -82,10 +82,14 @@ func dialer() *net.Dialer {
 	}
 }
 
+// echo begins each transaction of Spola's own, in one round trip: its message stands first in the
+// write-ahead log, so that who reads that knows the transaction for an echo. It needs no right.
+var echo = pgx.TxOptions{BeginQuery: "BEGIN; SELECT pg_logical_emit_message(true, 'spola', current_setting('application_name'))"}
+
 // InTransaction runs do in a transaction on conn and commits it. It may not be run again by
 // itself: the caller knows what an unknown COMMIT means to him.
 func InTransaction(ctx context.Context, conn *pgx.Conn, do func(pgx.Tx) error) error {
-	tx, err := conn.Begin(ctx)
+	tx, err := conn.BeginTx(ctx, echo)
 	if err != nil {
 		return explain("begin", err)
 	}

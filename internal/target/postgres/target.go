@@ -58,7 +58,7 @@ func (t *Target) Open(ctx context.Context, start func(pgx.Tx) error) (change.Sta
 
 // Begin begins the transaction of a batch.
 func (t *Target) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := t.conn.Begin(ctx)
+	tx, err := t.conn.BeginTx(ctx, echo)
 	if err != nil {
 		return nil, explain("begin", err)
 	}

@@ -39,7 +39,7 @@ func TestComposeLoads(t *testing.T) {
 			t.Errorf("%s has no health check or keeps nothing", name)
 		}
 	}
-	for _, name := range []string{"cdc", "applier"} {
+	for _, name := range []string{"cdc", "cdc-erp", "applier"} {
 		service, err := project.GetService(name)
 		if err != nil {
 			t.Fatal(err)

@@ -40,4 +40,5 @@ func TestExampleNamesWhatTheGrantsMake(t *testing.T) {
 			"`"+path.Base(shop.Path)+"`.`"+c.Shop.Prefix+"order`")
 	}
 	of("grants/erp.postgres.sql", "CREATE ROLE "+erp.User.Username()+" ", "CREATE SCHEMA mirror_"+c.Shop.Name+" ", "CREATE SCHEMA canonical_"+c.Shop.Name+" ")
+	of("grants/erp-reader.postgres.sql", "CREATE ROLE "+c.ERP.Log.User+" ", "CREATE PUBLICATION "+c.ERP.Log.Publication+" ")
 }

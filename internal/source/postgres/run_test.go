@@ -14,7 +14,7 @@ func TestRowsAndBorders(t *testing.T) {
 	e := newStock(t, server.Postgres(t))
 	e.exec("BEGIN; INSERT INTO stock VALUES (1, 31, 5, 'a'), (2, 32, 6, 'b'); UPDATE stock SET on_hand = 4 WHERE id = 1; UPDATE stock SET id = 3 WHERE id = 2; DELETE FROM stock WHERE id = 3; COMMIT")
 	e.exec("BEGIN; SELECT pg_logical_emit_message(true, 'spola', 'intake'); INSERT INTO stock VALUES (7, 37, 1, 'echo'); COMMIT")
-	e.exec("BEGIN; INSERT INTO stock VALUES (8, 38, 1, 'late message'); SELECT pg_logical_emit_message(true, 'spola', 'intake'); COMMIT")
+	e.exec("BEGIN; INSERT INTO stock VALUES (8, 38, 1, 'late message'); SELECT pg_logical_emit_message(true, 'spola', 'intake'); INSERT INTO stock VALUES (11, 41, 1, 'behind it'); COMMIT")
 	e.exec("BEGIN; SELECT pg_logical_emit_message(true, 'other', 'intake'); INSERT INTO stock VALUES (9, 39, 1, 'other message'); COMMIT")
 	e.exec("INSERT INTO stock VALUES (10, 40, 1, 'the end')")
 	e.row("public.stock", "the end")
@@ -57,7 +57,8 @@ func TestRowsAndBorders(t *testing.T) {
 		"c  " + three,
 		"d " + three + "  last",
 		`c  {"id":7,"article_id":37,"on_hand":1,"note":"echo"} last echo`,
-		`c  {"id":8,"article_id":38,"on_hand":1,"note":"late message"} last`,
+		`c  {"id":8,"article_id":38,"on_hand":1,"note":"late message"}`,
+		`c  {"id":11,"article_id":41,"on_hand":1,"note":"behind it"} last`,
 		`c  {"id":9,"article_id":39,"on_hand":1,"note":"other message"} last`,
 		`c  {"id":10,"article_id":40,"on_hand":1,"note":"the end"} last`,
 	}

@@ -247,10 +247,12 @@ where l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation
     and l.erp_order is null and not l.deleted and coalesce(l.class, '') not in ('ignored', 'cancelled')
 
 -- name: unpark
--- Whoever goes live has seen what is parked: it counts no more towards stopping the stream.
-with gone as (
-    delete from spola.parked p using golive g where p.shop = $1 and p.order_id = g.order_id and g.decision in ('adopt', 'close')
-)
+-- What is adopted or closed waits for nothing.
+delete from spola.parked p using golive g where p.shop = $1 and p.order_id = g.order_id and g.decision in ('adopt', 'close')
+
+-- name: seen
+-- Whoever goes live has seen what is parked: it counts no more towards stopping the stream. (A statement of its own: of a row
+-- that one statement deletes and updates, either may be done.)
 update spola.parked p set tick = p.tick - 60 where p.shop = $1
 
 -- name: due

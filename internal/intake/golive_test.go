@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,29 @@ func TestGoingLive(t *testing.T) {
 	erp.want("the adopted order", "cancelled", "select state from erp.sales_order where shop_number = $1", fmt.Sprint(known))
 	erp.want("from the shop", "6", "select count(*) from erp.sales_order where reference is not null")
 	erp.want("late", "imported", "select status from spola.link where order_id = $1", late)
+}
+
+// An order that was parked and is adopted waits for nobody: it is in the ERP.
+func TestParkedOrderIsAdopted(t *testing.T) {
+	shop, erp := past(t)
+	shop.place(testOrder{lines: twoLines, country: 204, email: "known@example.com"}, 2) // no reason for 0 %: parked
+	shop.place(testOrder{lines: twoLines, country: 204, email: "open@example.com"}, 2)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("observed", "1 unknown_nature, 2 unknown_nature", "select string_agg(order_id || ' ' || reason, ', ' order by order_id) from spola.parked")
+	total, err := strconv.ParseInt(erp.text("select total from canonical_shop.glance(array[1]::bigint[])"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	erp.enter(total, cutDay, "known@example.com", "", "")
+	_, file := erp.check(cutDay)
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("links", "1 imported adopted, 2 parked", links)
+	erp.want("parked", "2 unknown_nature", "select string_agg(order_id || ' ' || reason, ', ' order by order_id) from spola.parked")
 }
 
 // Of two orders of namesakes an order of the ERP is that one whose e-mail it has; a name ties where nothing else does.

@@ -28,7 +28,14 @@ var stateWords = map[string][]string{
 	saysFinal:   {"complete", "completat", "=completo", "abgeschlossen", "terminé", "delivered", "consegnat", "zugestellt", "livré", "entregad", "evaso", "=evasa"},
 }
 
-// stateSays is what the names of a state say together; empty if that is nothing, or more than one thing.
+// goodsWords name what an order waits for that is accepted already: goods, or the way to the customer. Whether its
+// money has come they don't tell.
+var goodsWords = []string{"supplier", "vendor", "stock", "goods", "fulfil", "shipment", "shipping", "dispatch", "courier", "delivery", "pickup", "pick up", "collection",
+	"fornitor", "merce", "magazzino", "giacenza", "evasion", "spedizion", "corriere", "consegna", "ritiro", "arrivo", "produzion", "production",
+	"lieferant", "lieferung", "ware", "lager", "versand", "abholung", "fournisseur", "expédition", "livraison", "retrait", "proveedor", "envío", "entrega", "recogida"}
+
+// stateSays is what the names of a state say together; empty if that is nothing, or more than one thing. Waiting for
+// goods is nothing: a guess "placed" would hold back what is paid.
 func stateSays(names []string) string {
 	text := strings.NewReplacer("non pagat", "unpaid", "da pagare", "unpaid", "not paid", "unpaid").Replace(strings.ToLower(strings.Join(names, " / ")))
 	says := ""
@@ -40,6 +47,9 @@ func stateSays(names []string) string {
 			return ""
 		}
 		says = meaning
+	}
+	if says == saysPending && mentions(text, goodsWords) {
+		return ""
 	}
 	return says
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -329,10 +330,31 @@ func (e *lineErrors) err() error {
 	return errors.Join(append(all, errors.New("nothing was imported"))...)
 }
 
+// variantNamed refuses a file without the column variant that has one of a name we don't write: it may be that one, and
+// without it a size would be taken for its product.
+func variantNamed(rows []sheetRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	fields := rows[0].fields
+	if _, named := fields["variant"]; named {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		if name != "" && !slices.Contains(articleColumns, name) {
+			return fmt.Errorf("line 1: no column is named variant; if %q is meant, call it variant, else take it out", name)
+		}
+	}
+	return nil
+}
+
 // readArticles reads and checks the file without a look at the database.
 func readArticles(r io.Reader) ([]mapping, error) {
 	rows, err := readSheet(r, "product", "sku")
 	if err != nil {
+		return nil, err
+	}
+	if err := variantNamed(rows); err != nil {
 		return nil, err
 	}
 	var mappings []mapping

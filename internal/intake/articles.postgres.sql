@@ -57,7 +57,7 @@ language sql stable set enable_nestloop = off as $$
         having count(*) > 1
     )
     select coalesce(s.product, w.product), coalesce(s.variant, w.variant), '', '', coalesce(p.model, o.model, ''), coalesce(p.name, o.name, ''),
-        coalesce(s.options, ''), coalesce(w.orders, 0), coalesce(w.first_order, 0),
+        coalesce(s.options, {{.Schema}}.called(w.variant), ''), coalesce(w.orders, 0), coalesce(w.first_order, 0),
         concat_ws('; ',
             case when s.by = 'lost' then 'the article that it was mapped to is no longer in the ERP' end,
             case when p.product is null then 'no longer in the shop''s catalogue' when not p.active then 'not on sale' end,
@@ -97,14 +97,14 @@ language sql stable set enable_nestloop = off as $$
         from open o cross join unnest(o.eans) as k join held e on e.ean = k where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 3, 'model'
-        from open o join held e on lower(e.sku) = lower(o.model) where o.variant = ''
+        from open o join held e on lower(trim(e.sku)) = lower(trim(o.model)) where o.variant = ''
         union
         select o.product, o.variant, e.article_id, e.sku, 4, 'options'
         from (
             select o.product, o.variant, n as options, k as code
             from open o
             cross join unnest(o.named) as n
-            cross join unnest(o.skus || lower(o.model)) as k
+            cross join unnest(o.skus || lower(trim(o.model))) as k
             where o.variant <> ''
             offset 0
         ) o

@@ -72,7 +72,7 @@ func TestMissingArticles(t *testing.T) {
 	if got != want {
 		t.Errorf("missing:\n%s\nwant\n%s", got, want)
 	}
-	if list[1].Name != `Buono "50"` || list[1].Model != "GONE" || list[2].Name != `Prodotto "50"` || list[2].Options != "Taglia: Grande, Colore: rosso" || list[0].Name != list[2].Name || list[0].First != 1 {
+	if list[1].Name != `Buono "50"` || list[1].Model != "GONE" || list[2].Name != `Prodotto "50"` || list[2].Options != "Taglia: Grande, Colore: rosso" || list[0].Name != list[2].Name || list[0].Options != "Taglia: Grande" || list[0].First != 1 {
 		t.Errorf("names: %+v", list)
 	}
 }
@@ -112,7 +112,7 @@ func TestSuggestedArticles(t *testing.T) {
 			shop.insert("product_code", row{"product_id": id, "code": codes[i], "value": codes[i+1]})
 		}
 	}
-	for _, sku := range []string{"A-1", "B-1", "C-1", "D-1", "SP-50-L", "SP-50-S"} {
+	for _, sku := range []string{"A-1", "B-1", "C-1", "D-1", "E-1", "SP-50-L", "SP-50-S"} {
 		erp.article(sku)
 	}
 	erp.exec("update erp.article set ean = '8001234567890' where sku = 'B-1'")
@@ -123,6 +123,7 @@ func TestSuggestedArticles(t *testing.T) {
 	product(74, "z", "SKU", "D-1")
 	product(75, "d-1") // fits what 74 fits
 	product(76, "nothing")
+	product(77, " e-1 ") // with spaces
 	erp.exec(`update erp.product set code = 'sp-50' where code = 'SP-50-L'`)
 	erp.exec(`update erp.article set product_id = (select id from erp.product where code = 'sp-50') where sku = 'SP-50-S'`)
 	erp.exec(`insert into erp.article_option select id, 'SIZE', case sku when 'SP-50-L' then 'large' else 'SMALL' end from erp.article where sku like 'SP-50-%'`)
@@ -139,7 +140,8 @@ func TestSuggestedArticles(t *testing.T) {
 72//B-1/ean
 73///sku//fits several articles: C-1 by its sku, B-1 by its ean, C-1 by its model
 74///sku//D-1 fits products 74, 75: write it where it belongs
-75///model//D-1 fits products 74, 75: write it where it belongs`
+75///model//D-1 fits products 74, 75: write it where it belongs
+77//E-1/model`
 	if got := listed(t, list, err); got != want {
 		t.Errorf("suggested:\n%s\nwant\n%s", got, want)
 	}
@@ -148,11 +150,11 @@ func TestSuggestedArticles(t *testing.T) {
 	if err := WriteArticles(&file, list); err != nil {
 		t.Fatal(err)
 	}
-	if done := erp.importArticles(file.String()); done.Lines != 8 || done.Open != 3 {
+	if done := erp.importArticles(file.String()); done.Lines != 9 || done.Open != 3 {
 		t.Errorf("imported %+v", done)
 	}
 	list, err = ListArticles(t.Context(), erp.conn, testShop)
-	if got := listed(t, list, err); !strings.Contains(got, "50/18,19/SP-50-S/import") || strings.Count(got, "\n") != 7 {
+	if got := listed(t, list, err); !strings.Contains(got, "50/18,19/SP-50-S/import") || strings.Count(got, "\n") != 8 {
 		t.Errorf("mapped:\n%s", got)
 	}
 	list, err = SuggestArticles(t.Context(), erp.conn, testShop)
@@ -175,6 +177,11 @@ line 7: product abc is no number of a product
 nothing was imported`
 	if err == nil || err.Error() != want {
 		t.Errorf("refused with\n%v\nwant\n%s", err, want)
+	}
+	for _, text := range []string{"product;variante;sku\n31;;SP-31\n", "product;sku;Size\n31;SP-31;17\n"} {
+		if _, err := ImportArticles(t.Context(), erp.conn, testShop, strings.NewReader(text), By{}); err == nil || !strings.Contains(err.Error(), "line 1: no column is named variant") {
+			t.Errorf("%q: %v", text, err)
+		}
 	}
 	erp.want("mappings", "0", "select count(*) from spola.article")
 	if _, err := ImportArticles(t.Context(), erp.conn, "other", strings.NewReader("product,sku\n31,SP-31\n"), By{Who: "anna@office"}); err == nil {

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -218,7 +219,7 @@ func (x *examination) checkNatures() {
 
 // checkArticles looks for products that the ERP does not know.
 func (x *examination) checkArticles() {
-	x.report.Findings = append(x.report.Findings, x.shop.doubles()...)
+	x.report.Findings = append(x.report.Findings, x.shop.doubles(x.erp)...)
 	if x.erp == nil || x.erp.Empty {
 		return
 	}
@@ -246,7 +247,7 @@ func (x *examination) checkArticles() {
 		case len(open[p.ID]) > 0:
 			variants = append(variants, fmt.Sprintf("%s (product %d: %s)", oneLine(p.Model), p.ID, some(open[p.ID])))
 		case !stocked[p.ID] && mapped[fmt.Sprint(p.ID)] == nil && !x.erp.SKUs[p.Model]:
-			missing = append(missing, fmt.Sprintf("%s (product %d)", oneLine(p.Model), p.ID))
+			missing = append(missing, fmt.Sprintf("%s (product %d)", cmp.Or(oneLine(p.Model), "without a model"), p.ID))
 		}
 	}
 	add := func(code, what, mend string) {

@@ -127,6 +127,8 @@ func TestEachFaultIsFound(t *testing.T) {
 				code: "nature", severity: survey.Parking, at: "natures:", what: "1 order to DE without VAT, such as 3", mend: "- {country: DE, nature: …}"},
 			{name: "SKU of two products", do: "UPDATE oc_product SET model = 'SP-0001' WHERE product_id = 2", undo: "UPDATE oc_product SET model = 'SP-0002' WHERE product_id = 2",
 				code: "double_sku", severity: survey.Warning, what: `products 1, 2 share the model "SP-0001"`},
+			{name: "product without a model", do: "UPDATE oc_product SET status = 1, model = '' WHERE product_id = 11", undo: "UPDATE oc_product SET status = 0, model = 'EXTRA-01' WHERE product_id = 11",
+				code: "article", severity: survey.Parking, what: "without a model (product 11)"},
 			{name: "product without article", do: "UPDATE oc_product SET status = 1 WHERE model = 'EXTRA-01'", undo: "UPDATE oc_product SET status = 0 WHERE model = 'EXTRA-01'",
 				code: "article", severity: survey.Parking, what: "1 product without an article of the ERP, by SKU or by hand: EXTRA-01 (product 11)"},
 			{name: "size without article", erp: [2]string{"update spola.article set shop = 'other' where variant = '53'", "update spola.article set shop = 'shop1' where variant = '53'"},

@@ -41,7 +41,7 @@ type ERP struct {
 	Migrations []Migration
 	Rights     []Right // that this role lacks
 	SKUs       map[string]bool
-	Mapped     map[[2]string]bool // product and variant of the shop, mapped by hand
+	Mapped     map[[2]string]bool // product and variant of the shop; true: mapped by hand, false: found by its SKU
 }
 
 // Migration is how far a schema of ours has been brought.
@@ -173,6 +173,7 @@ func words(fields yaml.MapSlice) (all []string) {
 // such views, or does not show them, has none for now: the contract and the rights tell why.
 func (e *ERP) readArticles(ctx context.Context, conn *pgx.Conn, sql map[string]string, shop string) error {
 	var sku, product, variant string
+	var byHand bool
 	rows, err := conn.Query(ctx, sql["articles"])
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&sku}, func() error { e.SKUs[sku] = true; return nil })
@@ -182,8 +183,8 @@ func (e *ERP) readArticles(ctx context.Context, conn *pgx.Conn, sql map[string]s
 	}
 	rows, err = conn.Query(ctx, sql["mapped"], shop)
 	if err == nil {
-		_, err = pgx.ForEachRow(rows, []any{&product, &variant}, func() error {
-			e.Mapped[[2]string{product, variant}] = true
+		_, err = pgx.ForEachRow(rows, []any{&product, &variant, &byHand}, func() error {
+			e.Mapped[[2]string{product, variant}] = byHand
 			return nil
 		})
 	}

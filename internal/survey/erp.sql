@@ -63,6 +63,6 @@ select * from (
 -- name: articles
 select sku from erp.articles
 
--- Products and option values of a shop that were mapped by hand.
+-- Products and option values of a shop that have an article for good, and whether by hand or for their SKU.
 -- name: mapped
-select product, variant from spola.article where shop = $1
+select product, variant, by <> 'sku' from spola.article where shop = $1

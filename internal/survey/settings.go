@@ -90,12 +90,12 @@ func (s *Shop) ambiguousRates() (findings []Finding) {
 	return findings
 }
 
-// doubles finds products that share their model, by which articles are found.
-func (s *Shop) doubles() (findings []Finding) {
+// doubles finds products that share their model, by which articles are found; those mapped by hand no longer are. e may be nil.
+func (s *Shop) doubles(e *ERP) (findings []Finding) {
 	by := map[string][]string{}
 	var models []string
 	for _, p := range s.Products {
-		if p.Model == "" {
+		if p.Model == "" || e != nil && e.Mapped[[2]string{fmt.Sprint(p.ID), ""}] {
 			continue
 		}
 		if by[p.Model] == nil {

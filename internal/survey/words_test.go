@@ -15,6 +15,9 @@ func TestNamesTell(t *testing.T) {
 		"Complete": saysFinal, "Consegnato": saysFinal, "Delivered": saysFinal,
 		"Canceled": saysCancelled, "Canceled Reversal": saysCancelled, "Nullo/Ungültig": saysCancelled, "Annullato": saysCancelled, "Refunded": saysCancelled,
 		"Processed": "", "Reversed": "", "In stampa": "", "": "", "Cancelled, awaiting refund": "", "Spedito o annullato": "",
+		"Awaiting supplier": "", "Awaiting Fulfillment": "", "Pending shipment": "", "In attesa di spedizione/Awaiting Shipment": "", "Awaiting Pickup": "",
+		"In attesa del fornitore": "", "In attesa della merce": "", "In attesa di ritiro": "", "Offen/Wartet auf Lieferung": "", "On hold": saysPending, "Awaiting stock": "",
+		"In attesa del pagamento/Awaiting Payment": saysPending, "In attesa di conferma": saysPending, "In attesa di bonifico": saysPending,
 	} {
 		if got := stateSays(strings.Split(names, "/")); got != want {
 			t.Errorf("state %s says %q, want %q", names, got, want)
@@ -72,5 +75,18 @@ func TestScalarsAreQuotedWhereNeeded(t *testing.T) {
 		if got := scalar(text); got != want {
 			t.Errorf("%q is written %s, want %s", text, got, want)
 		}
+	}
+}
+
+// Products that share a model are told of until each is mapped by its number.
+func TestDoublesAreMappedByHand(t *testing.T) {
+	s := &Shop{Products: []Product{{ID: 1, Model: "A"}, {ID: 2, Model: "A"}, {ID: 3, Model: "B"}}}
+	for byHand, want := range map[bool]int{false: 1, true: 0} {
+		if found := s.doubles(&ERP{Mapped: map[[2]string]bool{{"2", ""}: byHand}}); len(found) != want {
+			t.Errorf("mapped by hand %t: %+v", byHand, found)
+		}
+	}
+	if found := s.doubles(nil); len(found) != 1 {
+		t.Errorf("without an ERP: %+v", found)
 	}
 }

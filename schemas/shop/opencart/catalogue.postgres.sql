@@ -78,6 +78,22 @@ language sql stable as $$
     left join words w on w.product_id = i.product_id and w.ids = i.ids
 $$;
 
+-- What a combination of option values is called in the shop's first language, in the catalogue or not.
+create function {{.Schema}}.called(variant text)
+returns text language sql stable as $$
+    select string_agg(n.name, ', ' order by v.product_option_id, i.n)
+    from unnest(string_to_array(nullif(variant, ''), ',')) with ordinality as i(id, n)
+    join {{table "product_option_value"}} v on v.product_option_value_id = i.id::bigint
+    cross join lateral (
+        select spola.html(o.name) || ': ' || spola.html(d.name) as name
+        from {{table "option_value_description"}} d
+        join {{table "option_description"}} o on o.option_id = v.option_id and o.language_id = d.language_id
+        where d.option_value_id = v.option_value_id
+        order by d.language_id
+        limit 1
+    ) n
+$$;
+
 -- How an order calls a product that is not in the catalogue any more.
 create function {{.Schema}}.ordered_as(id bigint, product text)
 returns table (model text, name text) language sql stable as $$

@@ -365,6 +365,31 @@ begin
     return results || refused;
 end $$;
 
+-- What of consumption becomes of orders that had some (before) when their lines or state changed: lines that are there no more,
+-- and all lines of orders that gave their pieces back, keep their rows with no pieces. A line that was known keeps its rows.
+create function {{.Schema}}.recount(before {{.Schema}}.use[], changed {{.Schema}}.use[]) returns {{.Schema}}.use[]
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+begin
+    return array(
+        select row(b.order_id, b.incarnation, b.line, b.stock_row, coalesce(a.article, b.article),
+            case when b.stock_row <> '' then coalesce(q.quantity, 0) else 0 end, null)::{{.Schema}}.use
+        from unnest(before) as b
+        left join (
+            select order_id, incarnation, line, max(quantity) as quantity
+            from (select order_id, incarnation, line, stock_row, sum(quantity) as quantity from unnest(changed) group by order_id, incarnation, line, stock_row) r
+            group by order_id, incarnation, line
+        ) q on q.order_id = b.order_id and q.incarnation = b.incarnation and q.line = b.line
+        left join (
+            select order_id, incarnation, line, stock_row, max(article) as article from unnest(changed) group by order_id, incarnation, line, stock_row
+        ) a on a.order_id = b.order_id and a.incarnation = b.incarnation and a.line = b.line and a.stock_row = b.stock_row
+        union all
+        select row(u.order_id, u.incarnation, u.line, u.stock_row, max(u.article), sum(u.pieces), null)::{{.Schema}}.use
+        from unnest(changed) as u
+        where not exists (select from unnest(before) as b where b.order_id = u.order_id and b.incarnation = u.incarnation and b.line = u.line)
+        group by u.order_id, u.incarnation, u.line, u.stock_row);
+end $$;
+
 -- Keeps consumption: of orders that had none yet (fresh), and of those whose lines or state changed. A
 -- line that was known keeps its rows, and once the ERP has it its article. The changed orders go with their
 -- incarnations: a number may be a lost order's as well. Returns the articles concerned.
@@ -374,45 +399,23 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
 declare
     articles bigint[];
     before   {{.Schema}}.use[] := '{}';
-    after    {{.Schema}}.use[];
+    after    {{.Schema}}.use[] := fresh;
+    moved    {{.Schema}}.use[];
 begin
     insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
     select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, max(u.article), sum(u.pieces) from unnest(fresh) as u
     group by u.order_id, u.incarnation, u.line, u.stock_row;
-    after := fresh;
 
     if cardinality(changed_orders) > 0 then
         before := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
             from unnest(changed_orders, incarnations) as i(id, incarnation)
-            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation);
-
-        -- Lines that are there no more, and all lines of orders that gave their pieces back, keep their rows with no pieces.
-        update spola.consumption c set pieces = 0
-        from unnest(changed_orders, incarnations) as i(id, incarnation)
-        where c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation and c.pieces <> 0;
-
-        update spola.consumption c
-        set pieces = u.quantity
-        from (select order_id, incarnation, line, max(quantity) as quantity
-            from (select order_id, incarnation, line, stock_row, sum(quantity) as quantity from unnest(changed) group by order_id, incarnation, line, stock_row) r
-            group by order_id, incarnation, line) u
-        where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row <> '';
-
-        update spola.consumption c set article = u.article
-        from unnest(changed) as u
-        where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line and c.stock_row = u.stock_row
-            and c.article is distinct from u.article and u.article is not null;
-
-        insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
-        select '{{.Shop}}', u.order_id, u.incarnation, u.line, u.stock_row, max(u.article), sum(u.pieces)
-        from unnest(changed) as u
-        where not exists (select from spola.consumption c
-            where c.shop = '{{.Shop}}' and c.order_id = u.order_id and c.incarnation = u.incarnation and c.line = u.line)
-        group by u.order_id, u.incarnation, u.line, u.stock_row;
-
-        after := after || array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
-            from unnest(changed_orders, incarnations) as i(id, incarnation)
-            join spola.consumption c on c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation);
+            cross join lateral (select * from spola.consumption c where c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation offset 0) c);
+        moved := {{.Schema}}.recount(before, changed);
+        insert into spola.consumption as c (shop, order_id, incarnation, line, stock_row, article, pieces)
+        select '{{.Shop}}', m.order_id, m.incarnation, m.line, m.stock_row, m.article, m.pieces from unnest(moved) as m
+        on conflict (shop, order_id, incarnation, line, stock_row) do update set article = excluded.article, pieces = excluded.pieces
+        where (c.article, c.pieces) is distinct from (excluded.article, excluded.pieces);
+        after := after || moved;
     end if;
 
     insert into spola.stock_total as t (shop, stock_row, k)
@@ -439,15 +442,24 @@ declare
     lost         bigint[];
     incarnations bigint[];
 begin
-    update spola.link l set deleted = true from unnest(gone) as i(id) where l.shop = '{{.Shop}}' and l.order_id = i.id;
-    delete from spola.parked p using unnest(gone) as i(id) where p.shop = '{{.Shop}}' and p.order_id = i.id;
-    with free as (
-        update spola.link l set consuming = false, status = 'seen', state = '', class = 'ignored'
+    -- By ctid, each looked up: the planner would read all links of a shop that had few when this was planned.
+    with mine as materialized (
+        select k.row, k.free
         from unnest(gone) as i(id)
-        where l.shop = '{{.Shop}}' and l.order_id = i.id and l.erp_order is null and l.status <> 'closed'
-        returning l.order_id, l.incarnation
+        cross join lateral (select k.ctid as row, k.erp_order is null and k.status <> 'closed' as free
+            from spola.link k where k.shop = '{{.Shop}}' and k.order_id = i.id offset 0) k
+    ), free as (
+        update spola.link l
+        set deleted = true,
+            consuming = l.consuming and not m.free, status = case when m.free then 'seen' else l.status end,
+            state = case when m.free then '' else l.state end, class = case when m.free then 'ignored' else l.class end
+        from mine m
+        where l.ctid = m.row
+        returning l.order_id, l.incarnation, m.free
     )
-    select array_agg(f.order_id order by f.order_id, f.incarnation), array_agg(f.incarnation order by f.order_id, f.incarnation) into lost, incarnations from free f;
+    select array_agg(f.order_id order by f.order_id, f.incarnation), array_agg(f.incarnation order by f.order_id, f.incarnation)
+    into lost, incarnations from free f where f.free;
+    delete from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = any (gone);
     return case when lost is null then '{}' else {{.Schema}}.consume('{}', '{}', lost, incarnations) end;
 end $$;
 

@@ -131,11 +131,12 @@ func (s *shopSide) chargeRate(o *shopOrder, t shopTotal, rule totalRule, a *amou
 	}
 	best, other := zeroRate, zeroRate // other: of a rate whose VAT row the discount took away
 	for _, country := range []int64{o.shippingCountry, o.paymentCountry, s.country} {
+		elsewhere := other.Sign() > 0
 		for _, rate := range s.classRates[classKey{class: class, group: o.group, country: country}] {
 			if a.has(rate) && rate.Cmp(best) > 0 {
 				best = rate
 			}
-			if len(a.taxes) > 0 && s.takenOff(o, t) && rate.Cmp(other) > 0 {
+			if !elsewhere && len(a.taxes) > 0 && s.takenOff(o, t) && rate.Cmp(other) > 0 {
 				other = rate
 			}
 		}

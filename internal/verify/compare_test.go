@@ -219,6 +219,34 @@ func TestWhatIsNotShippedIsTaxedAtHome(t *testing.T) {
 	}
 }
 
+// A coupon takes the whole shipping off an order to Germany, whose goods bear another rate: it was shipping at Germany's rate,
+// not at that of the shop's own country.
+func TestShippingTakenOffKeepsItsCountry(t *testing.T) {
+	s := newSides(t)
+	const id = orders + 1
+	order := shop.Order{Lines: []shop.Line{{Product: 14, Quantity: 2}}, Coupon: "SPEDIZIONE",
+		Customer: shop.Customer{German: true, Address: shop.Address{Country: shop.Germany}}}
+	if placed, err := s.shop.PlaceOrder(t.Context(), order); err != nil || placed != id {
+		t.Fatalf("order %d: %v", placed, err)
+	}
+	if err := s.shop.SetStatus(t.Context(), id, shop.Processing); err != nil { // paid
+		t.Fatal(err)
+	}
+	facts, err := s.shop.Facts(order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.journal.Orders = append(s.journal.Orders, &verify.Journaled{ID: id, Intended: true, Placed: verify.OK, Facts: facts})
+	s.exec(`insert into erp.article (product_id, sku, name, vat_rate) values (1, 'SP-0014', 'SP-0014', 10)`)
+	s.order(id, "2", "taken", "open", 3704)
+	s.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, unit_gross, gross, vat_rate, vat_country) values (%d, 1, 1, 4, '', 2, 1852, 3704, 7, 'DE')`, id)
+	s.exec(`insert into erp.order_charge values (%[1]d, 1, 'charge', 'shipping', '', 595, 19, 'DE'), (%[1]d, 2, 'discount', 'coupon', '', -595, 19, 'DE')`, id)
+	s.exec(`insert into erp.order_vat values (%[1]d, 19, 'DE', '', 0, 0, 0), (%[1]d, 7, 'DE', '', 3704, 3462, 242)`, id)
+	if got := s.prove(); got.Differences != 0 {
+		t.Error(got.Details)
+	}
+}
+
 // A tax that is a fixed amount a piece is a charge with VAT in it, at the rate that the shop file says; without
 // a word there nobody can take the order.
 func TestFixedAmountIsACharge(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // zones of shops, where the machine has none
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -22,7 +23,7 @@ var ErrNotReady = errors.New("the shop is not ready to go live")
 
 // Going says how a shop goes live.
 type Going struct {
-	From  time.Time // the cut: orders complete at it or later are taken, those before by decision
+	From  time.Time // the cut: orders complete at it or later are taken, those before by decision; its zone is that of all times told
 	Said  io.Reader // decisions of people, as CSV; nil: none
 	File  string    // what that is called, for errors
 	By    By
@@ -103,7 +104,24 @@ func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readi
 	if err != nil || r.Live || g.Table == nil {
 		return r, err
 	}
-	return r, writeDecisions(ctx, conn, shop, g.Table)
+	return r, writeDecisions(ctx, conn, shop, g.From.Location(), g.Table)
+}
+
+// Clock is the time zone of a shop's own clock; this machine's while the shop's settings are not in the mirror.
+func Clock(ctx context.Context, conn *pgx.Conn, shop string) (*time.Location, error) {
+	var name string
+	err := conn.QueryRow(ctx, "select timezone from spola.shop_settings where shop = $1", shop).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return time.Local, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the time zone of shop %s: %w", shop, err)
+	}
+	clock, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, fmt.Errorf("the time zone of shop %s: %w", shop, err)
+	}
+	return clock, nil
 }
 
 // plan looks at all orders and puts what is to become of each into temporary tables of conn.
@@ -164,7 +182,7 @@ func readiness(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	if mode == "live" {
 		r.Live = true
 		if cut != nil {
-			r.From = *cut
+			r.From = cut.In(r.From.Location())
 		}
 		return nil
 	}

@@ -18,7 +18,8 @@ var decisionColumns = []string{"decision", "order", "erp_order", "placed", "tota
 
 // writeDecisions writes what is planned, for a spreadsheet: with semicolons and a byte order mark,
 // as one in Italy opens it without questions.
-func writeDecisions(ctx context.Context, conn *pgx.Conn, shop string, out io.Writer) error {
+// Times are those of the shop's clock, as its administration shows them.
+func writeDecisions(ctx context.Context, conn *pgx.Conn, shop string, clock *time.Location, out io.Writer) error {
 	s := newGoing(shop)
 	rows, err := conn.Query(ctx, s.text["file"], shop)
 	if err != nil {
@@ -29,7 +30,7 @@ func writeDecisions(ctx context.Context, conn *pgx.Conn, shop string, out io.Wri
 	var placed time.Time
 	return writeSheet(out, decisionColumns, func(write func(...string) error) error {
 		_, err := pgx.ForEachRow(rows, []any{&decision, &order, &number, &placed, &total, &customer, &state, &why}, func() error {
-			return write(decision, strconv.FormatInt(order, 10), number, placed.Local().Format(time.DateTime),
+			return write(decision, strconv.FormatInt(order, 10), number, placed.In(clock).Format(time.DateTime),
 				decimal.New(total, -2).StringFixed(2), customer, state, why)
 		})
 		return err

@@ -18,7 +18,7 @@ var overviewSQL string
 type Overview struct {
 	Shop     string     `json:"shop"`
 	Mode     string     `json:"mode"`          // observe or live
-	Cut      *time.Time `json:"cut,omitempty"` // of going live
+	Cut      *time.Time `json:"cut,omitempty"` // of going live, by the shop's clock
 	Snapshot bool       `json:"snapshot"`      // the first one is complete
 	Derived  bool       `json:"derived"`       // and its orders are derived
 
@@ -88,6 +88,13 @@ func Look(ctx context.Context, conn *pgx.Conn, shop string) (Overview, error) {
 	}
 	if err != nil {
 		return o, fmt.Errorf("read the status of shop %s: %w", shop, err)
+	}
+	if o.Cut != nil {
+		clock, err := Clock(ctx, conn, shop)
+		if err != nil {
+			return o, err
+		}
+		*o.Cut = o.Cut.In(clock)
 	}
 	kinds, err := list(ctx, conn, query["orders"], shop, func(r pgx.CollectableRow) (k kindSample, err error) {
 		return k, r.Scan(&k.kind, &k.Count, &k.Examples)

@@ -132,7 +132,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			{name: "product without article", do: "UPDATE oc_product SET status = 1 WHERE model = 'EXTRA-01'", undo: "UPDATE oc_product SET status = 0 WHERE model = 'EXTRA-01'",
 				code: "article", severity: survey.Parking, what: "1 product without an article of the ERP, by SKU or by hand: EXTRA-01 (product 11)"},
 			{name: "size without article", erp: [2]string{"update spola.article set shop = 'other' where variant = '53'", "update spola.article set shop = 'shop1' where variant = '53'"},
-				code: "variant", severity: survey.Parking, what: "SP-0005 (product 5: 53)", mend: "product, variant and sku"},
+				code: "variant", severity: survey.Parking, what: "SP-0005 (product 5: 53)", mend: "applier articles --suggest > articles.csv"},
 			{name: "contract", erp: [2]string{"alter function erp.cancel_orders rename to gone", "alter function erp.gone rename to cancel_orders"},
 				code: "contract", severity: survey.Blocking, what: "function erp.cancel_orders must be erp.order_cancel_in[] -> setof erp.result"},
 			{name: "no warehouse for the web", erp: [2]string{"update erp.warehouse set web_rank = null", "update erp.warehouse set web_rank = 1 where id = 1"},

@@ -162,6 +162,17 @@ func (s *Shop) payGuesses() (all []guess) {
 	return all
 }
 
+// fixedGuesses are the taxes of orders that are a fixed amount a piece. Which VAT is in them only a person knows.
+func (s *Shop) fixedGuesses() (all []guess) {
+	for _, t := range s.Titles {
+		if slices.ContainsFunc(s.Rates, func(r Rate) bool { return r.Title == t.Title && !r.Percent }) {
+			all = append(all, guess{what: "title: " + scalar(t.Title), value: openQuestion,
+				reason: fmt.Sprintf("%s, such as %d: the VAT in this amount, in percent", plural(t.N, "order"), t.Last)})
+		}
+	}
+	return all
+}
+
 // totalGuesses says what rows of the totals mean that come from plug-ins: those that orders have,
 // and those of modules that are switched on.
 func (s *Shop) totalGuesses() (all []guess) {

@@ -108,10 +108,12 @@ func ShopFile(w Wish, s *Shop, e *ERP) string {
 	d.head(w, s, e)
 	d.states(s)
 	d.totals(s)
+	d.fixedTaxes(s)
 	d.payments(s)
 	d.fields(s)
 	d.groups(s)
 	d.natures(s)
+	d.customers()
 	return align(d.b.String())
 }
 
@@ -263,6 +265,18 @@ coupon, reward, credit, voucher, tax, total. A code that stands nowhere parks it
 	}
 }
 
+func (d *draft) fixedTaxes(s *Shop) {
+	d.section(`
+Taxes of the shop that are a fixed amount a piece (OpenCart's type F). They are no VAT: the ERP gets them as a charge, "tax",
+of which the shop's amount is the price with VAT in it. title is the name of the tax rate, rate that VAT in percent.
+Without a line here the orders are parked.`)
+	all := s.fixedGuesses()
+	d.key("fixed_taxes", len(all), "[]  # no order bears one")
+	for _, g := range all {
+		d.line("  - {"+g.what+", rate: "+scalar(g.value)+"}", g.reason)
+	}
+}
+
 func (d *draft) payments(s *Shop) {
 	d.section(`How an order that is taken stands with its money: paid, or to_collect on delivery.`)
 	d.entries("payments", s.payGuesses(), "{}  # no method is switched on, no order has one")
@@ -309,6 +323,14 @@ a line of its own. An order at 0 % that finds no line here is parked.`)
 	for _, g := range all {
 		d.line("  - {"+g.what+", nature: "+scalar(g.value)+"}", g.reason)
 	}
+}
+
+func (d *draft) customers() {
+	d.section(`
+Customers. match: one whom the ERP knows already, under no number of the shop, is found by these keys, the surest
+first (vat_number, tax_code, email); several that fit park the order. malformed: what becomes of an order whose tax code, VAT
+number, SDI code or PEC can't be right: take (applier customers lists it) or park.`)
+	d.line("customers: {match: [], malformed: take}", "")
 	d.section("More orders parked for one reason within a minute are no matter of single orders: the stream stops.")
 	d.line("parked_per_minute: 20", "")
 }

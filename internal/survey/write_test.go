@@ -108,3 +108,15 @@ func TestFilesAreNeverOverwritten(t *testing.T) {
 		t.Errorf("the file that was there is now %q, %v", text, err)
 	}
 }
+
+// Which VAT is in a fixed amount that orders bear, a person must say; of one that no order has, nothing is asked.
+func TestFixedTaxesOfOrdersAreAsked(t *testing.T) {
+	s := &survey.Shop{
+		Rates:  []survey.Rate{{Title: "IVA 22%", Percent: true}, {Title: "Eco Tax (-2.00)"}, {Title: "RAEE"}},
+		Titles: []survey.TaxTitle{{Title: "IVA 22%", N: 9, Last: 12}, {Title: "Eco Tax (-2.00)", N: 3, Last: 11}},
+	}
+	text := survey.ShopFile(survey.Wish{}, s, &survey.ERP{})
+	if !strings.Contains(text, `  - {title: "Eco Tax (-2.00)", rate: "?"}  # 3 orders, such as 11`) || strings.Contains(text, "RAEE") {
+		t.Errorf("the shop file says\n%s", text)
+	}
+}

@@ -18,7 +18,7 @@ import (
 
 // Golive is `applier golive`.
 type Golive struct {
-	From   string `help:"First day, or moment (2026-12-01T08:00:00+01:00), of orders that are taken over by themselves." required:"" placeholder:"DATE"`
+	From   string `help:"First day by the shop's clock, or moment (2026-12-01T08:00:00+01:00), of orders that are taken over by themselves." required:"" placeholder:"DATE"`
 	DryRun bool   `help:"Change nothing: tell what it would do, and write the file in which you decide about orders that are there already."`
 	File   string `help:"That file: a dry run writes it (golive-SHOP.csv if not given), going live reads it." type:"path" placeholder:"FILE.csv"`
 	Reason string `help:"Stands with your name in the list of decisions (applier audit)." default:"going live"`
@@ -27,15 +27,19 @@ type Golive struct {
 
 // Run goes live, or tells what stands against it.
 func (g Golive) Run(env *cli.Env) error {
-	from, err := moment(g.From)
-	if err != nil {
-		return err
-	}
-	if err := leave(env, from); err != nil {
-		return err
-	}
-	how := intake.Going{From: from, By: intake.By{Who: cli.Person(), Reason: g.Reason}, Log: progress(os.Stderr, "orders")}
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
+		clock, err := intake.Clock(env.Ctx, conn, shop)
+		if err != nil {
+			return err
+		}
+		from, err := moment(g.From, clock)
+		if err != nil {
+			return err
+		}
+		if err := leave(env, from); err != nil {
+			return err
+		}
+		how := intake.Going{From: from, By: intake.By{Who: cli.Person(), Reason: g.Reason}, Log: progress(os.Stderr, "orders")}
 		if g.DryRun {
 			return g.dryRun(env, conn, shop, how)
 		}
@@ -55,7 +59,7 @@ func (g Golive) Run(env *cli.Env) error {
 			return json.NewEncoder(env.Out).Encode(r)
 		}
 		if r.Live {
-			fmt.Fprintf(env.Out, "Shop %s is live since before, with orders from %s on. Nothing was changed.\n", shop, r.From.Local().Format(time.DateTime))
+			fmt.Fprintf(env.Out, "Shop %s is live since before, with orders from %s on. Nothing was changed.\n", shop, r.From.Format(time.DateTime))
 			return nil
 		}
 		report(env.Out, r)
@@ -104,7 +108,7 @@ func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Goi
 		return json.NewEncoder(env.Out).Encode(r)
 	}
 	if r.Live {
-		fmt.Fprintf(env.Out, "Shop %s is live already, with orders from %s on.\n", shop, r.From.Local().Format(time.DateTime))
+		fmt.Fprintf(env.Out, "Shop %s is live already, with orders from %s on.\n", shop, r.From.Format(time.DateTime))
 		return nil
 	}
 	report(env.Out, r)
@@ -126,7 +130,7 @@ func report(w io.Writer, r intake.Readiness) {
 	}
 	names("products of the shop without an article of the ERP", r.Missing, "  their orders will be parked until \"applier articles\" maps them\n")
 	names("articles of the ERP that the shop does not sell", r.Unsold, "")
-	fmt.Fprintf(w, "Orders that the ERP does not have from the shop: %d, with %s as the cut\n", r.Orders, r.From.Local().Format(time.DateTime))
+	fmt.Fprintf(w, "Orders that the ERP does not have from the shop: %d, with %s as the cut\n", r.Orders, r.From.Format(time.DateTime))
 	line := func(n int, what string) {
 		if n > 0 {
 			fmt.Fprintf(w, "%8d %s\n", n, what)
@@ -167,14 +171,14 @@ func progress(out *os.File, what string) func(done, total int) {
 	}
 }
 
-// moment reads a day, which begins at midnight here, or a moment with its zone.
-func moment(text string) (time.Time, error) {
-	if t, err := time.ParseInLocation(time.DateOnly, text, time.Local); err == nil {
+// moment reads a day, which begins at midnight by the shop's clock, or a moment with its zone.
+func moment(text string, clock *time.Location) (time.Time, error) {
+	if t, err := time.ParseInLocation(time.DateOnly, text, clock); err == nil {
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
 		return t, fmt.Errorf("--from %q is neither a day (2026-12-01) nor a moment (2026-12-01T08:00:00+01:00)", text)
 	}
-	return t, nil
+	return t.In(clock), nil
 }

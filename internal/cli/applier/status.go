@@ -62,7 +62,7 @@ func (s Status) Run(env *cli.Env) error {
 func printOverview(w io.Writer, o intake.Overview) {
 	cut := ""
 	if o.Cut != nil {
-		cut = ", orders from " + o.Cut.Local().Format(time.DateTime) + " on"
+		cut = ", orders from " + o.Cut.Format(time.DateTime) + " on"
 	}
 	fmt.Fprintf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
 	fmt.Fprintf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))

@@ -193,9 +193,11 @@ func TestFirstDays(t *testing.T) {
 	tomorrow := time.Now().Add(24 * time.Hour).Format(time.RFC3339)
 	cut := time.Now().Add(time.Second).Truncate(time.Second) // behind the past: the shop dates to the second
 	now := cut.Format(time.RFC3339)
+	rome, err := time.LoadLocation("Europe/Rome") // the shop's clock, wherever Spola runs
+	m.must(err)
 	file := m.path("orders.csv")
 	m.refuses(applierVerb("golive", "--from", tomorrow, "--dry-run", "--file", file), "that is not yet")
-	m.says(applierVerb("golive", "--from", now, "--dry-run", "--file", file), "2 import: into the ERP", "1 close: not into the ERP", "Nothing was changed")
+	m.says(applierVerb("golive", "--from", now, "--dry-run", "--file", file), "with "+cut.In(rome).Format(time.DateTime)+" as the cut", "2 import: into the ERP", "1 close: not into the ERP", "Nothing was changed")
 	m.refuses(applierVerb("golive", "--from", now, "--dry-run", "--file", file), "somebody may have edited it")
 	m.refuses(applierVerb("golive", "--from", now), "of 2 orders a person must say")
 	m.says(applierVerb("golive", "--from", now, "--file", file), "The shop is live")

@@ -34,6 +34,14 @@ func Postgres(t testing.TB) string {
 	return erpDatabase(t, shared.need(t, "PostgreSQL", "SPOLA_TEST_POSTGRES", (*Lab).Postgres))
 }
 
+// OwnPostgres is the URL of a fresh database on a PostgreSQL 15 that no other package uses, dropped
+// after the test. A replication slot is made only when every transaction of the whole server has
+// ended: tests that make one would wait for those of other packages.
+func OwnPostgres(t testing.TB) string {
+	t.Helper()
+	return erpDatabase(t, shared.need(t, "PostgreSQL of its own", "", (*Lab).Postgres))
+}
+
 // Kafka are the brokers of the shared Apache Kafka 4.3: one. A test makes topics of its own
 // and deletes them.
 func Kafka(t testing.TB) []string {

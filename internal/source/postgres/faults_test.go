@@ -68,9 +68,9 @@ func (e *erp) broughtBack() {
 }
 
 func TestLostSlot(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.end()
-	e.exec("SELECT pg_drop_replication_slot($1)", e.cfg.Slot)
+	e.dropSlot()
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'unread')")
 	e.start()
 	e.stops(ErrSlot, "is gone", "--new-incarnation")
@@ -100,7 +100,7 @@ func TestInvalidatedSlot(t *testing.T) {
 
 // A slot that has let go of more than the log tells has lost what lies between.
 func TestSlotAheadOfTheLog(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'kept')")
 	e.row("public.stock", "kept")
 	e.end()
@@ -140,7 +140,7 @@ func (e *erp) letGoOf(commit pglogrepl.LSN) {
 // The server lets go of nothing that Kafka has not acknowledged, and of the last transaction of
 // the log not at all: a new owner compares it.
 func TestOnlyAcknowledgedIsLetGo(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'before')")
 	e.row("public.stock", "before")
 	e.log.acknowledges(false)
@@ -183,7 +183,7 @@ func (e *erp) told() pglogrepl.LSN {
 
 // Behind a chunk, the log tells of what the server has let go of.
 func TestLetGoBehindChunks(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.cfg.ChunkRows = 2
 	e.exec(stockTable)
 	e.exec("INSERT INTO stock SELECT i, i, 0, NULL FROM generate_series(1, 9) i")
@@ -200,7 +200,7 @@ func TestLetGoBehindChunks(t *testing.T) {
 
 // While only tables are written that nobody publishes, the server is let go of its log too.
 func TestUnpublishedWritesHoldNothingBack(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.cfg.advance = 1 << 20
 	e.exec(stockTable)
 	e.exec("CREATE TABLE other (data text)")
@@ -296,7 +296,7 @@ func command(t *testing.T, name string, args ...string) {
 }
 
 func TestTruncateStops(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'before it')")
 	e.exec("TRUNCATE stock")
 	e.stops(ErrStatement, "public.stock", "TRUNCATE")
@@ -311,7 +311,7 @@ func TestTruncateStops(t *testing.T) {
 // A column that comes in the middle of the stream is announced before its first row, and the
 // table is read again.
 func TestColumnsComeAndGo(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'old')")
 	e.exec("BEGIN; INSERT INTO stock VALUES (2, 1, 1, 'old'); ALTER TABLE stock ADD COLUMN place text DEFAULT 'shelf'; INSERT INTO stock VALUES (3, 1, 1, 'new', 'bin'); COMMIT")
 	e.row("public.stock", `"place":"bin"`)
@@ -352,7 +352,7 @@ func TestColumnsComeAndGo(t *testing.T) {
 // A long value that an update leaves alone is known from the old row; where that does not come
 // whole, the stream stops rather than tell a row with a hole.
 func TestLongValues(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	long := strings.Repeat("0123456789abcdefghijklmnopqrstuvwxyz ", 3000)
 	e.exec("ALTER TABLE stock ALTER COLUMN note SET STORAGE EXTERNAL")
 	e.exec("INSERT INTO stock VALUES (1, 1, 1, $1)", long)
@@ -367,7 +367,7 @@ func TestLongValues(t *testing.T) {
 
 // A row that the log does not take leaves a stub, with its key and what names its article.
 func TestRowTooBig(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.log.largest = 10000
 	e.exec(stockTable)
 	e.exec("INSERT INTO stock VALUES (1, 31, 1, repeat('x', 20000))")
@@ -400,7 +400,7 @@ func TestRowTooBig(t *testing.T) {
 // A table that leaves the publication stops the stream, and is read anew when it is back: also
 // when it left and came back while no reader ran.
 func TestTableLeavesThePublication(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.cfg.watch = 200 * time.Millisecond
 	e.exec(stockTable)
 	e.publish()
@@ -426,7 +426,7 @@ func TestTableLeavesThePublication(t *testing.T) {
 
 // Another program that reads the slot is named; it is neither disturbed nor waited for without end.
 func TestSlotReadByAnotherProgram(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.end()
 	other := e.cfg
 	other.Source = "other"
@@ -449,18 +449,19 @@ func TestSlotReadByAnotherProgram(t *testing.T) {
 
 // The first start may be killed at any record, and the slot lost between: nothing needs a person.
 func TestFirstStartIsKilled(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.exec(stockTable)
 	e.exec("INSERT INTO stock SELECT i, i, 0, NULL FROM generate_series(1, 3) i")
 	e.publish()
-	for kills := 0; ; kills++ {
+	done := func() bool { return snapshotEnded(e.log.all(), 1) }
+	for kills := 0; !done(); kills++ {
 		e.log.takes(1 + kills%8) // the claim, a heartbeat, a shape and a chunk
 		e.start()
-		if err := e.ended(); !errors.Is(err, errKilled) {
-			t.Fatalf("after %d kills: %v", kills, err)
-		}
-		if snapshotEnded(e.log.all(), 1) {
-			break
+		if err := e.endedOr(done); !errors.Is(err, errKilled) {
+			if err != nil || !done() {
+				t.Fatalf("after %d kills: %v", kills, err)
+			}
+			break // it came to the end before its kill
 		}
 		if kills > 40 {
 			t.Fatal(summary(e.log.all()))

@@ -250,6 +250,26 @@ func (e *erp) ended() error {
 	}
 }
 
+// endedOr waits for the reader to end by itself, or stops it when done holds.
+func (e *erp) endedOr(done func() bool) error {
+	e.t.Helper()
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+		select {
+		case <-e.done:
+			return e.ended()
+		case <-time.After(20 * time.Millisecond):
+			if done() {
+				err := e.end()
+				if errors.Is(err, context.Canceled) {
+					return nil
+				}
+				return err
+			}
+		}
+	}
+	return e.ended()
+}
+
 // stops waits for the reader to stop with a kind of error whose text has the words.
 func (e *erp) stops(kind error, words ...string) {
 	e.t.Helper()
@@ -316,6 +336,17 @@ func (e *erp) slot() *slot {
 		e.t.Fatal(err)
 	}
 	return s
+}
+
+// dropSlot drops the reader's slot, once the server has seen that the reader is gone.
+func (e *erp) dropSlot() {
+	e.t.Helper()
+	for end := time.Now().Add(30 * time.Second); e.slot().active; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			e.t.Fatalf("slot %s is still active", e.cfg.Slot)
+		}
+	}
+	e.exec("SELECT pg_drop_replication_slot($1)", e.cfg.Slot)
 }
 
 const stockTable = "CREATE TABLE stock (id bigint PRIMARY KEY, article_id bigint NOT NULL, on_hand bigint NOT NULL DEFAULT 0, note text)"

@@ -17,7 +17,7 @@ func TestMemoryOfLargeTransaction(t *testing.T) {
 	if raceEnabled {
 		t.Skip("memory is measured on plain builds")
 	}
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.log.discard = true
 	e.exec(stockTable)
 	e.publish()

@@ -22,7 +22,7 @@ func has(findings []Finding, code string) bool {
 // Each thing that keeps a server from being read is found, with what mends it; and once that is
 // done it is found no more.
 func TestPreflight(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock, Capture{Name: "public.ledger", AppendOnly: true, Optional: true})
+	e := newERP(t, server.OwnPostgres(t), stock, Capture{Name: "public.ledger", AppendOnly: true, Optional: true})
 	find := func(code, mend string) {
 		t.Helper()
 		findings, err := Preflight(t.Context(), e.cfg)
@@ -75,7 +75,7 @@ func TestPreflight(t *testing.T) {
 	e.exec("ALTER PUBLICATION spola_erp SET TABLE stock, ledger")
 	e.exec("SELECT pg_create_logical_replication_slot($1, 'test_decoding')", e.cfg.Slot)
 	find("slot", "erp.log.slot")
-	e.exec("SELECT pg_drop_replication_slot($1)", e.cfg.Slot)
+	e.dropSlot()
 	e.exec("ALTER TABLE stock REPLICA IDENTITY DEFAULT")
 	find("replica_identity", "FULL")
 	e.publish()
@@ -141,8 +141,8 @@ func TestPreflightOfSettings(t *testing.T) {
 
 // A slot whose server holds it for a database of another name is not taken for this source's.
 func TestSlotOfAnotherDatabase(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
-	other := server.Postgres(t)
+	e := newERP(t, server.OwnPostgres(t), stock)
+	other := server.OwnPostgres(t)
 	conn, err := pgx.Connect(t.Context(), other)
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,7 @@ func checkChain(t *testing.T, records []change.Record) {
 // as one that never was.
 func TestResumeAtEveryRecord(t *testing.T) {
 	line := Capture{Name: "public.line", Needed: []string{"order_id"}}
-	e := newERP(t, server.Postgres(t), stock, line)
+	e := newERP(t, server.OwnPostgres(t), stock, line)
 	e.exec(stockTable)
 	e.exec("CREATE TABLE line (id bigint PRIMARY KEY, order_id bigint, name text)")
 	e.exec("CREATE TABLE unpublished (id bigint PRIMARY KEY, data text)")

@@ -11,7 +11,7 @@ import (
 // What happens to rows stands in the log: transactions in commit order, their rows in theirs,
 // the last one marked, with the echo of Spola's own.
 func TestRowsAndBorders(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("BEGIN; INSERT INTO stock VALUES (1, 31, 5, 'a'), (2, 32, 6, 'b'); UPDATE stock SET on_hand = 4 WHERE id = 1; UPDATE stock SET id = 3 WHERE id = 2; DELETE FROM stock WHERE id = 3; COMMIT")
 	e.exec("BEGIN; SELECT pg_logical_emit_message(true, 'spola', 'intake'); INSERT INTO stock VALUES (7, 37, 1, 'echo'); COMMIT")
 	e.exec("BEGIN; INSERT INTO stock VALUES (8, 38, 1, 'late message'); SELECT pg_logical_emit_message(true, 'spola', 'intake'); INSERT INTO stock VALUES (11, 41, 1, 'behind it'); COMMIT")

@@ -88,7 +88,7 @@ func write(ctx context.Context, t *testing.T, url string, seed uint64) {
 // A snapshot beside writers, its reader killed again and again: the log tells in the end what the
 // table holds.
 func TestSnapshotBesideWrites(t *testing.T) {
-	e := newERP(t, server.Postgres(t), stock)
+	e := newERP(t, server.OwnPostgres(t), stock)
 	e.exec(stockTable)
 	e.exec("INSERT INTO stock SELECT i, i, 0, 'before' FROM generate_series(1, 3000) i")
 	e.publish()
@@ -156,7 +156,7 @@ func snapshotEnded(records []change.Record, run int64) bool {
 
 // A snapshot is asked for again, by table and by range of keys, also while no reader runs.
 func TestSnapshotOnRequest(t *testing.T) {
-	e := newStock(t, server.Postgres(t))
+	e := newStock(t, server.OwnPostgres(t))
 	e.exec("INSERT INTO stock SELECT i, i, 0, NULL FROM generate_series(1, 20) i")
 	e.row("public.stock", `"id":20`)
 	ask := func(r KeyRange) {
@@ -194,7 +194,7 @@ func number(n int) []json.RawMessage { return []json.RawMessage{json.RawMessage(
 // Chunks follow keys of every kind of type, also where one chunk is one row.
 func TestKeysOfChunks(t *testing.T) {
 	capture := Capture{Name: "public.keyed"}
-	e := newERP(t, server.Postgres(t), capture)
+	e := newERP(t, server.OwnPostgres(t), capture)
 	e.exec("CREATE TABLE keyed (a text COLLATE \"C\", b timestamptz, c bytea, d numeric, e boolean, PRIMARY KEY (a, b, c, d, e), note text)")
 	for _, a := range []string{"", "a 'quoted' \"one\"", "ü🧶"} {
 		for _, b := range []string{"2026-11-25 10:00:00.123456+01", "infinity", "0044-01-01 BC"} {

@@ -67,7 +67,7 @@ var typeCases = []struct {
 // Every type's values stand in the log as types.go says, from the stream and from a snapshot
 // alike, whatever the database's own settings are.
 func TestTypes(t *testing.T) {
-	database := server.Postgres(t)
+	database := server.OwnPostgres(t)
 	e := newERP(t, database, Capture{Name: "public.types"})
 	e.exec(`CREATE TYPE mood AS ENUM ('ok', 'so so');
 		CREATE DOMAIN cents AS integer CHECK (value >= 0);

@@ -42,6 +42,9 @@ var mysqlSettings = map[string]string{
 	"gtid_mode":                "ON",
 	"enforce_gtid_consistency": "ON",
 	"mysqlx":                   "OFF",
+	// By the newest binary log alone, a server that was killed while it started, and had just made that
+	// file, takes the transactions of all others for purged.
+	"binlog_gtid_simple_recovery": "OFF",
 }
 
 // mysqlBinary is how MySQL is called: installed, or unpacked and run through its own loader.

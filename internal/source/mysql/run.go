@@ -444,10 +444,15 @@ func (r *reader) checkServer(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if f.flavor == mysqlFlavor && purged.has(at.GTID) {
-		return r.stop(ErrPurged, "", fmt.Sprintf("the log ends with transaction %s, the server has purged %s", at.GTID, purged), keepLonger)
+		return r.stop(ErrPurged, "", fmt.Sprintf("the log ends with transaction %s, the server has purged %s", at.GTID, purged), lostCount+keepLonger)
 	}
 	return nil
 }
+
+// lostCount is a way in which MySQL comes to believe so: killed while it starts, behind the making of a binary log and
+// before the writing of its first event. Met under kill -9.
+const lostCount = "if SHOW BINARY LOGS still lists the older files, the server was killed while it started and has lost count: " +
+	"start it with binlog_gtid_simple_recovery=OFF, and cdc again; else "
 
 const keepLonger = "keep binary logs longer (binlog_expire_logs_seconds) than cdc may be down; " + beginAnew
 

@@ -25,6 +25,18 @@ var keysQuery string
 // connects when it is used; times come in UTC.
 func Open(cfg Config) (*sql.DB, error) { return cfg.open() }
 
+// Connection is how plain SQL connections to the shop's database are made, for who writes there: a
+// configuration of the driver, whose session settings may be added to. silence is how long an answer
+// may take before the connection counts as dead; 0 means deadAfter.
+func Connection(url string, silence time.Duration) (*driver.Config, error) {
+	c := Config{Source: "shop", URL: url, silence: silence}
+	s, err := c.address()
+	if err != nil {
+		return nil, err
+	}
+	return s.driver(c.deadAfter()), nil
+}
+
 // IsRefused tells whether the shop's server refused for want of a right.
 func IsRefused(err error) bool { return isRefused(err) }
 

@@ -1,0 +1,1 @@
+INSERT INTO spola_marker (name, note) VALUES (?, ?)

@@ -23,6 +23,7 @@ const (
 	CanonicalFile = "canonical.postgres.sql"
 	CatalogueFile = "catalogue.postgres.sql"
 	AccountsFile  = "accounts.postgres.sql"
+	WritebackFile = "writeback.mysql.sql"
 )
 
 // Platform returns the profile and the directory of a platform that Spola knows.

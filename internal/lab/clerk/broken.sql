@@ -48,3 +48,46 @@ from erp.stock_movement where cause = 'move' group by article_id having sum(quan
 union all
 select format('order %s: total %s, VAT %s', o.order_id, o.total, sum(v.gross))
 from erp.orders o join erp.order_vat_rates v using (order_id) group by o.order_id, o.total having o.total <> sum(v.gross)
+union all
+-- Documents, from the moment when it is known who sells.
+select format('%s: lines %s, VAT %s, total %s', d.number, l.gross, v.gross, d.total)
+from erp.documents d
+left join (select document_id, sum(gross) as gross from erp.document_line group by 1) l using (document_id)
+left join (select document_id, sum(gross) as gross from erp.document_vat group by 1) v using (document_id)
+where d.total <> l.gross or d.total <> v.gross
+union all
+select format('%s: payments %s, total %s', d.number, p.amount, d.total) from erp.documents d
+join (select document_id, sum(amount) as amount from erp.document_payment group by 1) p using (document_id) where p.amount <> d.total
+union all
+select format('%s %s: %s numbers up to %s, %s dates before their number', series, year, count(*), max(number), count(*) filter (where date < before))
+from (select *, max(date) over (partition by series, year order by number rows between unbounded preceding and 1 preceding) as before from erp.document) d
+group by series, year having count(*) <> max(number) or count(*) filter (where date < before) > 0
+union all
+select format('%s of %s is at %s in erp.counter', max(number), series, (select last from erp.counter k where k.series = d.series and k.year = d.year))
+from erp.document d group by series, year having max(number) <> (select last from erp.counter k where k.series = d.series and k.year = d.year)
+union all
+select format('shipment %s has %s delivery notes', s.id, count(d.id)) from erp.shipment s join erp.seller on s.shipped_at >= since left join erp.document d on d.shipment_id = s.id and d.kind = 'ddt'
+group by s.id having count(d.id) <> 1
+union all
+select format('shipment %s line %s: %s pieces left, %s on its delivery note', s.shipment_id, s.line, s.quantity, coalesce(l.quantity, 0))
+from erp.document d join erp.shipment_line s on s.shipment_id = d.shipment_id
+left join erp.document_line l on l.document_id = d.id and l.source = 'line ' || s.line
+where d.kind = 'ddt' and l.quantity is distinct from s.quantity
+union all
+select format('delivery %s is on %s invoices that stand', b.id, count(distinct d.id)) from erp.document b
+join erp.document_line l on l.base_id = b.id join erp.document d on d.id = l.document_id and d.series = 'F'
+where d.total > 0 and d.total > coalesce((select sum(c.total) from erp.document c where c.corrects = d.id), 0)
+group by b.id having count(distinct d.id) > 1
+union all
+select format('order %s is shipped: %s on its deliveries, its total is %s', o.order_id, sum(d.total), o.total)
+from erp.orders o join erp.document d on d.order_id = o.order_id and d.kind in ('ddt', 'sale')
+where o.state = 'shipped' group by o.order_id, o.total having sum(d.total) <> o.total
+union all
+select format('order %s is shipped: at %s %% %s on its deliveries, it has %s', o.order_id, v.vat_rate, coalesce(d.gross, 0), v.gross)
+from erp.orders o join erp.order_vat v using (order_id)
+left join (select d.order_id, x.vat_rate, x.vat_country, x.vat_nature, sum(x.gross) as gross from erp.document d join erp.document_vat x on x.document_id = d.id
+    where d.kind in ('ddt', 'sale') group by 1, 2, 3, 4) d using (order_id, vat_rate, vat_country, vat_nature)
+where o.state = 'shipped' and v.gross <> coalesce(d.gross, 0) and exists (select from erp.document x where x.order_id = o.order_id and x.kind in ('ddt', 'sale'))
+union all
+select format('%s of %s: %s came back of %s', d.number, d.document_id, sum(c.total), d.total) from erp.documents d
+join erp.document c on c.corrects = d.document_id group by d.number, d.document_id, d.total having sum(c.total) > d.total

@@ -38,6 +38,8 @@ func TestExampleNamesWhatTheGrantsMake(t *testing.T) {
 	for _, dialect := range []string{"mysql", "mariadb"} {
 		of("grants/shop-reader.opencart."+dialect+".sql", "CREATE USER '"+shop.User.Username()+"'@",
 			"`"+path.Base(shop.Path)+"`.`"+c.Shop.Prefix+"order`")
+		of("grants/shop-writer.opencart."+dialect+".sql", "CREATE USER '"+c.Shop.WriteAs+"'@",
+			"`"+path.Base(shop.Path)+"`.`"+c.Shop.Prefix+"order`")
 	}
 	of("grants/erp.postgres.sql", "CREATE ROLE "+erp.User.Username()+" ", "CREATE SCHEMA mirror_"+c.Shop.Name+" ", "CREATE SCHEMA canonical_"+c.Shop.Name+" ")
 	of("grants/erp-reader.postgres.sql", "CREATE ROLE "+c.ERP.Log.User+" ", "CREATE PUBLICATION "+c.ERP.Log.Publication+" ")

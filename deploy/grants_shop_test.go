@@ -57,6 +57,63 @@ func TestShopReaderGrants(t *testing.T) {
 	}
 }
 
+// The writer of a shop can do what the appliers do there, and change nothing else of the shop's.
+func TestShopWriterGrants(t *testing.T) {
+	for product, start := range map[string]func(testing.TB, map[string]string) *server.Server{
+		"mysql": server.PrivateMySQL, "mariadb": server.PrivateMariaDB,
+	} {
+		t.Run(product, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, nil)
+			root := openShop(t, s.URL())
+			makeShop(t, root)
+			run(t, root, readSQL(t, "grants/shop-writer.opencart."+product+".sql")...)
+			var made string
+			run(t, root, "USE shop", strings.Replace(readSQL(t, "../internal/source/mysql/marker.sql")[0], "spola_marker", "as_cdc_makes_it", 1))
+			err := root.QueryRow(`SELECT COALESCE(GROUP_CONCAT(table_name, column_name, ':', column_type, is_nullable, COALESCE(column_default, 'none')), '')
+				FROM information_schema.columns c WHERE table_schema = 'shop' AND table_name IN ('spola_marker', 'as_cdc_makes_it')
+				AND 2 <> (SELECT COUNT(*) FROM information_schema.columns d WHERE d.table_schema = 'shop' AND d.table_name IN ('spola_marker', 'as_cdc_makes_it')
+					AND d.column_name = c.column_name AND d.ordinal_position = c.ordinal_position AND d.column_type = c.column_type
+					AND d.is_nullable = c.is_nullable AND COALESCE(d.column_default, 'none') = COALESCE(c.column_default, 'none'))`).Scan(&made)
+			if err != nil || made != "" {
+				t.Errorf("the marker is not the one that cdc makes: %s, %v", made, err)
+			}
+			statements, err := schemas.Statements(os.DirFS("../schemas/shop/opencart"), schemas.WritebackFile, "oc_")
+			if err != nil {
+				t.Fatal(err)
+			}
+			writer := openShop(t, "mysql://spola_writer:change-me-writer@"+s.Addr()+"/shop")
+			for name, statement := range statements {
+				statement = strings.NewReplacer("{ids}", "1, 2", "{cases}", "WHEN 1 THEN 2", "?", "1").Replace(statement)
+				if _, err := writer.Exec(statement); err != nil {
+					t.Errorf("%s should be allowed: %v\n%s", name, err, statement)
+				}
+			}
+			allow(t, writer,
+				"INSERT INTO spola_marker (name) VALUES ('place.stock.erp')",
+				"SELECT note FROM spola_marker WHERE name = 'place.stock.erp' FOR UPDATE",
+				"UPDATE spola_marker SET number = 2 WHERE name = 'place.stock.erp'")
+			refuse(t, writer,
+				"DELETE FROM spola_marker",
+				"DROP TABLE spola_marker",
+				"SELECT password FROM oc_customer",
+				"SELECT email FROM oc_order",
+				"UPDATE oc_order SET total = 0",
+				"DELETE FROM oc_order_history",
+				"UPDATE oc_order_history SET comment = ''",
+				"INSERT INTO oc_order (order_id) VALUES (1)",
+				"INSERT INTO oc_product (product_id) VALUES (1)",
+				"UPDATE oc_product SET subtract = 0",
+				"UPDATE oc_product_option_value SET price = 0",
+				"DELETE FROM oc_product",
+				"SELECT * FROM oc_user",
+				"CREATE TABLE another (id int PRIMARY KEY)",
+				"SELECT * FROM mysql.user",
+				map[string]string{"mysql": "SHOW BINARY LOG STATUS", "mariadb": "SHOW MASTER STATUS"}[product])
+		})
+	}
+}
+
 // makeShop makes the tables of OpenCart as far as rights are concerned, and two columns and a
 // table that must not leave the shop.
 func makeShop(t *testing.T, root *sql.DB) *schemas.Profile {
@@ -71,7 +128,7 @@ func makeShop(t *testing.T, root *sql.DB) *schemas.Profile {
 	}
 	for _, table := range profile.Tables {
 		columns := "`" + strings.Join(table.Columns, "` varchar(32), `") + "` varchar(32)"
-		run(t, root, fmt.Sprintf("CREATE TABLE shop.`oc_%s` (%s, password text, token text)", table.Name, columns))
+		run(t, root, fmt.Sprintf("CREATE TABLE shop.`oc_%s` (%s, password text, token text, PRIMARY KEY (`%s`))", table.Name, columns, strings.Join(table.Key, "`, `")))
 	}
 	return profile
 }

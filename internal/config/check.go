@@ -132,7 +132,7 @@ func (l *loader) checkAddress(key, address, example string) {
 // suggest says which key was meant, if one is near.
 func suggest(key string) string {
 	if slices.Contains([]string{"password", "passwd", "secret"}, key) {
-		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
 	}
 	best, least := "", 3 // two slips at most
 	for _, known := range keysOf(reflect.TypeFor[Config](), "") {

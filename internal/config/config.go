@@ -3,8 +3,8 @@
 // not in it; that is the merchant's shop file.
 //
 // The file holds no secrets. They come from the environment (SPOLA_SHOP_PASSWORD,
-// SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by password_file; the
-// environment wins. deploy/spola.example.yaml explains each key.
+// SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by
+// password_file; the environment wins. deploy/spola.example.yaml explains each key.
 package config
 
 import (
@@ -29,7 +29,7 @@ type Config struct {
 	Broker Broker `yaml:"broker"`
 }
 
-// Shop is the web shop that is read and, later, written.
+// Shop is the web shop that is read, and written where a user for that is named.
 type Shop struct {
 	Name         string `yaml:"name"`     // of the source: names topics and schemas, [a-z][a-z0-9_]*
 	Platform     string `yaml:"platform"` // opencart
@@ -40,6 +40,28 @@ type Shop struct {
 	ServerID     uint32 `yaml:"server_id"`    // of the reader among the server's replicas; 0: from the name
 	OrdersSince  string `yaml:"orders_since"` // a day, 2026-01-01: orders placed before it stay in the shop; empty: none
 	Password     Secret `yaml:"-"`
+
+	// Who writes into it what changes in the ERP: another user of the same database.
+	WriteAs           string `yaml:"write_as"` // empty: nothing is written
+	WritePasswordFile string `yaml:"write_password_file"`
+	WritePassword     Secret `yaml:"-"`
+}
+
+// Writes says whether what changes in the ERP is written into the shop.
+func (s Shop) Writes() bool { return s.WriteAs != "" }
+
+// WriteURL is the shop's database with the user and password of who writes there.
+func (s Shop) WriteURL() string {
+	u, err := url.Parse(s.Database)
+	if err != nil {
+		return s.Database // check has refused it
+	}
+	password := s.WritePassword
+	if password == "" && s.WriteAs == u.User.Username() {
+		password = s.Password
+	}
+	u.User = url.User(s.WriteAs)
+	return withPassword(u.String(), password)
 }
 
 // Since is the first day whose orders leave the shop, at midnight here; zero if all do.
@@ -185,7 +207,7 @@ func (c Config) String() string {
 	if err != nil {
 		return fmt.Sprintf("configuration can't be shown: %v", err)
 	}
-	return fmt.Sprintf("%s# passwords: shop %s, erp %s, erp.log %s, kafka %s\n", text, c.Shop.Password, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password)
+	return fmt.Sprintf("%s# passwords: shop %s, shop.write %s, erp %s, erp.log %s, kafka %s\n", text, c.Shop.Password, c.Shop.WritePassword, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password)
 }
 
 // plain has no String method that would call itself.

@@ -36,7 +36,7 @@ func write(t *testing.T, dir, name, text string) string {
 
 // noSecrets keeps the environment of who runs the tests out of them.
 func noSecrets(t *testing.T) {
-	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_ERP_LOG_PASSWORD", "SPOLA_KAFKA_PASSWORD"} {
+	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_SHOP_WRITE_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_ERP_LOG_PASSWORD", "SPOLA_KAFKA_PASSWORD"} {
 		t.Setenv(name, "")
 	}
 }
@@ -109,12 +109,22 @@ func TestSecrets(t *testing.T) {
 		c.ERP.LogURL() != "postgres://spola_cdc:of%20p%40ss%20the%20log%27s@db.example.com/erp" || !c.ERP.Log.Read() || c.ERP.Log.Slot != "spola_erp" {
 		t.Errorf("erp.log: %s, %v", c.ERP.LogURL(), err)
 	}
+	written := strings.Replace(text, "/shop\n", "/shop\n  write_as: spola\n", 1)
+	if c, err = Load(write(t, dir, "write.yaml", written)); err != nil || c.Shop.WriteURL() != c.Shop.URL() || !c.Shop.Writes() {
+		t.Errorf("shop, written by who reads it: %s, %v", c.Shop.WriteURL(), err)
+	}
+	written = strings.Replace(text, "/shop\n", "/shop\n  write_as: spola_writer\n  write_password_file: secrets/writer\n", 1)
+	write(t, dir, "secrets/writer", "of p@ss the writer\n")
+	if c, err = Load(write(t, dir, "write.yaml", written), NeedShopWrite); err != nil ||
+		c.Shop.WriteURL() != "mysql://spola_writer:of%20p%40ss%20the%20writer@db.example.com:3306/shop" {
+		t.Errorf("shop, written by another: %s, %v", c.Shop.WriteURL(), err)
+	}
 	for _, shown := range []string{c.String(), fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%#v", c.ERP)} {
 		if strings.Contains(shown, "environment") || strings.Contains(shown, "word@") || strings.Contains(shown, "p@ss") {
 			t.Errorf("a secret is shown: %s", shown)
 		}
 	}
-	if !strings.Contains(c.String(), "passwords: shop ***, erp ***, erp.log ***, kafka none") {
+	if !strings.Contains(c.String(), "passwords: shop ***, shop.write ***, erp ***, erp.log ***, kafka none") {
 		t.Errorf("%s", c)
 	}
 }

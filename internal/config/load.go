@@ -22,10 +22,11 @@ type Need string
 // What a program may need. One that is not needed may be missing, so that the host of cdc need
 // not know the ERP's password.
 const (
-	NeedShop   Need = "shop"
-	NeedERP    Need = "erp"
-	NeedERPLog Need = "erp.log"
-	NeedKafka  Need = "kafka"
+	NeedShop      Need = "shop"
+	NeedShopWrite Need = "shop.write"
+	NeedERP       Need = "erp"
+	NeedERPLog    Need = "erp.log"
+	NeedKafka     Need = "kafka"
 )
 
 // Error is a mistake in the configuration. Programs end with status 78 on it.
@@ -176,13 +177,15 @@ func (l *loader) beside(path string) string {
 func (l *loader) secrets(c *Config, needs []Need) {
 	for _, s := range []struct {
 		need  Need
+		key   string
 		file  *string
 		value *Secret
 	}{
-		{NeedShop, &c.Shop.PasswordFile, &c.Shop.Password},
-		{NeedERP, &c.ERP.PasswordFile, &c.ERP.Password},
-		{NeedERPLog, &c.ERP.Log.PasswordFile, &c.ERP.Log.Password},
-		{NeedKafka, &c.Kafka.PasswordFile, &c.Kafka.Password},
+		{NeedShop, "shop.password_file", &c.Shop.PasswordFile, &c.Shop.Password},
+		{NeedShopWrite, "shop.write_password_file", &c.Shop.WritePasswordFile, &c.Shop.WritePassword},
+		{NeedERP, "erp.password_file", &c.ERP.PasswordFile, &c.ERP.Password},
+		{NeedERPLog, "erp.log.password_file", &c.ERP.Log.PasswordFile, &c.ERP.Log.Password},
+		{NeedKafka, "kafka.password_file", &c.Kafka.PasswordFile, &c.Kafka.Password},
 	} {
 		variable := "SPOLA_" + strings.ToUpper(strings.ReplaceAll(string(s.need), ".", "_")) + "_PASSWORD"
 		if value := os.Getenv(variable); value != "" {
@@ -196,7 +199,7 @@ func (l *loader) secrets(c *Config, needs []Need) {
 		for _, n := range needs {
 			needed = needed || n == s.need
 		}
-		l.readSecret(string(s.need)+".password_file", variable, s.file, s.value, needed)
+		l.readSecret(s.key, variable, s.file, s.value, needed)
 	}
 }
 

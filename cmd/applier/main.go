@@ -8,10 +8,4 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/applier"
 )
 
-func main() {
-	var program struct {
-		cli.Common
-		applier.Verbs
-	}
-	os.Exit(cli.Main("applier", "Applies a shop's log to the ERP.", &program.Common, &program))
-}
+func main() { os.Exit(cli.Main(applier.Program())) }

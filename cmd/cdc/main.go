@@ -1,4 +1,4 @@
-// Command cdc reads a shop's binlog into its log on Kafka.
+// Command cdc reads a shop's binlog, or the ERP's write-ahead log, into its log on Kafka.
 package main
 
 import (
@@ -8,10 +8,4 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 )
 
-func main() {
-	var program struct {
-		cli.Common
-		cdc.Verbs
-	}
-	os.Exit(cli.Main("cdc", "Reads a shop's binlog into its log on Kafka.", &program.Common, &program))
-}
+func main() { os.Exit(cli.Main(cdc.Program())) }

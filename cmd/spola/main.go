@@ -6,26 +6,7 @@ import (
 	"os"
 
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/cli/applier"
-	"github.com/spola-cdc/spola/internal/cli/cdc"
-	"github.com/spola-cdc/spola/internal/cli/demo"
-	"github.com/spola-cdc/spola/internal/cli/spola"
+	"github.com/spola-cdc/spola/internal/cli/all"
 )
 
-func main() {
-	var program struct {
-		cli.Common
-
-		Init    spola.Init    `cmd:"" help:"Look at a shop and an ERP, and write spola.yaml and shop.yaml for them."`
-		Doctor  spola.Doctor  `cmd:"" help:"Hold the files against shop, log and ERP: one list of what is wrong, worst first, each with what mends it."`
-		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
-		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
-		Remove  spola.Remove  `cmd:"" help:"Take Spola away from a shop and an ERP; the ERP's orders stay."`
-		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`
-		Applier applier.Verbs `cmd:"" help:"The verbs of the program applier."`
-		Demo    demo.Demo     `cmd:"" help:"Watch it work on a shop and an ERP of its own."`
-		Chaos   demo.Chaos    `cmd:"" help:"Kill its parts at random, and prove that nothing is lost or doubled."`
-		Bench   demo.Bench    `cmd:"" help:"Measure it, beside what the machine could do without it."`
-	}
-	os.Exit(cli.Main("spola", "Orders from a web shop's database into an ERP's, through Kafka: exactly once, within milliseconds.", &program.Common, &program))
-}
+func main() { os.Exit(cli.Main(all.Program())) }

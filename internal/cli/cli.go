@@ -15,23 +15,21 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Exit statuses of all programs.
-const (
-	ExitDone          = 0
-	ExitError         = 1
-	ExitUsage         = 2  // of the command line
-	ExitStopped       = 3  // the stream stopped: a person must act
-	ExitFenced        = 4  // a newer process owns the log or the place
-	ExitDifference    = 5  // shop and ERP differ
-	ExitConfiguration = 78 // as in sysexits.h
-)
+// Program is what one of the programs reads its command line by.
+type Program struct {
+	Name        string
+	Description string
+	Common      *Common
+	Grammar     any // a pointer to a struct for kong that embeds Common and whose verbs have a method Run(*Env) error
+}
 
 // Env is what a verb gets from its program.
 type Env struct {
-	Ctx    context.Context
-	Out    io.Writer // what the user asked for
-	Log    zerolog.Logger
-	Config string // path of the configuration file
+	Ctx     context.Context
+	Out     io.Writer // what the user asked for
+	Log     zerolog.Logger
+	Config  string // path of the configuration file
+	Program string // its name: cdc, applier or spola
 }
 
 // Common are the flags of all programs.
@@ -40,38 +38,59 @@ type Common struct {
 	LogLevel string           `help:"Least level that is logged: debug, info, warn or error." default:"info" enum:"debug,info,warn,error" env:"SPOLA_LOG_LEVEL"`
 	LogJSON  bool             `help:"Log JSON even to a terminal." env:"SPOLA_LOG_JSON"`
 	Version  kong.VersionFlag `help:"Print the version."`
+
+	Completion Completion `cmd:"" help:"Print what a shell needs to complete command lines of this program."`
+}
+
+// Parser reads the program's command lines.
+func (p Program) Parser(options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(p.Grammar, append([]kong.Option{
+		kong.Name(p.Name), kong.Description(p.Description), kong.UsageOnError(),
+		kong.Vars{"version": version()}, kong.Help(printHelp),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true})}, options...)...)
 }
 
 // Main reads the command line, runs the verb until it is done or a signal ends it, and returns
-// the exit status. A second signal kills the process. grammar is a pointer to a struct for kong
-// that embeds common and whose verbs have a method Run(*Env) error.
-func Main(name, description string, common *Common, grammar any) int {
-	parser, err := kong.New(grammar,
-		kong.Name(name), kong.Description(description), kong.UsageOnError(),
-		kong.Vars{"version": version()},
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+// the exit status. A second signal kills the process.
+func Main(p Program) int {
+	parser, err := p.Parser()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, name+":", err)
+		tell(p.Name, err)
 		return ExitError
+	}
+	if len(os.Args) > 1 && os.Args[1] == completing {
+		complete(os.Stdout, parser.Model.Node, os.Args[2:])
+		return ExitDone
 	}
 	command, err := parser.Parse(os.Args[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v (%s --help shows what it takes)\n", name, err, name)
+		tell(p.Name, fmt.Errorf("%w (%s --help shows what it takes)", err, asked(err, p.Name)))
 		return ExitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the next signal kills
-	env := &Env{Ctx: ctx, Out: os.Stdout, Log: logger(common, os.Stderr), Config: common.Config}
+	env := &Env{Ctx: ctx, Out: os.Stdout, Log: logger(p.Common, os.Stderr), Config: p.Common.Config, Program: p.Name}
 	if err := command.Run(env); err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return ExitDone
 		}
-		fmt.Fprintln(os.Stderr, name+":", err)
+		tell(p.Name, err)
 		return ExitStatus(err)
 	}
 	return ExitDone
 }
+
+// asked is the command whose help to look at: as much of it as was understood.
+func asked(err error, program string) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context == nil || wrong.Context.Selected() == nil {
+		return program
+	}
+	return wrong.Context.Selected().FullPath()
+}
+
+func tell(program string, err error) { fmt.Fprintln(os.Stderr, program+":", err) }
 
 func logger(c *Common, file *os.File) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.LogLevel)

@@ -28,10 +28,9 @@ import (
 	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/all"
 	"github.com/spola-cdc/spola/internal/cli/applier"
-	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/cli/demo"
-	"github.com/spola-cdc/spola/internal/cli/spola"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/lab/server"
@@ -43,15 +42,8 @@ import (
 // TestMain is the program spola too: these tests run its verbs as processes, which can be killed
 // and which end with an exit status.
 func TestMain(m *testing.M) {
-	var program struct {
-		cli.Common
-
-		Broker  spola.Broker  `cmd:""`
-		Cdc     cdc.Verbs     `cmd:""`
-		Applier applier.Verbs `cmd:""`
-	}
 	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "cdc" || os.Args[1] == "applier") {
-		os.Exit(cli.Main("spola", "spola, as its own test", &program.Common, &program))
+		os.Exit(cli.Main(all.Program()))
 	}
 	os.Exit(m.Run())
 }

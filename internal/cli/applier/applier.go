@@ -4,6 +4,7 @@ package applier
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -154,6 +155,12 @@ func unanswered(path string) error {
 // Migrate is `applier migrate`.
 type Migrate struct {
 	User string `help:"Do it as this user of the ERP's database, by the password in SPOLA_ERP_PASSWORD, in place of the applier's own." placeholder:"NAME"`
+	JSON bool   `help:"Print JSON." name:"json"`
+}
+
+// migrated is what `applier migrate` ends with: versions of the database, by schema.
+type migrated struct {
+	Versions map[string]int64 `json:"versions"` // 0: an ERP of one's own
 }
 
 // Run migrates the bridge's own tables and the reference ERP.
@@ -167,6 +174,13 @@ func (m Migrate) Run(env *cli.Env) error {
 	}
 	if err := MigrateDatabase(env.Ctx, cfg); err != nil {
 		return err
+	}
+	if m.JSON {
+		versions, err := versions(env.Ctx, cfg)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(env.Out).Encode(migrated{versions})
 	}
 	fmt.Fprintln(env.Out, "The ERP's database is at this program's version.")
 	return nil

@@ -2,8 +2,10 @@ package applier
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,6 +21,18 @@ import (
 type Cross struct {
 	DryRun bool   `help:"Only tell what it would do."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+// crossed is what `applier cross` did or would do.
+type crossed struct {
+	Needed     bool   `json:"needed"`     // the log can't be followed from where the applier stands
+	Crossed    bool   `json:"crossed"`    // and it goes on in the newest generation now
+	Generation int64  `json:"generation"` // where the applier stood
+	Seq        int64  `json:"seq"`
+	Why        string `json:"why,omitempty"` // it can't follow
+	To         int64  `json:"to,omitempty"`  // the newest generation
+	Owner      string `json:"owner,omitempty"`
 }
 
 // Run takes the applier to the beginning of the log's newest generation. A person has to ask for
@@ -36,21 +50,34 @@ func (c Cross) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	if crossing == nil {
-		fmt.Fprintf(env.Out, "Nothing to cross: the log can be followed from record %d/%d, where the applier stands. `applier run` goes on.\n", at.Gen, at.Seq)
-		return nil
+	done := crossed{Generation: at.Gen, Seq: at.Seq}
+	if crossing != nil {
+		done = crossed{Needed: true, Crossed: !c.DryRun, Generation: at.Gen, Seq: at.Seq, Why: crossing.Why.Error(), To: crossing.Place.Gen, Owner: crossing.Claim.Owner}
 	}
-	fmt.Fprintf(env.Out, "The applier stands at %d/%d and can't follow the log: %v\n", at.Gen, at.Seq, crossing.Why)
-	fmt.Fprintf(env.Out, "Generation %d, its newest, was begun by %s with a full snapshot.\n", crossing.Place.Gen, crossing.Claim.Owner)
-	if c.DryRun {
-		fmt.Fprintln(env.Out, "Nothing was changed.")
-		return nil
+	if done.Crossed {
+		if err := cross(env.Ctx, cfg, at, crossing.Place, intake.By{Who: cli.Person(), Reason: c.Reason}); err != nil {
+			return err
+		}
 	}
-	if err := cross(env.Ctx, cfg, at, crossing.Place, intake.By{Who: cli.Person(), Reason: c.Reason}); err != nil {
-		return err
+	if c.JSON {
+		return json.NewEncoder(env.Out).Encode(done)
 	}
-	fmt.Fprintln(env.Out, "`applier run` goes on from its first record. Orders follow when the snapshot has gone through all tables.")
+	done.print(env.Out)
 	return nil
+}
+
+func (d crossed) print(w io.Writer) {
+	if !d.Needed {
+		fmt.Fprintf(w, "Nothing to cross: the log can be followed from record %d/%d, where the applier stands. `applier run` goes on.\n", d.Generation, d.Seq)
+		return
+	}
+	fmt.Fprintf(w, "The applier stands at %d/%d and can't follow the log: %s\n", d.Generation, d.Seq, d.Why)
+	fmt.Fprintf(w, "Generation %d, its newest, was begun by %s with a full snapshot.\n", d.To, d.Owner)
+	if !d.Crossed {
+		fmt.Fprintln(w, "Nothing was changed.")
+		return
+	}
+	fmt.Fprintln(w, "`applier run` goes on from its first record. Orders follow when the snapshot has gone through all tables.")
 }
 
 // standing reads where the applier stands and leaves a running one alone.

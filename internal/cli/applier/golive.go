@@ -178,7 +178,7 @@ func moment(text string, clock *time.Location) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, fmt.Errorf("--from %q is neither a day (2026-12-01) nor a moment (2026-12-01T08:00:00+01:00)", text)
+		return t, cli.Usage("--from %q is neither a day (2026-12-01) nor a moment (2026-12-01T08:00:00+01:00)", text)
 	}
 	return t.In(clock), nil
 }

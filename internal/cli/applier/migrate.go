@@ -28,6 +28,26 @@ func MigrateDatabase(ctx context.Context, cfg config.Config) error {
 	return err
 }
 
+// versions are those of the ERP's database, by set.
+func versions(ctx context.Context, cfg config.Config) (map[string]int64, error) {
+	sets, err := Migrations()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := postgres.Connect(ctx, cfg.ERP.URL(), "spola command")
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	found := map[string]int64{}
+	for _, set := range sets {
+		if found[set.Name], _, err = set.Version(ctx, conn); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
 // Migrations are this program's sets of migrations, in the order in which they are applied.
 func Migrations() ([]postgres.Migrations, error) {
 	var sets []postgres.Migrations

@@ -38,6 +38,9 @@ func (l ListParked) Run(env *cli.Env) error {
 			return err
 		}
 		if l.JSON {
+			if list == nil {
+				list = []intake.Parked{}
+			}
 			return json.NewEncoder(env.Out).Encode(list)
 		}
 		if len(list) == 0 {
@@ -59,6 +62,14 @@ type ShowParked struct {
 	JSON  bool  `help:"Print JSON." name:"json"`
 }
 
+// shown is a parked order with all that is known of it.
+type shown struct {
+	Parked      intake.Parked       `json:"parked"`
+	Differences []intake.Difference `json:"differences"` // between shop and ERP
+	Decided     []intake.Audited    `json:"decided"`     // newest first
+	Payload     json.RawMessage     `json:"payload"`     // the order as it was derived last
+}
+
 // Run shows one order.
 func (s ShowParked) Run(env *cli.Env) error {
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
@@ -75,7 +86,7 @@ func (s ShowParked) Run(env *cli.Env) error {
 			return err
 		}
 		if s.JSON {
-			return json.NewEncoder(env.Out).Encode(map[string]any{"parked": p, "differences": differences, "decided": decided, "payload": json.RawMessage(payload)})
+			return json.NewEncoder(env.Out).Encode(shown{p, differences, decided, payload})
 		}
 		show(env.Out, p, differences)
 		printAudit(env.Out, decided)
@@ -118,6 +129,15 @@ type ResolveParked struct {
 	KeepERP  bool   `help:"The ERP keeps what it has." xor:"choice" required:"" name:"keep-erp"`
 	Drop     bool   `help:"The ERP shall never have the order." xor:"choice" required:""`
 	Reason   string `help:"Why; it stands with your name in the list of decisions (applier audit)." required:""`
+	JSON     bool   `help:"Print JSON." name:"json"`
+}
+
+// resolved is what `applier parked resolve` did.
+type resolved struct {
+	Shop   string        `json:"shop"`
+	Order  int64         `json:"order"`
+	Choice intake.Choice `json:"choice"`
+	Said   string        `json:"said"` // what becomes of the order, for people
 }
 
 // Run decides.
@@ -134,6 +154,9 @@ func (r ResolveParked) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
+		if r.JSON {
+			return json.NewEncoder(env.Out).Encode(resolved{Shop: shop, Order: r.Order, Choice: choice, Said: said})
+		}
 		fmt.Fprintln(env.Out, said)
 		return nil
 	})
@@ -142,6 +165,13 @@ func (r ResolveParked) Run(env *cli.Env) error {
 // RetryParked is `applier parked retry`.
 type RetryParked struct {
 	Order []int64 `arg:"" optional:"" help:"The shop's order numbers; all parked orders if none is given."`
+	JSON  bool    `help:"Print JSON." name:"json"`
+}
+
+// retried is what `applier parked retry` did.
+type retried struct {
+	Shop    string `json:"shop"`
+	Retried int    `json:"retried"` // orders that are derived again
 }
 
 // Run has orders derived again.
@@ -150,6 +180,9 @@ func (r RetryParked) Run(env *cli.Env) error {
 		n, err := intake.RetryParked(env.Ctx, conn, shop, r.Order...)
 		if err != nil {
 			return err
+		}
+		if r.JSON {
+			return json.NewEncoder(env.Out).Encode(retried{Shop: shop, Retried: n})
 		}
 		fmt.Fprintf(env.Out, "%d orders are derived again with the applier's next batch.\n", n)
 		return nil

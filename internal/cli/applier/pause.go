@@ -81,6 +81,14 @@ func binlogHours(env *cli.Env, cfg config.Config) *float64 {
 type Resume struct {
 	Stream string `arg:"" optional:"" default:"intake" enum:"intake" help:"What to resume."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+// resumed is what `applier resume` did.
+type resumed struct {
+	Shop   string `json:"shop"`
+	Stream string `json:"stream"`
+	Was    bool   `json:"was_paused"`
 }
 
 // Run resumes.
@@ -89,6 +97,9 @@ func (r Resume) Run(env *cli.Env) error {
 		was, err := intake.Resume(env.Ctx, conn, shop, r.Stream, intake.By{Who: cli.Person(), Reason: r.Reason})
 		if err != nil {
 			return err
+		}
+		if r.JSON {
+			return json.NewEncoder(env.Out).Encode(resumed{Shop: shop, Stream: r.Stream, Was: was})
 		}
 		fmt.Fprintf(env.Out, "%s of shop %s %s.\n", r.Stream, shop, yes(was, "goes on within two seconds, if it runs", "was not paused"))
 		return nil

@@ -23,8 +23,14 @@ type Status struct {
 
 // lag is how far the applier is behind the end of the log.
 type lag struct {
-	Events  int64   `json:"events"`
-	Seconds float64 `json:"seconds"`
+	Events  int64   `json:"events"`  // records that are not applied yet
+	Seconds float64 `json:"seconds"` // since the shop committed the oldest of them
+}
+
+// status is what `applier status` tells.
+type status struct {
+	intake.Overview
+	Lag lag `json:"lag"`
 }
 
 // Run shows how far the applier is and what became of the orders, whether or not it runs.
@@ -50,10 +56,7 @@ func (s Status) Run(env *cli.Env) error {
 	}
 	behind := lag{Events: measured.Events, Seconds: measured.Age.Seconds()}
 	if s.JSON {
-		return json.NewEncoder(env.Out).Encode(struct {
-			intake.Overview
-			Lag lag `json:"lag"`
-		}{o, behind})
+		return json.NewEncoder(env.Out).Encode(status{o, behind})
 	}
 	fmt.Fprintf(env.Out, "lag       %d records, %.1f s\n", behind.Events, behind.Seconds)
 	return nil

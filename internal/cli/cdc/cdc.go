@@ -3,7 +3,9 @@
 package cdc
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
@@ -63,6 +65,13 @@ func load(env *cli.Env, name string) (config.Config, source, error) {
 type Preflight struct {
 	Of   `embed:""`
 	Make string `help:"Of the ERP: make publication, replica identities and grants as this user, who owns the tables; the password comes from SPOLA_ERP_PASSWORD." placeholder:"USER"`
+	JSON bool   `help:"Print JSON." name:"json"`
+}
+
+// looked is what `cdc preflight` found.
+type looked struct {
+	Source   string    `json:"source"` // shop or erp
+	Findings []finding `json:"findings"`
 }
 
 // Run looks, prints what it found, and ends with a difference if something keeps cdc from
@@ -81,18 +90,30 @@ func (p Preflight) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
+	if err := p.print(env.Out, looked{p.Source, append([]finding{}, findings...)}, from); err != nil {
+		return err
+	}
 	blocking := 0
 	for _, f := range findings {
-		if f.blocking {
+		if f.Blocking {
 			blocking++
 		}
-		fmt.Fprintf(env.Out, "%s: %s\n    %s\n", f.severity, f.what, f.mend)
 	}
 	if blocking > 0 {
 		return cli.Differ("%d findings keep cdc from starting", blocking)
 	}
-	if len(findings) == 0 {
-		fmt.Fprintf(env.Out, "The %s's server is set up for reading.\n", from)
+	return nil
+}
+
+func (p Preflight) print(w io.Writer, l looked, from source) error {
+	if p.JSON {
+		return json.NewEncoder(w).Encode(l)
+	}
+	for _, f := range l.Findings {
+		fmt.Fprintf(w, "%s: %s\n    %s\n", f.Severity, f.What, f.Mend)
+	}
+	if len(l.Findings) == 0 {
+		fmt.Fprintf(w, "The %s's server is set up for reading.\n", from)
 	}
 	return nil
 }
@@ -100,7 +121,7 @@ func (p Preflight) Run(env *cli.Env) error {
 // make runs what findings about the ERP say.
 func (p Preflight) make(env *cli.Env, cfg config.Config) error {
 	if p.Source != ERP {
-		return fmt.Errorf("--make is for the ERP: cdc preflight erp --make %s", p.Make)
+		return cli.Usage("--make is for the ERP: cdc preflight erp --make %s", p.Make)
 	}
 	erp, err := ERPSource(cfg, env.Config, env.Log)
 	if err != nil {

@@ -13,6 +13,15 @@ type Snapshot struct {
 	What []string `arg:"" optional:"" help:"shop (the default) or erp, then tables to read again, as the log calls them: oc_order, erp.stock; all if none is given."`
 	From int64    `help:"Read rows whose key is above this number." default:"0"`
 	To   int64    `help:"Read rows whose key is up to this number." default:"0"`
+	JSON bool     `help:"Print JSON." name:"json"`
+}
+
+// asked is what `cdc snapshot` asked for.
+type asked struct {
+	Source string   `json:"source"`         // shop or erp
+	Tables []string `json:"tables"`         // empty: all
+	From   int64    `json:"from,omitempty"` // keys above it
+	To     int64    `json:"to,omitempty"`   // keys up to it
 }
 
 // Run asks through the source's own log, so that the request has its place there like
@@ -29,6 +38,9 @@ func (s Snapshot) Run(env *cli.Env) error {
 	if err := from.ask(env.Ctx, tables, number(s.From), number(s.To)); err != nil {
 		return err
 	}
+	if s.JSON {
+		return json.NewEncoder(env.Out).Encode(asked{name, append([]string{}, tables...), s.From, s.To})
+	}
 	fmt.Fprintln(env.Out, "Asked. The running cdc reads the tables beside the stream; `cdc position` shows how far it is.")
 	return nil
 }
@@ -42,7 +54,17 @@ func number(n int64) []json.RawMessage {
 
 // Position is `cdc position`.
 type Position struct {
-	Of `embed:""`
+	Of   `embed:""`
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// position is what `cdc position` tells: generation and number of the log's last record, and
+// where in the source's own log it came from. An empty log has generation 0 and no state.
+type position struct {
+	Source     string `json:"source"` // shop or erp
+	Generation int64  `json:"generation"`
+	Seq        int64  `json:"seq"`
+	State      any    `json:"state"` // position, anchor, tables, and how far a snapshot is
 }
 
 // Run prints the state that the log's own tail tells, without disturbing its owner.
@@ -58,6 +80,9 @@ func (p Position) Run(env *cli.Env) error {
 	state, err := from.state(env.Ctx, tailOf(tail))
 	if err != nil {
 		return err
+	}
+	if p.JSON {
+		return json.NewEncoder(env.Out).Encode(position{p.Source, tail.Place.Gen, tail.Place.Seq, state})
 	}
 	if state == nil {
 		fmt.Fprintf(env.Out, "The log is empty: the %s was not read yet.\n", from)

@@ -33,8 +33,10 @@ type source interface {
 
 // finding is what preflight found.
 type finding struct {
-	blocking             bool
-	severity, what, mend string
+	Blocking bool   `json:"blocking"` // it keeps cdc from starting
+	Severity string `json:"severity"` // blocking, warning …
+	What     string `json:"what"`
+	Mend     string `json:"mend"` // the statement or line that mends it
 }
 
 // sourceOf is the source that the options name, as the configuration says it.

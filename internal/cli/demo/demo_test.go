@@ -13,24 +13,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/cli/applier"
-	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/cli/all"
 	"github.com/spola-cdc/spola/internal/cli/demo"
-	"github.com/spola-cdc/spola/internal/cli/spola"
 )
 
 // TestMain is the program spola too: the kill test runs its parts as processes of its own, by
 // calling itself with their verbs.
 func TestMain(m *testing.M) {
-	var program struct {
-		cli.Common
-
-		Broker  spola.Broker  `cmd:""`
-		Cdc     cdc.Verbs     `cmd:""`
-		Applier applier.Verbs `cmd:""`
-	}
 	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "cdc" || os.Args[1] == "applier") {
-		os.Exit(cli.Main("spola", "spola, as its own kill test", &program.Common, &program))
+		os.Exit(cli.Main(all.Program()))
 	}
 	os.Exit(m.Run())
 }

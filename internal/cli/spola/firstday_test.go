@@ -13,12 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/all"
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/cli/demo"
 	"github.com/spola-cdc/spola/internal/cli/spola"
@@ -82,13 +82,7 @@ func (m *merchant) write(name, text string) {
 // try runs a command line and returns what it printed.
 func (m *merchant) try(words ...string) (string, error) {
 	m.t.Helper()
-	var program struct {
-		cli.Common
-
-		Remove  spola.Remove  `cmd:""`
-		Applier applier.Verbs `cmd:""`
-	}
-	parser, err := kong.New(&program, kong.Name("spola"), kong.Vars{"version": "test"})
+	parser, err := all.Program().Parser()
 	m.must(err)
 	command, err := parser.Parse(words)
 	m.must(err)

@@ -2,6 +2,7 @@ package spola
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -32,6 +33,27 @@ type Init struct {
 
 	ShopPasswordFile string `help:"File with the password of the shop's database." type:"existingfile" placeholder:"FILE"`
 	ERPPasswordFile  string `help:"File with the password of the ERP's database." name:"erp-password-file" type:"existingfile" placeholder:"FILE"`
+
+	JSON bool `help:"Print JSON." name:"json"`
+}
+
+// written is what `spola init` found and wrote.
+type written struct {
+	Shop      string     `json:"shop"`   // platform, version and database
+	Server    string     `json:"server"` // of the shop
+	Products  int        `json:"products"`
+	Orders    int64      `json:"orders"`
+	ERP       string     `json:"erp"` // version of PostgreSQL
+	Articles  int        `json:"articles"`
+	Config    string     `json:"config"` // the files written
+	ShopFile  string     `json:"shop_file"`
+	Questions []question `json:"questions"` // that only a person can answer, in the shop file
+}
+
+// question is a line of the shop file with a "?" in it.
+type question struct {
+	Line int    `json:"line"`
+	Text string `json:"text"`
 }
 
 // Run looks at both, writes the two files, and says what is left to be done.
@@ -63,12 +85,27 @@ func (i Init) Run(env *cli.Env) error {
 	}
 	settings := survey.File{Path: filepath.Join(i.Dir, "spola.yaml"), Text: text}
 	file := survey.File{Path: filepath.Join(i.Dir, wish.ShopFile), Text: survey.ShopFile(wish, shop, erp)}
-	fmt.Fprintf(env.Out, "Found %s, on %s, with %d products and %d orders.\n", found, shop.Server, len(shop.Products), shop.Placed())
-	fmt.Fprintf(env.Out, "Found PostgreSQL %s with %d articles.\n", erp.Version, len(erp.SKUs))
+	done := written{Shop: found.String(), Server: shop.Server, Products: len(shop.Products), Orders: shop.Placed(),
+		ERP: erp.Version, Articles: len(erp.SKUs), Config: settings.Path, ShopFile: file.Path, Questions: []question{}}
+	if !i.JSON {
+		fmt.Fprintf(env.Out, "Found %s, on %s, with %d products and %d orders.\n", done.Shop, done.Server, done.Products, done.Orders)
+		fmt.Fprintf(env.Out, "Found PostgreSQL %s with %d articles.\n", done.ERP, done.Articles)
+	}
 	if err := survey.WriteNew(settings, file); err != nil {
 		return err
 	}
-	return i.tell(env.Out, settings, file)
+	open, err := intake.OpenQuestions([]byte(file.Text))
+	if err != nil {
+		return fmt.Errorf("read %s again: %w", file.Path, err)
+	}
+	for _, q := range open {
+		done.Questions = append(done.Questions, question{q.Line, q.Text})
+	}
+	if i.JSON {
+		return json.NewEncoder(env.Out).Encode(done)
+	}
+	done.tell(env.Out)
+	return nil
 }
 
 // find looks for the shop that is meant, and returns the URL of its database.
@@ -137,26 +174,21 @@ func loads(text string) error {
 		_, err = config.Load(path)
 	}
 	if m, ok := errors.AsType[*config.Error](err); ok {
-		err = fmt.Errorf("nothing was written: %s: %s; %s", m.Key, m.What, m.Mend)
+		err = cli.Usage("nothing was written: %s: %s; %s", m.Key, m.What, m.Mend)
 	}
 	return errors.Join(err, os.RemoveAll(dir))
 }
 
 // tell says what was written and what is to be done next.
-func (i Init) tell(w io.Writer, settings, file survey.File) error {
-	open, err := intake.OpenQuestions([]byte(file.Text))
-	if err != nil {
-		return fmt.Errorf("read %s again: %w", file.Path, err)
-	}
-	fmt.Fprintf(w, "\nWritten: %s and %s. No password stands in them.\n", settings.Path, file.Path)
-	if len(open) > 0 {
+func (d written) tell(w io.Writer) {
+	fmt.Fprintf(w, "\nWritten: %s and %s. No password stands in them.\n", d.Config, d.ShopFile)
+	if len(d.Questions) > 0 {
 		fmt.Fprintf(w, "\nOnly you can say what goes in place of the \"?\" in these lines; behind each stands what speaks for which answer:\n")
-		for _, q := range open {
-			fmt.Fprintf(w, "  %s:%d: %s\n", file.Path, q.Line, q.Text)
-		}
 	}
-	fmt.Fprintf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", file.Path, settings.Path)
-	return nil
+	for _, q := range d.Questions {
+		fmt.Fprintf(w, "  %s:%d: %s\n", d.ShopFile, q.Line, q.Text)
+	}
+	fmt.Fprintf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", d.ShopFile, d.Config)
 }
 
 // withSecret puts the password into a URL, from the environment or a file where it is not in it,
@@ -164,7 +196,7 @@ func (i Init) tell(w io.Writer, settings, file survey.File) error {
 func withSecret(flag, text, scheme, variable, file string) (full, from string, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User.Username() == "" || !strings.HasPrefix(u.Scheme, scheme) {
-		return "", "", fmt.Errorf("%s: want %s://user@host/database", flag, scheme) // without the text: it may hold a password
+		return "", "", cli.Usage("%s: want %s://user@host/database", flag, scheme) // without the text: it may hold a password
 	}
 	secret := os.Getenv(variable)
 	switch {

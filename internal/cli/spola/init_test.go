@@ -35,14 +35,17 @@ func TestFromTwoAddressesToOrders(t *testing.T) {
 			t.Errorf("init does not say %q:\n%s", word, out)
 		}
 	}
-	for _, bad := range []spola.Init{
-		{Shop: m.shopURL, ERP: m.erpURL, Dir: m.path("bad"), Name: "Shop 1"},
-		{Shop: m.shopURL, ERP: m.erpURL, Dir: m.path("bad"), Brokers: []string{"kafka one"}},
-		{Shop: m.shopURL, ERP: "postgres://postgres@127.0.0.1:1/erp", Dir: m.path("bad")},
-		{Shop: "mysql://root@127.0.0.1:1/shop", ERP: m.erpURL, Dir: m.path("bad")},
-		{Shop: m.erpURL, ERP: m.erpURL, Dir: m.path("bad")},
+	for _, bad := range []struct {
+		init spola.Init
+		exit int
+	}{
+		{spola.Init{Shop: m.shopURL, ERP: m.erpURL, Dir: m.path("bad"), Name: "Shop 1"}, cli.ExitUsage},
+		{spola.Init{Shop: m.shopURL, ERP: m.erpURL, Dir: m.path("bad"), Brokers: []string{"kafka one"}}, cli.ExitUsage},
+		{spola.Init{Shop: m.shopURL, ERP: "postgres://postgres@127.0.0.1:1/erp", Dir: m.path("bad")}, cli.ExitError},
+		{spola.Init{Shop: "mysql://root@127.0.0.1:1/shop", ERP: m.erpURL, Dir: m.path("bad")}, cli.ExitError},
+		{spola.Init{Shop: m.erpURL, ERP: m.erpURL, Dir: m.path("bad")}, cli.ExitUsage},
 	} {
-		m.does(bad.Run, cli.ExitError)
+		m.does(bad.init.Run, bad.exit)
 	}
 	if _, err := os.Stat(m.path("bad")); !errors.Is(err, os.ErrNotExist) {
 		t.Error("an init that failed has left something behind")

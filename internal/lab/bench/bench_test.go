@@ -30,17 +30,9 @@ func program(name string) int {
 	os.Args = append(os.Args[:1], os.Args[2:]...)
 	switch name {
 	case "cdc":
-		var p struct {
-			cli.Common
-			cdc.Verbs
-		}
-		return cli.Main(name, "", &p.Common, &p)
+		return cli.Main(cdc.Program())
 	case "applier":
-		var p struct {
-			cli.Common
-			applier.Verbs
-		}
-		return cli.Main(name, "", &p.Common, &p)
+		return cli.Main(applier.Program())
 	}
 	return cli.ExitUsage
 }

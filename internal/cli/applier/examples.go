@@ -1,0 +1,153 @@
+package applier
+
+import (
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/intake"
+)
+
+// Program is the program applier.
+func Program() cli.Program {
+	var grammar struct {
+		cli.Common
+		Verbs
+	}
+	return cli.Program{Name: "applier", Description: "Applies a shop's log to the ERP.", Common: &grammar.Common, Grammar: &grammar}
+}
+
+// Examples of `applier run`.
+func (Run) Examples() []cli.Example {
+	return []cli.Example{{Args: "intake", For: "take the shop's orders into the ERP until ctrl-C"}}
+}
+
+// Examples of `applier migrate`.
+func (Migrate) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "as the applier's own user, where it may"},
+		{Args: "--user spola_migrator", For: "as the role that may, by its password in SPOLA_ERP_PASSWORD"},
+	}
+}
+
+// Result of `applier migrate` --json.
+func (Migrate) Result() any { return migrated{} }
+
+// Examples of `applier cross`.
+func (Cross) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--dry-run", For: "can the log be followed, and what would a crossing do?"},
+		{Args: "--reason 'the topic was deleted by mistake'", For: "do it, once"},
+	}
+}
+
+// Result of `applier cross` --json.
+func (Cross) Result() any { return crossed{} }
+
+// Examples of `applier status`.
+func (Status) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "how far, what was taken over, what is parked and why"},
+		{Args: "--json", For: "for a program"},
+	}
+}
+
+// Result of `applier status` --json.
+func (Status) Result() any { return status{} }
+
+// Examples of `applier articles`.
+func (Articles) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--missing", For: "what has no article, with the orders that wait for it"},
+		{Args: "--suggest > articles.csv", For: "a proposal to look through in a spreadsheet"},
+		{Args: "--import articles.csv --reason 'first mapping'", For: "take it: all lines or none"},
+	}
+}
+
+// Result of `applier articles` --json.
+func (Articles) Result() any {
+	return cli.Results{
+		{For: "--missing, --suggest, --export", Of: []intake.Article{}},
+		{For: "--import", Of: intake.Imported{}},
+		{For: "none of them", Of: intake.ArticleCount{}},
+	}
+}
+
+// Examples of `applier customers`.
+func (Customers) Examples() []cli.Example {
+	return []cli.Example{{Args: "", For: "what can't be right of customers' data"}, {Args: "--json", For: "for a program"}}
+}
+
+// Result of `applier customers` --json.
+func (Customers) Result() any { return []intake.Flag{} }
+
+// Examples of `applier golive`.
+func (Golive) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--from $(date +%F) --dry-run", For: "what would be, and the file in which you decide about older orders"},
+		{Args: "--from 2026-12-01 --file golive-shop.csv", For: "do it: all of it or nothing"},
+	}
+}
+
+// Result of `applier golive` --json.
+func (Golive) Result() any { return intake.Readiness{} }
+
+// Examples of `applier parked list`.
+func (ListParked) Examples() []cli.Example {
+	return []cli.Example{{Args: "", For: "which orders are parked, since when and why"}, {Args: "--json", For: "for a program"}}
+}
+
+// Result of `applier parked list` --json.
+func (ListParked) Result() any { return []intake.Parked{} }
+
+// Examples of `applier parked show`.
+func (ShowParked) Examples() []cli.Example {
+	return []cli.Example{{Args: "4711", For: "all that is known of order 4711, and the choices"}}
+}
+
+// Result of `applier parked show` --json.
+func (ShowParked) Result() any { return shown{} }
+
+// Examples of `applier parked retry`.
+func (RetryParked) Examples() []cli.Example {
+	return []cli.Example{{Args: "4711 4712", For: "these two"}, {Args: "", For: "all of them"}}
+}
+
+// Result of `applier parked retry` --json.
+func (RetryParked) Result() any { return retried{} }
+
+// Examples of `applier parked resolve`.
+func (ResolveParked) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "4711 --keep-erp --reason 'agreed by phone'", For: "the ERP keeps what it has"},
+		{Args: "4711 --take-shop --reason 'the customer paid the rest'", For: "the ERP gets what the shop has"},
+		{Args: "4711 --drop --reason 'a test order'", For: "the ERP never gets it"},
+	}
+}
+
+// Result of `applier parked resolve` --json.
+func (ResolveParked) Result() any { return resolved{} }
+
+// Examples of `applier pause`.
+func (Pause) Examples() []cli.Example {
+	return []cli.Example{{Args: "--reason inventory", For: "apply nothing until it is resumed"}}
+}
+
+// Result of `applier pause` --json.
+func (Pause) Result() any { return waits{} }
+
+// Examples of `applier resume`.
+func (Resume) Examples() []cli.Example {
+	return []cli.Example{{Args: "", For: "go on where it stood"}}
+}
+
+// Result of `applier resume` --json.
+func (Resume) Result() any { return resumed{} }
+
+// Examples of `applier audit`.
+func (Audit) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "the newest decisions, who took them and why"},
+		{Args: "--order 4711 --json", For: "those about an order, for a program"},
+	}
+}
+
+// Result of `applier audit` --json.
+func (Audit) Result() any { return []intake.Audited{} }

@@ -1,0 +1,34 @@
+package demo
+
+import (
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/lab/bench"
+)
+
+// Examples of `spola demo`.
+func (Demo) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "until ctrl-C"},
+		{Args: "--for 20s --shop mariadb --json", For: "for twenty seconds on MariaDB, with the proof for a program"},
+		{Args: "--existing 5000", For: "a shop that has a past"},
+	}
+}
+
+// Result of `spola demo` --json.
+func (Demo) Result() any { return Proof{} }
+
+// Examples of `spola chaos`.
+func (Chaos) Examples() []cli.Example {
+	return []cli.Example{{Args: "--for 60s --brokers 3", For: "a minute on three brokers of Apache Kafka"}}
+}
+
+// Result of `spola chaos` --json.
+func (Chaos) Result() any { return ChaosProof{} }
+
+// Examples of `spola bench`.
+func (Bench) Examples() []cli.Example {
+	return []cli.Example{{Args: "--orders 50000", For: "five minutes"}}
+}
+
+// Result of `spola bench` --json.
+func (Bench) Result() any { return bench.Report{} }

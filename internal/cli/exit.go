@@ -9,6 +9,7 @@ import (
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	erp "github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
+	shop "github.com/spola-cdc/spola/internal/target/mysql"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -65,10 +66,12 @@ var statuses = []struct {
 	{stream.ErrFenced, ExitFenced},
 	{apply.ErrFenced, ExitFenced},
 	{postgres.ErrFenced, ExitFenced},
+	{shop.ErrFenced, ExitFenced},
 	{stream.ErrStopped, ExitStopped},
 	{apply.ErrStopped, ExitStopped},
 	{postgres.ErrStopped, ExitStopped},
 	{mysql.ErrStopped, ExitStopped},
+	{shop.ErrStopped, ExitStopped},
 	{erp.ErrStopped, ExitStopped},
 	{errDifference, ExitDifference},
 	{errUsage, ExitUsage},

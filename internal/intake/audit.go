@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // By says who decides something, and why.
@@ -38,6 +40,11 @@ func audit(ctx context.Context, tx pgx.Tx, by By, shop string, order int64, verb
 		return fmt.Errorf("note the decision on shop %s: %w", shop, err)
 	}
 	return nil
+}
+
+// Note notes a decision about a shop that was carried out in another database.
+func Note(ctx context.Context, conn *pgx.Conn, by By, shop, verb, decision string) error {
+	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return audit(ctx, tx, by, shop, 0, verb, decision, nil) })
 }
 
 // ListAudit lists the decisions about a shop, or about one of its orders if order is not 0,

@@ -13,7 +13,6 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/rs/zerolog"
 
-	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
@@ -36,34 +35,8 @@ type Verbs struct {
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
 }
 
-// Run is `applier run`.
-type Run struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake" help:"What to apply: intake takes the shop's orders into the ERP."`
-}
-
-// Run applies the log until a signal ends it.
-func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedERP, config.NeedKafka)
-	if err != nil {
-		return err
-	}
-	return Intake(env.Ctx, cfg, IntakeOptions{Log: env.Log})
-}
-
-// IntakeOptions are what a program that holds the applier wants of it.
-type IntakeOptions struct {
-	Log      zerolog.Logger
-	OnCommit func(apply.Progress) // may be nil; must not block
-}
-
-// intakeApplier is the name of the place of the applier that takes orders.
-const intakeApplier = "intake"
-
-// publishEvery is how often the committed offset of lag tools is brought up to date.
-const publishEvery = time.Second
-
 // Intake takes the shop's orders into the ERP until ctx ends.
-func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
+func Intake(ctx context.Context, cfg config.Config, o Options) error {
 	in, err := shopIntake(cfg)
 	if err != nil {
 		return err
@@ -72,28 +45,8 @@ func Intake(ctx context.Context, cfg config.Config, o IntakeOptions) error {
 	if err := prepare(ctx, cfg, log); err != nil {
 		return err
 	}
-	kafka := cfg.Stream(log)
-	var offsets apply.Offsets
-	publishing, stop := context.WithCancel(ctx)
-	published := make(chan struct{})
-	go func() {
-		defer close(published)
-		offsets.Publish(publishing, kafka, group(cfg), publishEvery, func(err error) {
-			log.Warn().Err(err).Msg("the offset for lag tools was not published")
-		})
-	}()
-	defer func() { stop(); <-published }()
-	err = apply.Run(ctx, postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner()),
-		intake.NewEffect(in, nil), apply.Stream(kafka), apply.Options{
-			Log: log,
-			OnCommit: func(p apply.Progress) {
-				offsets.Told(p)
-				if o.OnCommit != nil {
-					o.OnCommit(p)
-				}
-			},
-		})
-	return cli.LeftBehind(cfg, err)
+	target := postgres.NewTarget(cfg.ERP.URL(), intakeStream, cfg.Shop.Name, cli.Owner())
+	return follow(ctx, cfg, cfg.Stream(log), intakeStream, target, intake.NewEffect(in, nil), o)
 }
 
 // prepare migrates the ERP's database, and waits for one that is away until ctx ends.
@@ -110,9 +63,6 @@ func prepare(ctx context.Context, cfg config.Config, log zerolog.Logger) error {
 		log.Warn().Err(err).Dur("wait", wait).Msg("the ERP's database is away: trying again")
 	})
 }
-
-// group is the consumer group under which lag tools find this applier.
-func group(cfg config.Config) string { return cfg.Topic() + ".intake" }
 
 // CheckShopFile refuses a shop file with which no applier would start.
 func CheckShopFile(cfg config.Config) error {

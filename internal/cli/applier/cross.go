@@ -87,7 +87,7 @@ func standing(ctx context.Context, cfg config.Config) (at change.Stand, err erro
 		return at, err
 	}
 	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) (err error) {
-		at, err = postgres.ReadPlace(ctx, tx, intakeApplier, cfg.Shop.Name)
+		at, err = postgres.ReadPlace(ctx, tx, intakeStream, cfg.Shop.Name)
 		return err
 	})
 	return at, errors.Join(err, conn.Close(context.WithoutCancel(ctx)))
@@ -96,7 +96,7 @@ func standing(ctx context.Context, cfg config.Config) (at change.Stand, err erro
 // cross moves the place and has everything derived again behind the snapshot, in one transaction.
 // An applier that runs meanwhile is fenced.
 func cross(ctx context.Context, cfg config.Config, from change.Stand, to change.Place, by intake.By) error {
-	target := postgres.NewTarget(cfg.ERP.URL(), intakeApplier, cfg.Shop.Name, cli.Owner())
+	target := postgres.NewTarget(cfg.ERP.URL(), intakeStream, cfg.Shop.Name, cli.Owner())
 	defer target.Close()
 	now, err := target.Open(ctx, func(pgx.Tx) error { return nil })
 	if err != nil {

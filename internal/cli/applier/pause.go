@@ -12,11 +12,13 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	shopside "github.com/spola-cdc/spola/internal/target/mysql"
+	"github.com/spola-cdc/spola/internal/writeback"
 )
 
 // Pause is `applier pause`.
 type Pause struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake" help:"What to pause."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to pause."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -31,12 +33,13 @@ type waits struct {
 
 // Run pauses, and says for how long what waits is kept.
 func (p Pause) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config)
+	cfg, err := config.Load(env.Config, needsOf(p.Stream)...)
 	if err != nil {
 		return err
 	}
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
-		since, reached, err := intake.Pause(env.Ctx, conn, shop, p.Stream, intake.By{Who: cli.Person(), Reason: p.Reason})
+		by := intake.By{Who: cli.Person(), Reason: p.Reason}
+		since, reached, err := pause(env, cfg, conn, p.Stream, by)
 		if err != nil {
 			return err
 		}
@@ -44,22 +47,73 @@ func (p Pause) Run(env *cli.Env) error {
 			reached = since // nothing was applied yet: what waits is in the log since now at the earliest
 		}
 		until := reached.Add(cfg.Kafka.Retention)
-		w := waits{Since: since, Until: until, LogHours: time.Until(until).Hours(), BinlogHours: binlogHours(env, cfg)}
+		w := waits{Since: since, Until: until, LogHours: time.Until(until).Hours()}
+		if p.Stream == intakeStream {
+			w.BinlogHours = binlogHours(env, cfg)
+		}
 		if p.JSON {
 			return json.NewEncoder(env.Out).Encode(w)
 		}
-		fmt.Fprintf(env.Out, "%s of shop %s is paused since %s. Orders wait in the log, for cdc reads on.\n", p.Stream, shop, since.Local().Format(time.DateTime))
-		fmt.Fprintf(env.Out, "The log keeps them for %.1f hours from now, until %s: applier resume before then.\n", w.LogHours, until.Local().Format(time.DateTime))
-		switch {
-		case w.BinlogHours == nil:
-			fmt.Fprintln(env.Out, "How long the shop keeps its binary log, should cdc stand still too, could not be asked from here: cdc preflight says it.")
-		case *w.BinlogHours == 0:
-			fmt.Fprintln(env.Out, "Should cdc stand still too: the shop keeps its binary log until somebody purges it.")
-		default:
-			fmt.Fprintf(env.Out, "Should cdc stand still too: the shop keeps its binary log for %.1f hours.\n", *w.BinlogHours)
-		}
+		p.tell(env, shop, w)
 		return nil
 	})
+}
+
+func (p Pause) tell(env *cli.Env, shop string, w waits) {
+	what := "Orders wait"
+	if p.Stream != intakeStream {
+		what = "What changes in the ERP waits"
+	}
+	fmt.Fprintf(env.Out, "%s of shop %s is paused since %s. %s in the log, for cdc reads on.\n", p.Stream, shop, w.Since.Local().Format(time.DateTime), what)
+	fmt.Fprintf(env.Out, "The log keeps it for %.1f hours from now, until %s: applier resume%s before then.\n", w.LogHours, w.Until.Local().Format(time.DateTime),
+		yes(p.Stream == intakeStream, "", " "+p.Stream))
+	switch {
+	case p.Stream != intakeStream:
+	case w.BinlogHours == nil:
+		fmt.Fprintln(env.Out, "How long the shop keeps its binary log, should cdc stand still too, could not be asked from here: cdc preflight says it.")
+	case *w.BinlogHours == 0:
+		fmt.Fprintln(env.Out, "Should cdc stand still too: the shop keeps its binary log until somebody purges it.")
+	default:
+		fmt.Fprintf(env.Out, "Should cdc stand still too: the shop keeps its binary log for %.1f hours.\n", *w.BinlogHours)
+	}
+}
+
+// needsOf are the passwords that who pauses a stream needs, beside the ERP's.
+func needsOf(stream string) []config.Need {
+	if stream == intakeStream {
+		return nil
+	}
+	return []config.Need{config.NeedShopWrite}
+}
+
+// pause pauses a stream where its place stands: that of one that writes into the shop is there.
+func pause(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by intake.By) (since, reached time.Time, err error) {
+	if stream == intakeStream {
+		return intake.Pause(env.Ctx, conn, cfg.Shop.Name, stream, by)
+	}
+	if err := CheckWriter(cfg, env.Config); err != nil {
+		return since, reached, err
+	}
+	s, err := shopside.Pause(env.Ctx, cfg.Shop.WriteURL(), stream, writeback.Log, by.Who)
+	if err != nil {
+		return since, reached, err
+	}
+	return *s.Paused, time.UnixMilli(s.Time), intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "pause", stream)
+}
+
+// resume is its opposite.
+func resume(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by intake.By) (was bool, err error) {
+	if stream == intakeStream {
+		return intake.Resume(env.Ctx, conn, cfg.Shop.Name, stream, by)
+	}
+	if err := CheckWriter(cfg, env.Config); err != nil {
+		return false, err
+	}
+	was, err = shopside.Resume(env.Ctx, cfg.Shop.WriteURL(), stream, writeback.Log)
+	if err != nil || !was {
+		return was, err
+	}
+	return was, intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "resume", stream)
 }
 
 // binlogHours asks the shop; nil if it can't be asked.
@@ -79,7 +133,7 @@ func binlogHours(env *cli.Env, cfg config.Config) *float64 {
 
 // Resume is `applier resume`.
 type Resume struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake" help:"What to resume."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to resume."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -93,8 +147,12 @@ type resumed struct {
 
 // Run resumes.
 func (r Resume) Run(env *cli.Env) error {
+	cfg, err := config.Load(env.Config, needsOf(r.Stream)...)
+	if err != nil {
+		return err
+	}
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
-		was, err := intake.Resume(env.Ctx, conn, shop, r.Stream, intake.By{Who: cli.Person(), Reason: r.Reason})
+		was, err := resume(env, cfg, conn, r.Stream, intake.By{Who: cli.Person(), Reason: r.Reason})
 		if err != nil {
 			return err
 		}

@@ -99,7 +99,7 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	var progress atomic.Pointer[apply.Progress]
 	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log}) })
 	pipeline.Go(func() error {
-		return applier.Intake(ctx, st.cfg, applier.IntakeOptions{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
+		return applier.Intake(ctx, st.cfg, applier.Options{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
 	})
 	proof, err := d.order(ctx, env, st, show, &progress)
 	stop()

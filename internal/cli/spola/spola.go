@@ -17,10 +17,10 @@ import (
 // Run is `spola run`.
 type Run struct{}
 
-// Run reads the shop, takes its orders into the ERP, and reads what changes there, until a signal
-// ends it. Without brokers in the configuration it runs the embedded one.
+// Run reads the shop, takes its orders into the ERP, reads what changes there, and brings it into the shop, until a
+// signal ends it. Without brokers in the configuration it runs the embedded one.
 func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedERPLog, config.NeedKafka)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka)
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,13 @@ func (Run) Run(env *cli.Env) error {
 	} else {
 		env.Log.Info().Msg("erp.log.user is not set: what changes in the ERP is not read")
 	}
-	group.Go(func() error { return applier.Intake(ctx, cfg, applier.IntakeOptions{Log: env.Log}) })
+	options := applier.Options{Log: env.Log, File: env.Config}
+	group.Go(func() error { return applier.Intake(ctx, cfg, options) })
+	if err := applier.CheckWriter(cfg, env.Config); err == nil {
+		group.Go(func() error { return applier.Stock(ctx, cfg, options) })
+	} else if cfg.ERP.Log.Read() {
+		env.Log.Info().Msg("shop.write_as is not set: nothing of the ERP is brought into the shop")
+	}
 	return group.Wait()
 }
 

@@ -1,0 +1,75 @@
+package applier
+
+import (
+	"context"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/stream"
+)
+
+// The streams: what is applied, each by an applier of its own with a place of its own.
+const (
+	intakeStream = "intake" // the shop's log into the ERP
+	stockStream  = "stock"  // the ERP's log into the shop, as the next
+)
+
+// Run is `applier run`.
+type Run struct {
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to apply: intake takes the shop's orders into the ERP, stock brings the ledger's pieces into the shop."`
+}
+
+// Run applies a log until a signal ends it.
+func (r Run) Run(env *cli.Env) error {
+	needs, run := []config.Need{config.NeedERP, config.NeedKafka}, Intake
+	switch r.Stream {
+	case stockStream:
+		needs, run = []config.Need{config.NeedShopWrite, config.NeedKafka}, Stock
+	}
+	cfg, err := config.Load(env.Config, needs...)
+	if err != nil {
+		return err
+	}
+	return run(env.Ctx, cfg, Options{Log: env.Log, File: env.Config})
+}
+
+// Options are what a program that holds an applier wants of it.
+type Options struct {
+	Log      zerolog.Logger
+	File     string               // of the configuration, for messages
+	OnCommit func(apply.Progress) // may be nil; must not block
+}
+
+// publishEvery is how often the committed offset of lag tools is brought up to date.
+const publishEvery = time.Second
+
+// group is the consumer group under which lag tools find an applier of this shop.
+func group(cfg config.Config, applier string) string { return cfg.Topic() + "." + applier }
+
+// follow applies a log to its target until ctx ends, and tells lag tools how far it is.
+func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], o Options) error {
+	var offsets apply.Offsets
+	publishing, stop := context.WithCancel(ctx)
+	published := make(chan struct{})
+	go func() {
+		defer close(published)
+		offsets.Publish(publishing, kafka, group(cfg, applier), publishEvery, func(err error) {
+			kafka.Log.Warn().Err(err).Msg("the offset for lag tools was not published")
+		})
+	}()
+	defer func() { stop(); <-published }()
+	err := apply.Run(ctx, target, effect, apply.Stream(kafka), apply.Options{
+		Log: kafka.Log,
+		OnCommit: func(p apply.Progress) {
+			offsets.Told(p)
+			if o.OnCommit != nil {
+				o.OnCommit(p)
+			}
+		},
+	})
+	return cli.LeftBehind(cfg, err)
+}

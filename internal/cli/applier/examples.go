@@ -16,7 +16,10 @@ func Program() cli.Program {
 
 // Examples of `applier run`.
 func (Run) Examples() []cli.Example {
-	return []cli.Example{{Args: "intake", For: "take the shop's orders into the ERP until ctrl-C"}}
+	return []cli.Example{
+		{Args: "intake", For: "take the shop's orders into the ERP until ctrl-C"},
+		{Args: "stock", For: "bring the ledger's pieces into the shop's stock"},
+	}
 }
 
 // Examples of `applier migrate`.

@@ -7,18 +7,27 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/spola-cdc/spola/internal/keys"
 	"github.com/spola-cdc/spola/schemas"
 )
 
+// What values look like, for editors as for check.
+const (
+	SourceName = `^[a-z][a-z0-9_]{0,39}$` // "mirror_" and the name are a schema's name
+	Address    = `^[^\s:]+:\d{1,5}$|^\[[^\s]+\]:\d{1,5}$`
+)
+
+// Mechanisms of logging in to Kafka.
+var Mechanisms = []string{"plain", "scram-sha-256", "scram-sha-512"}
+
 var (
-	sourceName  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`) // "mirror_" and the name are a schema's name
+	sourceName  = regexp.MustCompile(SourceName)
 	tablePrefix = regexp.MustCompile(`^[A-Za-z0-9_]*$`)
 	topicPrefix = regexp.MustCompile(`^[A-Za-z0-9._-]{1,100}$`)
 	slotName    = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
@@ -97,7 +106,7 @@ func (l *loader) checkKafka(k *Kafka) {
 }
 
 func (l *loader) checkLogin(k *Kafka) {
-	if k.Mechanism != "" && !slices.Contains([]string{"plain", "scram-sha-256", "scram-sha-512"}, k.Mechanism) {
+	if k.Mechanism != "" && !slices.Contains(Mechanisms, k.Mechanism) {
 		l.mistake("kafka.mechanism", fmt.Sprintf("%q is unknown", k.Mechanism), "write plain, scram-sha-256 or scram-sha-512")
 	}
 	if (k.Mechanism == "") != (k.User == "") {
@@ -129,56 +138,15 @@ func (l *loader) checkAddress(key, address, example string) {
 	}
 }
 
-// suggest says which key was meant, if one is near.
-func suggest(key string) string {
-	if slices.Contains([]string{"password", "passwd", "secret"}, key) {
-		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
-	}
-	best, least := "", 3 // two slips at most
-	for _, known := range keysOf(reflect.TypeFor[Config](), "") {
-		name := known[strings.LastIndex(known, ".")+1:]
-		if d := distance(key, name); d < least {
-			best, least = known, d
-		}
-	}
-	if best == "" {
+// suggest says what to write in place of a key that is unknown.
+func suggest(m *keys.Mistake) string {
+	switch {
+	case slices.Contains([]string{"password", "passwd", "secret"}, m.Key):
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
+	case m.Near != "":
+		return "did you mean " + m.Near + "?"
+	case m.Key != "":
 		return "deploy/spola.example.yaml has all keys"
 	}
-	return "did you mean " + best + "?"
-}
-
-func keysOf(t reflect.Type, section string) (keys []string) {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		name := f.Tag.Get("yaml")
-		if name == "" || name == "-" {
-			continue
-		}
-		keys = append(keys, section+name)
-		if f.Type.Kind() == reflect.Struct {
-			keys = append(keys, keysOf(f.Type, section+name+".")...)
-		}
-	}
-	return keys
-}
-
-// distance counts the letters to insert, delete or change between two words.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }

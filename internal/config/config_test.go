@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/keys"
 )
 
 const sound = `shop:
@@ -54,7 +56,7 @@ func TestExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
+	for _, key := range keys.Of(reflect.TypeFor[Config]()) {
 		if !strings.Contains(string(text), key[strings.LastIndex(key, ".")+1:]+":") {
 			t.Errorf("the example does not show %s", key)
 		}
@@ -146,6 +148,7 @@ func TestMistakes(t *testing.T) {
 	noSecrets(t)
 	for _, mistake := range []struct{ old, new, place, mend string }{
 		{"prefix: oc_", "prefx: oc_", ":4: unknown key \"prefx\"", "did you mean shop.prefix?"},
+		{"prefix: oc_", "brokers: [a:1]", ":4: unknown key \"brokers\"", "did you mean kafka.brokers?"},
 		{"prefix: oc_", "password: x", ":4: unknown key \"password\"", "SPOLA_SHOP_PASSWORD"},
 		{"prefix: oc_", "zebra: x", ":4: unknown key \"zebra\"", "deploy/spola.example.yaml"},
 		{"prefix: oc_", "prefix: 'oc-'", ":4: shop.prefix: ", "oc_"},

@@ -13,7 +13,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+
+	"github.com/spola-cdc/spola/internal/keys"
 )
 
 // Need names a password that a program can't do without.
@@ -117,31 +118,15 @@ func parent(key string) string {
 
 func (l *loader) parse(text []byte) Config {
 	var c Config
-	file, err := parser.ParseBytes(text, 0)
-	if err == nil {
-		l.file = file
-		err = yaml.UnmarshalWithOptions(text, &c, yaml.Strict())
-	}
-	if err == nil {
-		return c
-	}
-	if strings.HasPrefix(err.Error(), "time: ") { // the one duration; its error has no place
-		l.mistake("kafka.retention", err.Error(), "write 336h")
-		return c
-	}
-	mistake := &Error{File: l.path, What: err.Error()}
-	var positioned yaml.Error
-	if errors.As(err, &positioned) {
-		mistake.What = positioned.GetMessage()
-		if token := positioned.GetToken(); token != nil {
-			mistake.Line = token.Position.Line
-			if _, unknown := errors.AsType[*yaml.UnknownFieldError](err); unknown {
-				mistake.What = fmt.Sprintf("unknown key %q", token.Value)
-				mistake.Mend = suggest(token.Value)
-			}
+	var mistakes []*keys.Mistake
+	l.file, mistakes = keys.Read(text, &c)
+	for _, m := range mistakes {
+		if strings.HasPrefix(m.What, "time: ") { // the one duration; its error has no place
+			l.mistake("kafka.retention", m.What, "write 336h")
+			continue
 		}
+		l.mistakes = append(l.mistakes, &Error{File: l.path, Line: m.Line, What: m.What, Mend: suggest(m)})
 	}
-	l.mistakes = append(l.mistakes, mistake)
 	return c
 }
 

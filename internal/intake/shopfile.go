@@ -10,9 +10,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
+
+	"github.com/spola-cdc/spola/internal/keys"
 )
 
 // ShopFile is what a merchant says about his shop: how its states, totals, payments and fields
@@ -92,8 +93,12 @@ func ParseShopFile(text []byte) (*ShopFile, error) {
 		return nil, err
 	}
 	var f ShopFile
-	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
-		return nil, err
+	if _, mistakes := keys.Read(text, &f); len(mistakes) > 0 {
+		errs := make([]error, len(mistakes))
+		for i, m := range mistakes {
+			errs[i] = m
+		}
+		return nil, errors.Join(errs...)
 	}
 	if f.ParkedPerMinute == 0 {
 		f.ParkedPerMinute = 20
@@ -101,12 +106,15 @@ func ParseShopFile(text []byte) (*ShopFile, error) {
 	return &f, f.check()
 }
 
+// The words that may stand in a shop file.
 var (
-	classes    = []string{"ignored", "placed", "taken", "cancelled", "final"}
-	kinds      = []string{"private", "company", "public"}
-	matches    = []string{"vat_number", "tax_code", "email"}
-	totalKinds = []string{"charge", "discount", "payment", "ignored"}
-	meanings   = []string{"tax_code", "vat_number", "pec", "sdi", "invoice_wanted"}
+	Classes    = []string{"ignored", "placed", "taken", "cancelled", "final"}       // of order states
+	Kinds      = []string{"private", "company", "public"}                           // of customers
+	Matches    = []string{"vat_number", "tax_code", "email"}                        // keys of customers
+	TotalKinds = []string{"charge", "discount", "payment", "ignored"}               // of rows of an order's totals
+	Meanings   = []string{"tax_code", "vat_number", "pec", "sdi", "invoice_wanted"} // of custom fields
+	Moneys     = []string{"paid", "to_collect"}                                     // of payment methods
+	Malformeds = []string{"take", "park"}                                           // what becomes of orders with malformed tax data
 )
 
 func (f *ShopFile) check() error {
@@ -131,7 +139,7 @@ func (f *ShopFile) check() error {
 	}
 	seen := map[[2]string]bool{}
 	for _, s := range f.States {
-		oneOf("state "+s.State, s.Class, classes)
+		oneOf("state "+s.State, s.Class, Classes)
 		key := [2]string{s.State, s.Method}
 		if s.State == "" || seen[key] {
 			bad("state %q with method %q stands there twice or without a state", s.State, s.Method)
@@ -139,7 +147,7 @@ func (f *ShopFile) check() error {
 		seen[key] = true
 	}
 	for _, t := range f.Totals {
-		oneOf("total "+t.Code, t.Kind, totalKinds)
+		oneOf("total "+t.Code, t.Kind, TotalKinds)
 		if t.Rate != nil && (t.Rate.IsNegative() || t.Rate.GreaterThan(decimal.NewFromInt(100))) {
 			bad("total %s: rate %s is no percentage", t.Code, t.Rate)
 		}
@@ -153,26 +161,26 @@ func (f *ShopFile) check() error {
 		}
 	}
 	for method, kind := range f.Payments {
-		oneOf("payment "+method, kind, []string{"paid", "to_collect"})
+		oneOf("payment "+method, kind, Moneys)
 	}
 	for field, meaning := range f.CustomFields {
-		oneOf("custom field "+field, meaning, meanings)
+		oneOf("custom field "+field, meaning, Meanings)
 	}
 	for i, rule := range f.Customers.Match {
-		oneOf("customers: match", rule, matches)
+		oneOf("customers: match", rule, Matches)
 		if slices.Contains(f.Customers.Match[:i], rule) {
 			bad("customers: match names %s twice", rule)
 		}
 	}
 	if f.Customers.Malformed != "" {
-		oneOf("customers: malformed", f.Customers.Malformed, []string{"take", "park"})
+		oneOf("customers: malformed", f.Customers.Malformed, Malformeds)
 	}
 	for group, kind := range f.CustomerGroups {
-		oneOf("customer group "+group, kind, kinds)
+		oneOf("customer group "+group, kind, Kinds)
 	}
 	for _, n := range f.Natures {
 		if n.Kind != "" {
-			oneOf("nature of "+n.Country, n.Kind, kinds)
+			oneOf("nature of "+n.Country, n.Kind, Kinds)
 		}
 		if n.Country == "" || n.Nature == "" {
 			bad("a nature needs a country and the nature itself")
@@ -183,8 +191,10 @@ func (f *ShopFile) check() error {
 	return errors.Join(errs...)
 }
 
-// countryCode is a country of a nature.
-var countryCode = regexp.MustCompile(`^([A-Z]{2}|\*)$`)
+// CountryCode is what the country of a nature looks like.
+const CountryCode = `^([A-Z]{2}|\*)$`
+
+var countryCode = regexp.MustCompile(CountryCode)
 
 // store writes the file into schema spola, for the SQL, in place of the one before, with the
 // totals that every shop of the platform has. What waits for a class, a total code or a nature is

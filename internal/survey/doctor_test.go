@@ -72,7 +72,7 @@ func TestEachFaultIsFound(t *testing.T) {
 			{name: "class that there is not", old: `{state: "2", class: taken}`, new: `{state: "2", class: takn}`,
 				code: "shop_file", severity: survey.Blocking, what: `"takn" is none of`},
 			{name: "unknown key", old: `platform: opencart`, new: "colour: red\nplatform: opencart",
-				code: "shop_file", severity: survey.Blocking, at: "colour", what: `unknown field "colour"`},
+				code: "shop_file", severity: survey.Blocking, at: "colour", what: `unknown key "colour"`},
 			{name: "prefix", old: `platform: opencart`, new: "prefix: oc_\nplatform: opencart", code: "shop_file", severity: survey.Blocking, what: "stands in spola.yaml, as shop.prefix; take the line out here"},
 			{name: "platform", old: `platform: opencart`, new: "platform: magento", code: "platform", severity: survey.Blocking, at: "platform: magento", what: `platform is "magento"`},
 			{name: "new state", do: "INSERT INTO oc_order_status VALUES (17, 1, 'In stampa')", undo: "DELETE FROM oc_order_status WHERE order_status_id = 17",

@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/keys"
 )
 
 // shopFile is the shop file with the lines on which its entries stand. It is read leniently: what
@@ -36,12 +33,16 @@ func (x *examination) examineShopFile() {
 	for _, q := range open {
 		x.add(Blocking, "open", q.Line, "is still to be filled in: "+q.Text, `put your answer in place of the "?"; behind it stands what speaks for which`)
 	}
-	if x.file.ast, err = parser.ParseBytes(text, 0); err == nil {
-		err = yaml.UnmarshalWithOptions(text, &x.file.ShopFile, yaml.Strict())
+	var mistakes []*keys.Mistake
+	x.file.ast, mistakes = keys.Read(text, &x.file.ShopFile)
+	for _, m := range mistakes {
+		mend := "deploy/shop.opencart.example.yaml explains each key"
+		if m.Near != "" {
+			mend = "did you mean " + m.Near + "?"
+		}
+		x.add(Blocking, "shop_file", m.Line, m.What, mend)
 	}
-	if err != nil {
-		line, what := located(err)
-		x.add(Blocking, "shop_file", line, what, "deploy/shop.opencart.example.yaml explains each key")
+	if len(mistakes) > 0 {
 		return
 	}
 	if len(open) == 0 {
@@ -114,18 +115,6 @@ func (f *shopFile) entry(key, name string) int {
 		return m.Key.GetToken().Position.Line
 	}
 	return 0
-}
-
-var place = regexp.MustCompile(`^\[(\d+):\d+\] `)
-
-// located takes the line out of an error of the YAML library.
-func located(err error) (line int, what string) {
-	what, _, _ = strings.Cut(err.Error(), "\n")
-	if at := place.FindStringSubmatch(what); at != nil {
-		line, _ = strconv.Atoi(at[1])
-		what = what[len(at[0]):]
-	}
-	return line, what
 }
 
 // each splits what was joined.

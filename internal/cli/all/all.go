@@ -2,6 +2,8 @@
 // process, the embedded broker, and the demo.
 package all
 
+//go:generate go run ../reference
+
 import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/cli/applier"
@@ -19,6 +21,7 @@ func Program() cli.Program {
 		Doctor  spola.Doctor  `cmd:"" help:"Hold the files against shop, log and ERP: one list of what is wrong, worst first, each with what mends it."`
 		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
 		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
+		Schema  spola.Schema  `cmd:"" help:"Print the JSON Schema of spola.yaml or of a shop file, by which an editor completes and checks it."`
 		Remove  spola.Remove  `cmd:"" help:"Take Spola away from a shop and an ERP; the ERP's orders stay."`
 		Cdc     cdc.Verbs     `cmd:"" help:"The verbs of the program cdc."`
 		Applier applier.Verbs `cmd:"" help:"The verbs of the program applier."`

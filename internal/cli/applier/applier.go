@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/keys"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -76,13 +78,35 @@ func shopIntake(cfg config.Config) (*intake.Intake, error) {
 	}
 	file, err := intake.LoadShopFile(cfg.Shop.File)
 	if err != nil {
-		return nil, &config.Error{File: cfg.Shop.File, What: err.Error(), Mend: "deploy/shop.opencart.example.yaml explains each key"}
+		return nil, inShopFile(cfg.Shop.File, err)
 	}
 	profile, platform, err := schemas.Platform(cfg.Shop.Platform)
 	if err != nil {
 		return nil, err
 	}
 	return intake.New(cfg.Shop.Name, cfg.Shop.Prefix, file, profile, platform)
+}
+
+// inShopFile names the line of each mistake where it is known.
+func inShopFile(path string, err error) error {
+	const mend = "deploy/shop.opencart.example.yaml explains each key"
+	if cause := errors.Unwrap(err); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return &config.Error{File: path, What: "can't be read: " + errors.Unwrap(cause).Error(), Mend: "shop.file in the configuration names it; spola init writes one"}
+	} else if joined, ok := cause.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, one := range joined.Unwrap() {
+			e := &config.Error{File: path, What: one.Error(), Mend: mend}
+			if m, ok := errors.AsType[*keys.Mistake](one); ok {
+				e.Line, e.What = m.Line, m.What
+				if m.Near != "" {
+					e.Mend = "did you mean " + m.Near + "?"
+				}
+			}
+			all = append(all, e)
+		}
+		return errors.Join(all...)
+	}
+	return &config.Error{File: path, What: err.Error(), Mend: mend}
 }
 
 // unanswered names each line of a shop file that is still to be filled in.

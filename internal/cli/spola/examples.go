@@ -41,3 +41,11 @@ func (Remove) Examples() []cli.Example {
 
 // Result of `spola remove` --json.
 func (Remove) Result() any { return removed{} }
+
+// Examples of `spola schema`.
+func (Schema) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "spola > spola.schema.json", For: "then, as the first line of spola.yaml: # yaml-language-server: $schema=spola.schema.json"},
+		{Args: "shop > shop.schema.json", For: "the same for shop.yaml"},
+	}
+}

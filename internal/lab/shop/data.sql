@@ -89,6 +89,13 @@ INSERT INTO `{prefix}weight_class` (weight_class_id, value) VALUES (1, 1.0000000
 INSERT INTO `{prefix}weight_class_description` (weight_class_id, language_id, title, unit) VALUES
   (1, 1, 'Chilogrammo', 'kg'), (2, 1, 'Grammo', 'g'), (1, 2, 'Kilogramm', 'kg'), (2, 2, 'Gramm', 'g');
 INSERT INTO `{prefix}length_class` (length_class_id, value) VALUES (1, 1.00000000), (2, 10.00000000);
+INSERT INTO `{prefix}length_class_description` (length_class_id, language_id, title, unit) VALUES
+  (1, 1, 'Centimetro', 'cm'), (2, 1, 'Millimetro', 'mm'), (1, 2, 'Zentimeter', 'cm'), (2, 2, 'Millimeter', 'mm');
+INSERT INTO `{prefix}category` (category_id, image, parent_id, sort_order, status) VALUES (60, '', 0, 1, 1), (61, '', 60, 1, 1), (62, '', 0, 2, 1);
+INSERT INTO `{prefix}category_description` (category_id, language_id, name, description, meta_title, meta_description, meta_keyword) VALUES
+  (60, 1, 'Casa &amp; cucina', '', '', '', ''), (60, 2, 'Haus', '', '', '', ''), (61, 1, 'Pentole', '', '', '', ''), (61, 2, 'Töpfe', '', '', '', ''),
+  (62, 1, 'Libri', '', '', '', ''), (62, 2, 'Bücher', '', '', '', '');
+INSERT INTO `{prefix}category_path` (category_id, path_id, level) VALUES (60, 60, 0), (61, 60, 0), (61, 61, 1), (62, 62, 0);
 INSERT INTO `{prefix}identifier` (name, code, validation, status) VALUES
   ('Stock Keeping Unit', 'SKU', '', 1), ('European Article Number', 'EAN', '', 1);
 INSERT INTO `{prefix}statistics` (statistics_id, code, value) VALUES

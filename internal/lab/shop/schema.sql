@@ -207,6 +207,14 @@ CREATE TABLE `{prefix}length_class` (
   PRIMARY KEY (`length_class_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
+CREATE TABLE `{prefix}length_class_description` (
+  `length_class_id` int NOT NULL,
+  `language_id`     int NOT NULL,
+  `title`           varchar(32),
+  `unit`            varchar(4),
+  PRIMARY KEY (`length_class_id`, `language_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
 CREATE TABLE `{prefix}identifier` (
   `identifier_id` int NOT NULL AUTO_INCREMENT,
   `name`          varchar(64),
@@ -368,6 +376,35 @@ CREATE TABLE `{prefix}option_value_description` (
   `option_id`       int,
   `name`            varchar(128),
   PRIMARY KEY (`option_value_id`, `language_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+CREATE TABLE `{prefix}category` (
+  `category_id` int NOT NULL AUTO_INCREMENT,
+  `image`       varchar(255),
+  `parent_id`   int DEFAULT 0,
+  `sort_order`  int(3) DEFAULT 0,
+  `status`      tinyint(1) DEFAULT 0,
+  PRIMARY KEY (`category_id`),
+  KEY `parent_id` (`parent_id`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+CREATE TABLE `{prefix}category_description` (
+  `category_id`      int NOT NULL,
+  `language_id`      int NOT NULL,
+  `name`             varchar(255),
+  `description`      mediumtext,
+  `meta_title`       varchar(255),
+  `meta_description` varchar(255),
+  `meta_keyword`     varchar(255),
+  PRIMARY KEY (`category_id`, `language_id`),
+  KEY `name` (`name`)
+) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
+
+CREATE TABLE `{prefix}category_path` (
+  `category_id` int NOT NULL,
+  `path_id`     int NOT NULL,
+  `level`       int,
+  PRIMARY KEY (`category_id`, `path_id`)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci;
 
 CREATE TABLE `{prefix}product_to_category` (

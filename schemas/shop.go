@@ -24,6 +24,7 @@ const (
 	CatalogueFile = "catalogue.postgres.sql"
 	AccountsFile  = "accounts.postgres.sql"
 	WritebackFile = "writeback.mysql.sql"
+	AlignFile     = "align.mysql.sql"
 )
 
 // Platform returns the profile and the directory of a platform that Spola knows.

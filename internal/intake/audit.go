@@ -42,9 +42,9 @@ func audit(ctx context.Context, tx pgx.Tx, by By, shop string, order int64, verb
 	return nil
 }
 
-// Note notes a decision about a shop that was carried out in another database.
-func Note(ctx context.Context, conn *pgx.Conn, by By, shop, verb, decision string) error {
-	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return audit(ctx, tx, by, shop, 0, verb, decision, nil) })
+// Note notes a decision about a shop that is carried out in another database.
+func Note(ctx context.Context, conn *pgx.Conn, by By, shop, verb, decision string, detail any) error {
+	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return audit(ctx, tx, by, shop, 0, verb, decision, detail) })
 }
 
 // ListAudit lists the decisions about a shop, or about one of its orders if order is not 0,

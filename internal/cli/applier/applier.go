@@ -31,6 +31,7 @@ type Verbs struct {
 	Articles  Articles  `cmd:"" help:"Map what the shop sells to the ERP's articles."`
 	Customers Customers `cmd:"" help:"List what is odd about customers: tax codes, VAT numbers, SDI codes and PEC that can't be right. Their orders were taken."`
 	Golive    Golive    `cmd:"" help:"Take orders over from a date on."`
+	Align     Align     `cmd:"" help:"Compare the shop's catalogue with the ERP's (prices, special prices, weight, sizes), and write the differences if asked to."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`

@@ -154,3 +154,15 @@ func (Audit) Examples() []cli.Example {
 
 // Result of `applier audit` --json.
 func (Audit) Result() any { return []intake.Audited{} }
+
+// Examples of `applier align`.
+func (Align) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "where does the shop show something else than the ERP has? Writes nothing"},
+		{Args: "--fields price,special --changed-since 2026-12-01", For: "only prices, and only what the ERP has changed since"},
+		{Args: "--category 'Pots & pans' --apply --reason 'the new price list'", For: "write them"},
+	}
+}
+
+// Result of `applier align` --json.
+func (Align) Result() any { return alignment{} }

@@ -32,7 +32,7 @@ func (g Golive) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
-		from, err := moment(g.From, clock)
+		from, err := moment("--from", g.From, clock)
 		if err != nil {
 			return err
 		}
@@ -161,6 +161,11 @@ func progress(out *os.File, what string) func(done, total int) {
 	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return nil
 	}
+	return bar(out, what)
+}
+
+// bar draws one line over and over.
+func bar(out io.Writer, what string) func(done, total int) {
 	const width = 40
 	return func(done, total int) {
 		filled := width * done / max(total, 1)
@@ -172,13 +177,13 @@ func progress(out *os.File, what string) func(done, total int) {
 }
 
 // moment reads a day, which begins at midnight by the shop's clock, or a moment with its zone.
-func moment(text string, clock *time.Location) (time.Time, error) {
+func moment(flag, text string, clock *time.Location) (time.Time, error) {
 	if t, err := time.ParseInLocation(time.DateOnly, text, clock); err == nil {
 		return t, nil
 	}
 	t, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return t, cli.Usage("--from %q is neither a day (2026-12-01) nor a moment (2026-12-01T08:00:00+01:00)", text)
+		return t, cli.Usage("%s %q is neither a day (2026-12-01) nor a moment (2026-12-01T08:00:00+01:00)", flag, text)
 	}
 	return t.In(clock), nil
 }

@@ -98,7 +98,7 @@ func pause(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by in
 	if err != nil {
 		return since, reached, err
 	}
-	return *s.Paused, time.UnixMilli(s.Time), intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "pause", stream)
+	return *s.Paused, time.UnixMilli(s.Time), intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "pause", stream, nil)
 }
 
 // resume is its opposite.
@@ -113,7 +113,7 @@ func resume(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by i
 	if err != nil || !was {
 		return was, err
 	}
-	return was, intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "resume", stream)
+	return was, intake.Note(env.Ctx, conn, by, cfg.Shop.Name, "resume", stream, nil)
 }
 
 // binlogHours asks the shop; nil if it can't be asked.

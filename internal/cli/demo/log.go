@@ -14,32 +14,22 @@ import (
 // checkLog reads the shop's log from its first record with another client than Spola's own, and
 // has its numbers and sums checked by other code.
 func (st *stage) checkLog(ctx context.Context) (verify.LogReport, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleWithin)
-	defer cancel()
-	client, err := st.readLog(st.cfg.Topic())
-	if err != nil {
-		return verify.LogReport{}, err
-	}
-	defer client.Close()
-	return verify.CheckLog(recordsOf(ctx, client, func(verify.LogRecord) bool { return true }))
-}
-
-func (st *stage) readLog(topic string) (*kgo.Client, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(st.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-		topic: {0: kgo.NewOffset().AtStart()},
+		st.cfg.Topic(): {0: kgo.NewOffset().AtStart()},
 	}))
 	if err != nil {
-		return nil, fmt.Errorf("read the log %s: %w", topic, err)
+		return verify.LogReport{}, fmt.Errorf("read the log: %w", err)
 	}
-	return client, nil
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, settleWithin)
+	defer cancel()
+	return verify.CheckLog(recordsOf(ctx, client))
 }
 
-// recordsOf gives the records up to the end that the log has when it is reached, but no end before the
-// record that last says is to come.
-func recordsOf(ctx context.Context, client *kgo.Client, last func(verify.LogRecord) bool) iter.Seq2[verify.LogRecord, error] {
+// recordsOf gives the records up to the end that the log has when it is reached.
+func recordsOf(ctx context.Context, client *kgo.Client) iter.Seq2[verify.LogRecord, error] {
 	return func(yield func(verify.LogRecord, error) bool) {
-		come := false
-		for next, end := int64(0), int64(1); next < end || !come; {
+		for next, end := int64(0), int64(1); next < end; {
 			fetched := client.PollFetches(ctx)
 			if err := fetched.Err(); err != nil {
 				yield(verify.LogRecord{}, fmt.Errorf("read the log from offset %d: %w", next, err))
@@ -48,9 +38,7 @@ func recordsOf(ctx context.Context, client *kgo.Client, last func(verify.LogReco
 			fetched.EachPartition(func(p kgo.FetchTopicPartition) { end = p.HighWatermark })
 			for r := range fetched.RecordsAll() {
 				next = r.Offset + 1
-				record, err := logRecord(r)
-				come = come || err == nil && last(record)
-				if !yield(record, err) || err != nil {
+				if record, err := logRecord(r); !yield(record, err) || err != nil {
 					return
 				}
 			}

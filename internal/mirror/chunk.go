@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,11 @@ type chunk struct {
 	from, to    []string // key values in PostgreSQL's text form; nil: unbounded
 	ordersFrom  int64    // rows of orders below it were not read; 0: all were
 	lastOfTable bool
+
+	// If all its rows stand in the segment, and are to be compared:
+	compared *folded            // where they stand; else nil
+	rows     []int              // which entries they are
+	owners   map[int64]struct{} // whom they belong to
 }
 
 func (p *Part) addChunk(r *change.Record) error {
@@ -46,6 +52,7 @@ func (p *Part) addChunk(r *change.Record) error {
 		return err
 	}
 	s := p.segment()
+	c.hold(s.folded(t), message.Rows)
 	s.chunks = append(s.chunks, c)
 	if message.LastOfRun {
 		p.runDone = message.Run
@@ -77,40 +84,22 @@ func (t *table) keyValues(raw []json.RawMessage) ([]string, error) {
 // Where the key sorts differently in the shop (texts), the range of one chunk can't be told in
 // PostgreSQL. There the ghosts of the whole table go with its last chunk: whatever the run, from
 // the table's beginning to its end, has not named since its first low watermark.
-func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (owners []int64, swept int64, err error) {
-	if err := m.noteChunk(ctx, tx, &c); err != nil {
-		return nil, 0, err
-	}
-	conditions := []string{"spola_at < $1"}
-	args := []any{c.low}
-	if c.t.ranged {
-		bound := func(operator string, values []string) {
-			if values == nil {
-				return
-			}
-			conditions = append(conditions, c.t.compare(operator, len(args)))
-			for _, v := range values {
-				args = append(args, v)
-			}
-		}
-		bound(">", c.from)
-		bound("<=", c.to)
-	} else if c.low == 0 {
+func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c *chunk) (owners []int64, swept int64, err error) {
+	if !c.t.ranged && c.low == 0 {
 		return nil, 0, nil
 	}
-	if c.ordersFrom > 0 && c.t.owner >= 0 {
-		args = append(args, c.ordersFrom)
-		conditions = append(conditions, fmt.Sprintf("%s >= $%d", pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize(), len(args)))
+	query := "delete from " + c.t.sql.name + " m where " + c.older()
+	if c.compared != nil {
+		query += " and not exists (" + c.t.sql.staged + ")"
 	}
-	query := "delete from " + c.t.sql.name + " where " + strings.Join(conditions, " and ")
 	if c.t.owner < 0 {
-		tag, err := tx.Exec(ctx, query, args...)
+		tag, err := tx.Exec(ctx, query)
 		if err != nil {
 			return nil, 0, m.failed("delete ghosts of "+c.t.shape.Name, err)
 		}
 		return nil, tag.RowsAffected(), nil
 	}
-	rows, err := tx.Query(ctx, query+" returning coalesce("+pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize()+", 0)::bigint", args...)
+	rows, err := tx.Query(ctx, query+" returning coalesce("+pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize()+", 0)::bigint")
 	if err != nil {
 		return nil, 0, m.failed("delete ghosts of "+c.t.shape.Name, err)
 	}
@@ -123,13 +112,31 @@ func (m *Mirror) sweep(ctx context.Context, tx pgx.Tx, c chunk) (owners []int64,
 	return slices.Compact(owners), swept, nil
 }
 
-// compare writes a row comparison of the key with parameters that follow the given one.
-func (t *table) compare(operator string, behind int) string {
-	var values []string
-	for i, at := range t.key {
-		values = append(values, fmt.Sprintf("$%d::text::%s", behind+i+1, t.columns[at].pgType))
+// older is the condition that tells the rows of the chunk's range that were there before its low watermark and that
+// nothing has written since.
+func (c *chunk) older() string {
+	conditions := []string{"spola_at < " + strconv.FormatInt(c.low, 10)}
+	if c.t.ranged {
+		if c.from != nil {
+			conditions = append(conditions, c.t.bounded(">", c.from))
+		}
+		if c.to != nil {
+			conditions = append(conditions, c.t.bounded("<=", c.to))
+		}
 	}
-	return "(" + t.keyList() + ") " + operator + " (" + strings.Join(values, ", ") + ")"
+	if c.ordersFrom > 0 && c.t.owner >= 0 {
+		conditions = append(conditions, pgx.Identifier{c.t.columns[c.t.owner].name}.Sanitize()+" >= "+strconv.FormatInt(c.ordersFrom, 10))
+	}
+	return strings.Join(conditions, " and ")
+}
+
+// bounded compares the key with values, which are numbers and dates: where the key has a range it is made of those.
+func (t *table) bounded(operator string, values []string) string {
+	var literals []string
+	for i, at := range t.key {
+		literals = append(literals, literal(values[i])+"::"+t.columns[at].pgType)
+	}
+	return "(" + t.keyList() + ") " + operator + " (" + strings.Join(literals, ", ") + ")"
 }
 
 // noteChunk keeps where a run began a table, and that it ended it. For a key that has no order

@@ -38,7 +38,11 @@ type folded struct {
 	lines   []byte
 	entries []entry
 	byKey   map[string]int
-	read    map[int64]struct{} // owners of rows that a snapshot read: they have changed only if their rows have
+	read    map[int64]struct{} // owners of rows that a snapshot read and that are written in any case
+
+	// Of the chunk that has not ended yet.
+	reading []int              // its rows, as entries
+	readOf  map[int64]struct{} // owners of them
 }
 
 type entry struct {
@@ -46,6 +50,7 @@ type entry struct {
 	start, end int    // of the line
 	gone       bool   // deleted
 	fresh      bool   // the first of the key's changes here was an insert
+	compared   bool   // read by a chunk that is whole in this segment, and by nothing since: written if it differs
 }
 
 // Part begins a part; its first record is number applied+1.
@@ -136,7 +141,10 @@ func (p *Part) addRow(r *change.Record) error {
 		if err != nil {
 			return err
 		}
-		f.put(newKey, held, r.Op == change.Create)
+		at := f.put(newKey, held, r.Op == change.Create)
+		if r.Op == change.Read {
+			f.reading = append(f.reading, at)
+		}
 		if bytes.Equal(oldKey, newKey) {
 			oldKey = nil
 		}
@@ -154,7 +162,7 @@ func (p *Part) addRow(r *change.Record) error {
 func (s *segment) folded(t *table) *folded {
 	f := s.rows[t.shape.Name]
 	if f == nil {
-		f = &folded{t: t, byKey: map[string]int{}, read: map[int64]struct{}{}}
+		f = &folded{t: t, byKey: map[string]int{}, read: map[int64]struct{}{}, readOf: map[int64]struct{}{}}
 		s.rows[t.shape.Name] = f
 		s.names = append(s.names, t.shape.Name)
 	}
@@ -162,7 +170,7 @@ func (s *segment) folded(t *table) *folded {
 }
 
 // put makes the line that begins at start the one of its key.
-func (f *folded) put(key []byte, start int, fresh bool) {
+func (f *folded) put(key []byte, start int, fresh bool) (at int) {
 	i, known := f.byKey[string(key)]
 	if !known {
 		i = len(f.entries)
@@ -170,7 +178,8 @@ func (f *folded) put(key []byte, start int, fresh bool) {
 		f.byKey[f.entries[i].key] = i
 	}
 	e := &f.entries[i]
-	e.start, e.end, e.gone = start, len(f.lines), false
+	e.start, e.end, e.gone, e.compared = start, len(f.lines), false, false
+	return i
 }
 
 func (f *folded) remove(key []byte) {
@@ -180,7 +189,7 @@ func (f *folded) remove(key []byte) {
 		f.entries = append(f.entries, entry{key: string(key)})
 		f.byKey[f.entries[i].key] = i
 	}
-	f.entries[i].gone = true
+	f.entries[i].gone, f.entries[i].compared = true, false
 }
 
 // oldKey returns the key of the row before, nil if there was none, and notes its order or account.
@@ -234,7 +243,7 @@ func (p *Part) line(f *folded, r *change.Record, after []byte) (key []byte, err 
 	w := &p.writer
 	owners := p.owners[f.t.ownedBy]
 	if r.Op == change.Read {
-		owners = f.read
+		owners = f.readOf
 	}
 	w.begin(p, f, owners)
 	if err := change.Fields(after, w.field); err != nil {

@@ -39,7 +39,7 @@ func (p *pipeline) queueRows(ctx context.Context, f *folded, fresh, other bool) 
 	rows := 0
 	for i := range f.entries {
 		e := &f.entries[i]
-		if e.gone || e.fresh && !fresh || !e.fresh && !other {
+		if e.gone || e.compared || e.fresh && !fresh || !e.fresh && !other {
 			continue
 		}
 		for _, field := range bytes.Split(f.lines[e.start:e.end-1], []byte{'\t'}) {

@@ -55,16 +55,19 @@ type column struct {
 // statements are the table's, built once.
 type statements struct {
 	name     string // schema and table, quoted
+	columns  string // all of them, Spola's two last
 	copy     string // COPY into the mirror
 	set      string // so many rows, put in the places of what may be there: see put
 	conflict string // … the end of it
 	unset    string // one row, deleted by key
 
-	stage     string // makes the staging table
-	copyStage string
-	changed   string // owners of staged rows that are not in the mirror as they are; empty: rows have none
-	merge     string // staging into the mirror
-	unstage   string // empties it
+	stage       string // makes the staging table
+	copyStage   string
+	changed     string // owners of staged rows that are not in the mirror as they are; empty: rows have none
+	staged      string // a staged row with the key of m
+	unstageSame string // drops staged rows that are in the mirror as they are
+	merge       string // staging into the mirror
+	unstage     string // empties it
 }
 
 func newTable(source string, shape change.Table, by owner) (*table, error) {
@@ -122,16 +125,19 @@ func (t *table) build(schema string) statements {
 		where = append(where, fmt.Sprintf("%s = $%d", columns[k], i+1))
 	}
 	return statements{
-		name:      name,
-		copy:      "copy " + name + " (" + list + ") from stdin",
-		set:       "insert into " + name + " (" + list + ") values ",
-		conflict:  conflict,
-		unset:     "delete from " + name + " where " + strings.Join(where, " and "),
-		stage:     "create temp table if not exists " + stage + " (like " + name + ")",
-		copyStage: "copy " + stage + " (" + list + ") from stdin",
-		merge:     "insert into " + name + " (" + list + ") select " + list + " from " + stage + conflict,
-		changed:   t.changed(name, stage),
-		unstage:   "truncate " + stage,
+		name:        name,
+		columns:     list,
+		copy:        "copy " + name + " (" + list + ") from stdin",
+		set:         "insert into " + name + " (" + list + ") values ",
+		conflict:    conflict,
+		unset:       "delete from " + name + " where " + strings.Join(where, " and "),
+		stage:       "create temp table if not exists " + stage + " (like " + name + ")",
+		copyStage:   "copy " + stage + " (" + list + ") from stdin",
+		merge:       "insert into " + name + " (" + list + ") select " + list + " from " + stage + conflict,
+		changed:     t.changed(name, stage),
+		staged:      t.staged(stage),
+		unstageSame: t.unstageSame(name, stage),
+		unstage:     "truncate " + stage,
 	}
 }
 
@@ -140,23 +146,41 @@ func (t *table) changed(name, stage string) string {
 	if t.owner < 0 {
 		return ""
 	}
-	columns := t.quoted()
-	var same, here, there []string
-	for i, c := range columns {
-		switch {
-		case slices.Contains(t.key, i):
-			same = append(same, "m."+c+" = s."+c)
-		case c != "spola_at": // where in the log it was read
-			here, there = append(here, "m."+c), append(there, "s."+c)
-		}
-	}
-	owner := columns[t.owner]
+	key, same := t.sameness()
+	owner := t.quoted()[t.owner]
 	return fmt.Sprintf(`select distinct o.owner::bigint
 from %s s
 left join %s m on %s
 cross join lateral (values (s.%s), (m.%s)) o (owner)
-where (m.%s is null or (%s) is distinct from (%s)) and o.owner is not null`,
-		stage, name, strings.Join(same, " and "), owner, owner, columns[t.key[0]], strings.Join(here, ", "), strings.Join(there, ", "))
+where (m.%s is null or not %s) and o.owner is not null`,
+		stage, name, key, owner, owner, t.quoted()[t.key[0]], same)
+}
+
+// unstageSame is the statement that drops what is staged and stands in the mirror as it is.
+func (t *table) unstageSame(name, stage string) string {
+	key, same := t.sameness()
+	return fmt.Sprintf("delete from %s s using %s m where %s and %s", stage, name, key, same)
+}
+
+// staged is the query that finds a staged row with the key of the mirrored one.
+func (t *table) staged(stage string) string {
+	key, _ := t.sameness()
+	return "select from " + stage + " s where " + key
+}
+
+// sameness writes the conditions under which a staged row s and a mirrored one m have one key, and are the same:
+// all but spola_at, which tells where in the log a row was read.
+func (t *table) sameness() (key, same string) {
+	var keys, here, there []string
+	for i, c := range t.quoted() {
+		switch {
+		case slices.Contains(t.key, i):
+			keys = append(keys, "m."+c+" = s."+c)
+		case c != "spola_at":
+			here, there = append(here, "m."+c), append(there, "s."+c)
+		}
+	}
+	return strings.Join(keys, " and "), "(" + strings.Join(here, ", ") + ") is not distinct from (" + strings.Join(there, ", ") + ")"
 }
 
 // quoted returns the names of all columns, Spola's two last, quoted.

@@ -39,7 +39,7 @@ func appendDateTime(dst, raw []byte) ([]byte, string, error) {
 	if !exists {
 		return append(dst, infinity...), flaw, nil
 	}
-	return append(dst, text...), "", nil
+	return append(append(append(dst, text[:10]...), ' '), text[11:]...), "", nil // with a space, as PostgreSQL shows it
 }
 
 // appendTime takes MySQL's TIME, which is a span: -838:59:59 to 838:59:59.

@@ -72,6 +72,7 @@ func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
 			return nil, err
 		}
 	}
+	whole := m.db.snapshotDone
 	if err := p.keepState(ctx, tx); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
 	c.Accounts = slices.Sorted(maps.Keys(p.owners[ofAccount]))
 	c.SnapshotDone = m.db.snapshotDone
 	c.Ticks = m.db.ticks
-	return c, m.analyze(ctx, tx, p.runDone > 0)
+	return c, m.analyze(ctx, tx, p.runDone > 0 && !whole)
 }
 
 func (p *Part) applySegment(ctx context.Context, tx pgx.Tx, s *segment, c *Changed) error {
@@ -96,74 +97,77 @@ func (p *Part) applySegment(ctx context.Context, tx pgx.Tx, s *segment, c *Chang
 		if len(s.rows[name].entries) == 0 {
 			continue
 		}
-		c.Tables[name] = true
-		if err := p.writeTable(ctx, tx, pipe, s.rows[name]); err != nil {
+		wrote, err := p.writeTable(ctx, tx, pipe, s.rows[name])
+		if err != nil {
 			return err
+		}
+		if wrote {
+			c.Tables[name] = true
 		}
 	}
 	if err := pipe.flush(ctx); err != nil {
 		return err
 	}
-	for _, chunk := range s.chunks {
-		owners, swept, err := m.sweep(ctx, tx, chunk)
+	for i := range s.chunks {
+		changed, err := p.endChunk(ctx, tx, &s.chunks[i])
 		if err != nil {
 			return err
 		}
-		for _, id := range owners {
-			if id != 0 { // nobody's
-				p.owners[chunk.t.ownedBy][id] = struct{}{}
-			}
-		}
-		if swept > 0 {
-			c.Tables[chunk.t.shape.Name] = true
+		if changed {
+			c.Tables[s.chunks[i].t.shape.Name] = true
 		}
 	}
 	return nil
 }
 
-// writeTable writes a table's rows, or queues their statements in the pipeline.
-func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *folded) error {
+// writeTable writes a table's rows, or queues their statements in the pipeline, but for those that their chunk
+// compares. It tells whether there were any.
+func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *folded) (wrote bool, err error) {
 	if f.t.known(p.m) == nil {
-		return fmt.Errorf("mirror of %s: table %s was not made", p.m.source, f.t.shape.Name)
+		return false, fmt.Errorf("mirror of %s: table %s was not made", p.m.source, f.t.shape.Name)
 	}
+	maps.Copy(f.read, f.readOf)
 	fresh, other := 0, 0
 	careful := p.careful(f.t.shape.Name)
 	for i := range f.entries {
 		e := &f.entries[i]
 		e.fresh = e.fresh && !careful
 		switch {
+		case e.compared:
+			continue
 		case e.gone:
 			if err := pipe.queue(ctx, f.t.sql.unset, strings.Split(e.key, "\t")); err != nil {
-				return err
+				return false, err
 			}
 		case e.fresh:
 			fresh++
 		default:
 			other++
 		}
+		wrote = true
 	}
 	p.m.db.grew(f.t, fresh+other)
 	if fresh > p.m.ways.fresh || other > p.m.ways.other {
 		// COPY can't go through the pipeline: what is queued goes first.
 		if err := pipe.flush(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
 	if fresh > p.m.ways.fresh {
-		if err := p.copyNew(ctx, tx, f); err != nil {
-			return err
+		if err := p.copyNew(ctx, tx, f, f.pick(func(e *entry) bool { return e.fresh })); err != nil {
+			return false, err
 		}
 		fresh = 0
 	}
 	if other > p.m.ways.other {
 		if err := p.merge(ctx, tx, f); err != nil {
-			return err
+			return false, err
 		}
 		other = 0
-	} else {
+	} else if other > 0 {
 		maps.Copy(p.owners[f.t.ownedBy], f.read) // so few are sooner derived again than compared
 	}
-	return pipe.queueRows(ctx, f, fresh > 0, other > 0)
+	return wrote, pipe.queueRows(ctx, f, fresh > 0, other > 0)
 }
 
 // known returns the table as the database has it, nil if it has none.
@@ -186,10 +190,10 @@ func (p *Part) careful(name string) bool {
 // restored shop, a table that lost deletions) come in company.
 const carefulFor = 10_000
 
-// copyNew copies rows that were inserted in the shop straight into the mirror. If one of them is
+// copyNew copies rows that are taken for new straight into the mirror. If one of them is
 // there after all, the batch is taken again, carefully.
-func (p *Part) copyNew(ctx context.Context, tx pgx.Tx, f *folded) error {
-	err := copyLines(ctx, tx, f, f.t.sql.copy, func(e *entry) bool { return !e.gone && e.fresh })
+func (p *Part) copyNew(ctx context.Context, tx pgx.Tx, f *folded, entries []int) error {
+	err := copyLines(ctx, tx, f, f.t.sql.copy, entries)
 	if state, ok := errors.AsType[*pgconn.PgError](err); ok && state.Code == pgerrcode.UniqueViolation {
 		p.m.mu.Lock()
 		p.m.cautious[f.t.shape.Name] = p.at
@@ -205,6 +209,20 @@ func (p *Part) copyNew(ctx context.Context, tx pgx.Tx, f *folded) error {
 // merge copies rows that may be there into a staging table, and puts them in their places.
 func (p *Part) merge(ctx context.Context, tx pgx.Tx, f *folded) error {
 	t := f.t
+	if err := p.stage(ctx, tx, f, f.pick(func(e *entry) bool { return !e.fresh })); err != nil {
+		return err
+	}
+	if len(f.read) > 0 {
+		if err := p.compare(ctx, tx, t); err != nil {
+			return err
+		}
+	}
+	return p.unstage(ctx, tx, t)
+}
+
+// stage copies entries into the table's staging table.
+func (p *Part) stage(ctx context.Context, tx pgx.Tx, f *folded, entries []int) error {
+	t := f.t
 	if !p.m.db.staged[t.shape.Name] {
 		// The shape may be another one than that of an earlier staging table.
 		stage := strings.TrimPrefix(t.sql.unstage, "truncate ")
@@ -216,14 +234,14 @@ func (p *Part) merge(ctx context.Context, tx pgx.Tx, f *folded) error {
 		}
 		p.m.db.staged[t.shape.Name] = true
 	}
-	if err := copyLines(ctx, tx, f, t.sql.copyStage, func(e *entry) bool { return !e.gone && !e.fresh }); err != nil {
+	if err := copyLines(ctx, tx, f, t.sql.copyStage, entries); err != nil {
 		return p.m.failed("copy into staging of "+t.shape.Name, err)
 	}
-	if len(f.read) > 0 {
-		if err := p.compare(ctx, tx, t); err != nil {
-			return err
-		}
-	}
+	return nil
+}
+
+// unstage puts what is staged in its places.
+func (p *Part) unstage(ctx context.Context, tx pgx.Tx, t *table) error {
 	for _, statement := range []string{t.sql.merge, t.sql.unstage} {
 		if _, err := tx.Exec(ctx, statement); err != nil {
 			return p.m.failed("merge into "+t.shape.Name, err)
@@ -250,17 +268,26 @@ func (p *Part) compare(ctx context.Context, tx pgx.Tx, t *table) error {
 	return nil
 }
 
-func copyLines(ctx context.Context, tx pgx.Tx, f *folded, statement string, pick func(*entry) bool) error {
-	_, err := tx.Conn().PgConn().CopyFrom(ctx, &lines{f: f, pick: pick}, statement)
+// pick returns the entries of which something holds, of those that are written in any case.
+func (f *folded) pick(holds func(*entry) bool) (entries []int) {
+	for i := range f.entries {
+		if e := &f.entries[i]; !e.gone && !e.compared && holds(e) {
+			entries = append(entries, i)
+		}
+	}
+	return entries
+}
+
+func copyLines(ctx context.Context, tx pgx.Tx, f *folded, statement string, entries []int) error {
+	_, err := tx.Conn().PgConn().CopyFrom(ctx, &lines{f: f, entries: entries}, statement)
 	return err
 }
 
 // lines hands out the lines of entries, for COPY.
 type lines struct {
-	f    *folded
-	pick func(*entry) bool
-	next int
-	rest []byte
+	f       *folded
+	entries []int // still to be handed out
+	rest    []byte
 }
 
 // Read gives COPY the lines one after the other.
@@ -277,15 +304,13 @@ func (l *lines) Read(p []byte) (n int, err error) {
 }
 
 func (l *lines) advance() bool {
-	for l.next < len(l.f.entries) {
-		e := &l.f.entries[l.next]
-		l.next++
-		if l.pick(e) {
-			l.rest = l.f.lines[e.start:e.end]
-			return true
-		}
+	if len(l.entries) == 0 {
+		return false
 	}
-	return false
+	e := &l.f.entries[l.entries[0]]
+	l.entries = l.entries[1:]
+	l.rest = l.f.lines[e.start:e.end]
+	return true
 }
 
 // keepState keeps ticks, a new life and the end of a snapshot, in the rare parts that have any.

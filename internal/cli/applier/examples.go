@@ -2,6 +2,7 @@ package applier
 
 import (
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/document"
 	"github.com/spola-cdc/spola/internal/intake"
 )
 
@@ -166,3 +167,66 @@ func (Align) Examples() []cli.Example {
 
 // Result of `applier align` --json.
 func (Align) Result() any { return alignment{} }
+
+// Examples of `applier document list`.
+func (ListDocuments) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--order W2026/17", For: "all that was issued for an order"},
+		{Args: "--kind credit_note --from 2026-11-01 --to 2026-11-30", For: "a month's credit notes"},
+	}
+}
+
+// Result of `applier document list` --json.
+func (ListDocuments) Result() any { return []document.Entry{} }
+
+// Examples of `applier document show`.
+func (ShowDocument) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "F2026/17", For: "an invoice"},
+		{Args: "W2026/17", For: "an order as it stands"},
+	}
+}
+
+// Result of `applier document show` --json.
+func (ShowDocument) Result() any { return document.Sheet{} }
+
+// Examples of `applier document pdf`.
+func (PDFDocument) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "DDT2026/17 F2026/17", For: "into this directory"},
+		{Args: "--order W2026/17 --dir /tmp", For: "all that was issued for an order"},
+	}
+}
+
+// Result of `applier document pdf` --json.
+func (PDFDocument) Result() any { return []writtenDocument{} }
+
+// Examples of `applier document xml`.
+func (XMLDocument) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "F2026/17", For: "one invoice, to be signed and sent by your own program"},
+		{Args: "--month 2026-11 --dir /tmp", For: "all invoices and credit notes of a month"},
+	}
+}
+
+// Result of `applier document xml` --json.
+func (XMLDocument) Result() any { return []writtenDocument{} }
+
+// Examples of `applier document due`.
+func (DueDocuments) Examples() []cli.Example {
+	return []cli.Example{{Args: "", For: "which deliveries wait for their invoice, and why"}}
+}
+
+// Result of `applier document due` --json.
+func (DueDocuments) Result() any { return []document.Due{} }
+
+// Examples of `applier document register`.
+func (RegisterDocument) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--month 2026-11", For: "the month on the screen"},
+		{Args: "--month 2026-11 --csv takings.csv", For: "for the accountant's spreadsheet"},
+	}
+}
+
+// Result of `applier document register` --json.
+func (RegisterDocument) Result() any { return []document.Taking{} }

@@ -56,3 +56,15 @@ select product, variant, article from spola.article where shop = $1
 select o.id, coalesce(o.shop_number, '') from erp.sales_order o
 where o.shop = $1 and not exists (select from spola.link l where l.shop = $1 and l.erp_order = o.id)
 order by o.id
+
+-- name: columns
+-- Of a table, in its order, and whether its old rows are logged whole.
+select attname, format_type(atttypid, null), relreplident = 'f' from pg_attribute join pg_class c on c.oid = attrelid
+where attrelid = $1::text::regclass and attnum > 0 and not attisdropped order by attnum
+
+-- name: witness
+-- What the ERP's own triggers have seen of its published tables, where a test has let them (internal/lab/witness).
+select tx, relation, op, coalesce(before, ''), coalesce(after, '') from lab.witness order by n
+
+-- name: rows of a table
+select r::text from {table} r

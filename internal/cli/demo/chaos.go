@@ -38,9 +38,10 @@ type Chaos struct {
 // ChaosProof is what `spola chaos` ends with.
 type ChaosProof struct {
 	*verify.Report
-	Log   verify.LogReport `json:"log"`
-	Kills int              `json:"kills"`
-	Chaos fleet.Report     `json:"chaos"`
+	Log    verify.LogReport    `json:"log"`
+	ERPLog verify.ERPLogReport `json:"erp_log"`
+	Kills  int                 `json:"kills"`
+	Chaos  fleet.Report        `json:"chaos"`
 }
 
 // Run kills, calms, and proves.
@@ -72,6 +73,9 @@ func (c Chaos) Run(env *cli.Env) error {
 	if proof.Differences > 0 {
 		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
 	}
+	if proof.ERPLog.Differences > 0 {
+		return cli.Differ("the ERP and its log differ in %d changes or rows", proof.ERPLog.Differences)
+	}
 	return nil
 }
 
@@ -100,8 +104,7 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &theatre{show: show, proxies: map[string]*fault.Proxy{},
-		stage: &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal")}}
+	t := &theatre{show: show, proxies: map[string]*fault.Proxy{}, stage: newStage(lab)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -124,6 +127,9 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 		return nil, err
 	}
 	if err := t.furnish(env.Ctx); err != nil {
+		return nil, err
+	}
+	if err := t.letWitness(env.Ctx); err != nil {
 		return nil, err
 	}
 	t.fleet.Add(t.shopDB, t.erpDB)
@@ -178,8 +184,11 @@ func (t *theatre) addPrograms() error {
 	if _, err := t.configure(urls[t.shopDB.Name()], urls[t.erpDB.Name()], "spola"); err != nil {
 		return err
 	}
-	for _, verbs := range [][]string{{"cdc", "run"}, {"applier", "run"}} {
-		p, err := t.program(verbs[0], nil, append(verbs, "--config", t.configFile)...)
+	for _, p := range []struct {
+		name  string
+		verbs []string
+	}{{"cdc", []string{"cdc", "run"}}, {"cdc-erp", []string{"cdc", "run", "erp"}}, {"applier", []string{"applier", "run"}}} {
+		p, err := t.program(p.name, nil, append(p.verbs, "--config", t.configFile)...)
 		if err != nil {
 			return err
 		}
@@ -232,6 +241,9 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.goLive(live); err != nil {
 		return nil, err
 	}
+	if err := t.erpLogBegun(live); err != nil {
+		return nil, err
+	}
 	report, err := t.storm(ctx, c)
 	if err != nil {
 		return nil, err
@@ -248,7 +260,10 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if proof.Report, err = compare(ctx, t.stage); err != nil {
 		return nil, err
 	}
-	proof.Log, err = t.checkLog(ctx)
+	if proof.Log, err = t.checkLog(ctx); err != nil {
+		return nil, err
+	}
+	proof.ERPLog, err = t.checkERPLog(ctx)
 	return proof, err
 }
 
@@ -295,7 +310,12 @@ func (p *ChaosProof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
 	fmt.Fprintf(w, "  the log: records 1 to %d in %d generation(s) without a hole or a repeat, sums right; %d fences\n", p.Log.LastSeq, p.Log.Generations, p.Log.Fences)
-	if p.Differences == 0 {
+	fmt.Fprintf(w, "  the ERP's log: records 1 to %d; %d changes of the ERP's tables, by its own triggers, and %d rows at the end: %d differences\n",
+		p.ERPLog.LastSeq, p.ERPLog.Changes, p.ERPLog.Rows, p.ERPLog.Differences)
+	for _, d := range p.ERPLog.Details {
+		fmt.Fprintf(w, "  %s\n", d)
+	}
+	if p.Differences+p.ERPLog.Differences == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

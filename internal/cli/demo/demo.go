@@ -98,6 +98,7 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	pipeline, ctx := errgroup.WithContext(running)
 	var progress atomic.Pointer[apply.Progress]
 	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log}) })
+	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log, Source: cdc.ERP}) })
 	pipeline.Go(func() error {
 		return applier.Intake(ctx, st.cfg, applier.Options{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
 	})

@@ -107,8 +107,8 @@ func TestDemoGoesLiveWithAPast(t *testing.T) {
 	}
 }
 
-// Whatever part is killed whenever, nothing is lost, nothing is there twice, and the log is
-// 1, 2, 3 … from its first record on.
+// Whatever part is killed whenever, nothing is lost, nothing is there twice, and both logs are
+// 1, 2, 3 … from their first record on; the ERP's tells each change that its own triggers have seen, once.
 func TestPartsAreKilledAtRandom(t *testing.T) {
 	for name, chaos := range map[string]demo.Chaos{
 		"mysql, embedded broker":   {For: 20 * time.Second, Shop: "mysql"},
@@ -126,7 +126,8 @@ func TestPartsAreKilledAtRandom(t *testing.T) {
 				t.Fatalf("%v in %s", err, out)
 			}
 			if proof.Kills < 3 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
-				proof.OrdersParked != proof.ParkedPlanted || proof.Log.Records < 1000 || proof.Log.Generations != 1 {
+				proof.OrdersParked != proof.ParkedPlanted || proof.Log.Records < 1000 || proof.Log.Generations != 1 ||
+				proof.ERPLog.Changes < 100 || proof.ERPLog.Differences != 0 || proof.ERPLog.Generations != 1 {
 				t.Errorf("proof: %s", out)
 			}
 			t.Logf("%d kills, %d orders in the ERP, %d records in the log", proof.Kills, proof.OrdersInERP, proof.Log.Records)

@@ -14,22 +14,32 @@ import (
 // checkLog reads the shop's log from its first record with another client than Spola's own, and
 // has its numbers and sums checked by other code.
 func (st *stage) checkLog(ctx context.Context) (verify.LogReport, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(st.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-		st.cfg.Topic(): {0: kgo.NewOffset().AtStart()},
-	}))
-	if err != nil {
-		return verify.LogReport{}, fmt.Errorf("read the log: %w", err)
-	}
-	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
-	return verify.CheckLog(recordsOf(ctx, client))
+	client, err := st.readLog(st.cfg.Topic())
+	if err != nil {
+		return verify.LogReport{}, err
+	}
+	defer client.Close()
+	return verify.CheckLog(recordsOf(ctx, client, func(verify.LogRecord) bool { return true }))
 }
 
-// recordsOf gives the records up to the end that the log has when it is reached.
-func recordsOf(ctx context.Context, client *kgo.Client) iter.Seq2[verify.LogRecord, error] {
+func (st *stage) readLog(topic string) (*kgo.Client, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(st.brokers...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+		topic: {0: kgo.NewOffset().AtStart()},
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("read the log %s: %w", topic, err)
+	}
+	return client, nil
+}
+
+// recordsOf gives the records up to the end that the log has when it is reached, but no end before the
+// record that last says is to come.
+func recordsOf(ctx context.Context, client *kgo.Client, last func(verify.LogRecord) bool) iter.Seq2[verify.LogRecord, error] {
 	return func(yield func(verify.LogRecord, error) bool) {
-		for next, end := int64(0), int64(1); next < end; {
+		come := false
+		for next, end := int64(0), int64(1); next < end || !come; {
 			fetched := client.PollFetches(ctx)
 			if err := fetched.Err(); err != nil {
 				yield(verify.LogRecord{}, fmt.Errorf("read the log from offset %d: %w", next, err))
@@ -38,7 +48,9 @@ func recordsOf(ctx context.Context, client *kgo.Client) iter.Seq2[verify.LogReco
 			fetched.EachPartition(func(p kgo.FetchTopicPartition) { end = p.HighWatermark })
 			for r := range fetched.RecordsAll() {
 				next = r.Offset + 1
-				if record, err := logRecord(r); !yield(record, err) || err != nil {
+				record, err := logRecord(r)
+				come = come || err == nil && last(record)
+				if !yield(record, err) || err != nil {
 					return
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
@@ -12,9 +14,11 @@ import (
 
 	"github.com/spola-cdc/spola/internal/broker"
 	"github.com/spola-cdc/spola/internal/cli/applier"
+	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/source/postgres"
 )
 
 // shopName is what the demo's shop is called: in the log's topic, the mirror, the ERP.
@@ -32,6 +36,7 @@ type stage struct {
 	brokers []string
 	shop    *shop.Shop
 	journal string // path
+	slot    string // of the reader of the ERP's log, this run's own
 
 	configFile string // where programs on this stage find their configuration
 	cfg        config.Config
@@ -52,7 +57,7 @@ func build(ctx context.Context, s setting) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal")}
+	st := newStage(lab)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, st.Close())
@@ -74,7 +79,11 @@ func build(ctx context.Context, s setting) (_ *stage, err error) {
 	return st, nil
 }
 
-// furnish fills shop and ERP.
+func newStage(lab *server.Lab) *stage {
+	return &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal"), slot: "spola_demo_" + strconv.FormatInt(time.Now().UnixNano(), 36)}
+}
+
+// furnish fills shop and ERP, and makes what the ERP's log needs.
 func (st *stage) furnish(ctx context.Context) error {
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error { return st.furnishShop(both) })
@@ -82,7 +91,15 @@ func (st *stage) furnish(ctx context.Context) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return st.furnishERP(ctx)
+	if err := st.furnishERP(ctx); err != nil {
+		return err
+	}
+	source, err := cdc.ERPSource(st.cfg, st.configFile, zerolog.Nop())
+	if err != nil {
+		return err
+	}
+	_, err = postgres.Make(ctx, source, st.cfg.ERP.URL())
+	return err
 }
 
 func (st *stage) startServers(ctx context.Context, s setting) error {
@@ -111,7 +128,7 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 // configure writes the two files that a user writes, for databases by these URLs, and loads them
 // as his programs do.
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
-	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix}
+	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot}
 	var err error
 	if st.configFile, err = site.WriteFiles(st.lab.Dir()); err != nil {
 		return config.Config{}, err

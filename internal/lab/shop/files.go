@@ -16,12 +16,17 @@ type Site struct {
 	ERP     string   // URL of the ERP's
 	Brokers []string // host:port
 	Topics  string   // prefix of the topics
+	Slot    string   // of the reader of the ERP's log, which reads as the ERP's own user; empty: it is not read
 }
 
 // WriteFiles writes into a directory the two files that a merchant writes for a shop with the
 // usual prefix, and returns the path of spola.yaml.
 func (s Site) WriteFiles(dir string) (string, error) {
 	path := filepath.Join(dir, "spola.yaml")
+	log := ""
+	if s.Slot != "" {
+		log = "\n  log: {user: postgres, slot: " + s.Slot + "}"
+	}
 	text := fmt.Sprintf(`shop:
   name: %s
   platform: opencart
@@ -29,11 +34,11 @@ func (s Site) WriteFiles(dir string) (string, error) {
   database: %s
   file: shop.yaml
 erp:
-  database: %s
+  database: %s%s
 kafka:
   brokers: [%s]
   prefix: %s
-`, s.Name, s.Shop, s.ERP, strings.Join(s.Brokers, ", "), s.Topics)
+`, s.Name, s.Shop, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
 	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): deploy.ShopExample} {
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return "", fmt.Errorf("write the merchant's files: %w", err)

@@ -75,6 +75,20 @@ type pair struct {
 
 func (x pair) inERP() bool { return x.link != nil && x.link.erpOrder != nil }
 
+// waits tells whether the shop has changed the order when the ERP could not follow any more: its goods
+// had left, or a clerk had cancelled it. Then it is parked, and the two need not be equal.
+func (x pair) waits() bool {
+	switch {
+	case !x.inERP() || x.link.id == nil || len(x.parked) == 0:
+		return false
+	case x.parked[0] == "shipped":
+		return slices.Contains([]string{"part_shipped", "shipped", "closed_short"}, *x.link.erpState)
+	}
+	return x.parked[0] == "cancelled" && x.link.clerkCancelled()
+}
+
+func (l *link) clerkCancelled() bool { return *l.erpState == "cancelled" && l.cancelledBy == "clerk" }
+
 // decided tells whether a person has said what becomes of the order, so that it need not be what
 // the shop has.
 func (x pair) decided() bool { return x.link != nil && x.link.decided != nil && *x.link.decided }
@@ -84,6 +98,9 @@ func (p *proof) compare(x pair) {
 	scope := p.inScope(x)
 	if x.inERP() {
 		p.compareLink(x)
+		if x.link.id != nil && *x.link.erpState == "shipped" {
+			p.report.OrdersShipped++
+		}
 	}
 	if x.decided() {
 		p.report.OrdersDecided++
@@ -99,7 +116,10 @@ func (p *proof) compare(x pair) {
 	case x.inERP():
 		p.differ(x.id, "extra", "the ERP has it (order %d), but it never was in a class that is taken over", *x.link.erpOrder)
 	}
-	if x.order != nil && x.inERP() && x.link.id != nil {
+	switch {
+	case x.waits():
+		p.report.OrdersWaiting++
+	case x.order != nil && x.inERP() && x.link.id != nil:
 		p.compareOrder(x)
 	}
 }
@@ -180,7 +200,7 @@ func (p *proof) compareOrder(x pair) {
 	class := p.shop.rules.class(x.order.state, x.order.method)
 	cancelled := *x.link.erpState == "cancelled"
 	switch {
-	case cancelled != (class == Cancelled):
+	case cancelled != (class == Cancelled) && !x.link.clerkCancelled():
 		p.differ(x.id, "state", "the shop's state %d is of class %s, in the ERP it is %s", x.order.state, class, *x.link.erpState)
 	case x.link.class != string(class):
 		p.differ(x.id, "state", "the shop's state %d is of class %s, the bridge says %s", x.order.state, class, x.link.class)

@@ -359,6 +359,38 @@ func (s *sides) spoilShop() {
 	}
 }
 
+// What a clerk has done in the ERP is no difference: he has cancelled an order, or shipped or cancelled one that the
+// shop has changed since, so that it waits for a person. Whoever is parked for that must have been shipped or cancelled.
+func TestClerksMayActFirst(t *testing.T) {
+	s := newSides(t)
+	s.exec(`update erp.sales_order set state = 'cancelled', cancelled_by = 'clerk' where id = 1`)
+	if got := s.prove(); got.Differences != 0 || got.CentsShop != 18431 {
+		t.Errorf("cancelled by a clerk: %+v", got)
+	}
+	s.exec(`update erp.sales_order set total = total + 1 where id = 1`)
+	if got := s.prove(); kinds(got) != "1 cents" {
+		t.Errorf("cancelled by a clerk, and a cent more: %v", got.Details)
+	}
+	for _, c := range []struct {
+		reason, state, by string
+		waits             bool
+	}{
+		{"cancelled", "cancelled", "'clerk'", true}, {"shipped", "part_shipped", "null", true}, {"shipped", "shipped", "null", true}, {"shipped", "closed_short", "null", true},
+		{"cancelled", "open", "null", false}, {"shipped", "open", "null", false}, {"sum_open", "shipped", "null", false}, {"shipped", "cancelled", "'clerk'", false},
+	} {
+		s.exec(`update erp.sales_order set state = '%s', cancelled_by = %s where id = 1`, c.state, c.by)
+		s.exec(`insert into spola.parked (shop, order_id, reason, what, tick) values ('shop', 1, '%s', '', 1)`, c.reason)
+		got := s.prove()
+		if c.waits && (got.Differences != 0 || got.OrdersWaiting != 1 || got.OrdersInERP != 4 || got.CentsERP != 18431-3050 || got.CentsShop != got.CentsERP) {
+			t.Errorf("%+v: %+v", c, got)
+		}
+		if !c.waits && (kinds(got) != "1 cents" || got.OrdersWaiting != 0) {
+			t.Errorf("%+v: %+v", c, got)
+		}
+		s.exec(`delete from spola.parked where order_id = 1`)
+	}
+}
+
 // What a person has decided need not be what the shop has; that it exists, once, is held all the same.
 func TestDecidedOrdersNeedNotAgree(t *testing.T) {
 	s := newSides(t)

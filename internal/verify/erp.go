@@ -35,6 +35,7 @@ type link struct {
 	erpOrder             *int64 // what the link says
 	id                   *int64 // what the ERP has
 	erpState             *string
+	cancelledBy          string // of the ERP's order: shop, clerk, or nobody
 	total                *int64
 
 	lines   []erpLine
@@ -72,7 +73,7 @@ func (e *erpSide) open(ctx context.Context) error {
 	}
 	var err error
 	if e.links, err = erpCursor(ctx, e, "links", func(r rows) (id int64, l link, err error) {
-		err = r.Scan(&id, &l.status, &l.state, &l.class, &l.deleted, &l.decided, &l.erpOrder, &l.id, &l.erpState, &l.total)
+		err = r.Scan(&id, &l.status, &l.state, &l.class, &l.deleted, &l.decided, &l.erpOrder, &l.id, &l.erpState, &l.cancelledBy, &l.total)
 		return id, l, err
 	}); err != nil {
 		return err

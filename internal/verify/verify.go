@@ -32,6 +32,8 @@ type Report struct {
 	Differences   int64        `json:"differences"`
 	Details       []Difference `json:"details,omitempty"`        // the first 100
 	OrdersDecided int64        `json:"orders_decided,omitempty"` // not in scope: a person let one entered by hand stand for it, kept the ERP's version, or closed it
+	OrdersShipped int64        `json:"orders_shipped"`           // of those in the ERP: all of their pieces have left
+	OrdersWaiting int64        `json:"orders_waiting,omitempty"` // in the ERP: the shop has changed them after their goods had left, or after a clerk had cancelled them, and a person is to say what holds
 	Unfinished    int64        `json:"unfinished,omitempty"`     // orders that a killed administrator left halfway: only looked for
 }
 

@@ -6,7 +6,7 @@
 select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop = $1
 
 -- name: links
-select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, o.total
+select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, coalesce(o.cancelled_by, ''), o.total
 from (select distinct on (order_id) * from spola.link k where k.shop = $1
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l

@@ -28,6 +28,7 @@ import (
 type Chaos struct {
 	For     time.Duration `help:"How long parts are killed." default:"60s"`
 	Rate    float64       `help:"Orders a second." default:"20"`
+	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Seed    uint64        `help:"Decides what customers do and who is killed when; drawn and printed if not given."`
 	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
 	Brokers int           `help:"Apache Kafka with so many brokers (1 or 3); 0: the embedded broker." default:"0" enum:"0,1,3"`
@@ -40,6 +41,8 @@ type ChaosProof struct {
 	*verify.Report
 	Log    verify.LogReport    `json:"log"`
 	ERPLog verify.ERPLogReport `json:"erp_log"`
+	Deeds  int64               `json:"clerk_deeds"`
+	Broken []string            `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Kills  int                 `json:"kills"`
 	Chaos  fleet.Report        `json:"chaos"`
 }
@@ -72,6 +75,9 @@ func (c Chaos) Run(env *cli.Env) error {
 	}
 	if proof.Differences > 0 {
 		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+	}
+	if len(proof.Broken) > 0 {
+		return cli.Differ("%d totals of the ERP are broken", len(proof.Broken))
 	}
 	if proof.ERPLog.Differences > 0 {
 		return cli.Differ("the ERP and its log differ in %d changes or rows", proof.ERPLog.Differences)
@@ -244,7 +250,8 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.erpLogBegun(live); err != nil {
 		return nil, err
 	}
-	report, err := t.storm(ctx, c)
+	clerk := desk{erp: t.cfg.ERP.URL(), seed: c.Seed, rate: c.Clerk}
+	report, err := t.storm(ctx, c, &clerk)
 	if err != nil {
 		return nil, err
 	}
@@ -256,8 +263,11 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.settle(settling); err != nil {
 		return nil, err
 	}
-	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report}
+	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report, Deeds: clerk.deeds.Load()}
 	if proof.Report, err = compare(ctx, t.stage); err != nil {
+		return nil, err
+	}
+	if proof.Broken, err = t.broken(ctx); err != nil {
 		return nil, err
 	}
 	if proof.Log, err = t.checkLog(ctx); err != nil {
@@ -267,8 +277,8 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	return proof, err
 }
 
-// storm lets customers order while the fleet kills.
-func (t *theatre) storm(ctx context.Context, c Chaos) (fleet.Report, error) {
+// storm lets customers order, and a clerk work, while the fleet kills.
+func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk) (fleet.Report, error) {
 	journal, err := shop.OpenJournal(t.journal)
 	if err != nil {
 		return fleet.Report{}, err
@@ -276,13 +286,14 @@ func (t *theatre) storm(ctx context.Context, c Chaos) (fleet.Report, error) {
 	defer func() { _ = journal.Close() }() // each entry is on the disk already
 	ordering, home := context.WithCancel(ctx)
 	defer home()
-	var customers errgroup.Group
-	customers.Go(func() error {
+	var day errgroup.Group
+	day.Go(func() error { return clerk.Work(ordering, true) })
+	day.Go(func() error {
 		return t.shop.Run(ordering, shop.Load{Rate: c.Rate, Seed: c.Seed, Planted: planted, Settings: true, Journal: journal})
 	})
 	report, err := t.fleet.Run(ctx, c.For)
 	home()
-	return report, errors.Join(err, customers.Wait())
+	return report, errors.Join(err, day.Wait())
 }
 
 // Close ends parts, proxies and stage.
@@ -309,13 +320,17 @@ func (p *ChaosProof) Print(w io.Writer) {
 	for _, d := range p.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
+	fmt.Fprintf(w, "  %d deeds of the ERP's clerk, %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
+	for _, b := range p.Broken {
+		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
+	}
 	fmt.Fprintf(w, "  the log: records 1 to %d in %d generation(s) without a hole or a repeat, sums right; %d fences\n", p.Log.LastSeq, p.Log.Generations, p.Log.Fences)
 	fmt.Fprintf(w, "  the ERP's log: records 1 to %d; %d changes of the ERP's tables, by its own triggers, and %d rows at the end: %d differences\n",
 		p.ERPLog.LastSeq, p.ERPLog.Changes, p.ERPLog.Rows, p.ERPLog.Differences)
 	for _, d := range p.ERPLog.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
-	if p.Differences+p.ERPLog.Differences == 0 {
+	if p.Differences+p.ERPLog.Differences == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

@@ -28,6 +28,7 @@ import (
 type Demo struct {
 	For     time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
 	Rate    float64       `help:"Orders a second." default:"20"`
+	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Seed    uint64        `help:"Decides what the customers do; drawn and printed if not given."`
 	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
 	Brokers []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
@@ -84,8 +85,11 @@ func (d Demo) Run(env *cli.Env) error {
 	} else {
 		proof.Print(env.Out)
 	}
-	if proof.Differences > 0 {
+	switch {
+	case proof.Differences > 0:
 		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+	case len(proof.Broken) > 0:
+		return cli.Differ("%d totals of the ERP are broken", len(proof.Broken))
 	}
 	return nil
 }
@@ -138,14 +142,20 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	var count counters
+	clerk := desk{erp: st.cfg.ERP.URL(), seed: d.Seed, rate: d.Clerk}
 	group, watched := errgroup.WithContext(watching)
 	group.Go(func() error { return seen.Run(watched) })
 	group.Go(func() error {
-		return d.paint(watched, newScreen(show, d.title(st)), &count, seen, progress)
+		return d.paint(watched, newScreen(show, d.title(st)), &count, &clerk, seen, progress)
 	})
 	began := time.Now()
-	err = st.shop.Run(ordering, shop.Load{Rate: d.Rate, Seed: d.Seed, Planted: planted, Settings: true, Journal: journal,
-		Done: func(e verify.Entry) { count.done(e, seen) }})
+	day, open := errgroup.WithContext(ordering)
+	day.Go(func() error {
+		return st.shop.Run(open, shop.Load{Rate: d.Rate, Seed: d.Seed, Planted: planted, Settings: true, Journal: journal,
+			Done: func(e verify.Entry) { count.done(e, seen) }})
+	})
+	day.Go(func() error { return clerk.Work(open, false) })
+	err = day.Wait()
 	seconds := time.Since(began).Seconds()
 	if err == nil {
 		settling, cancel := context.WithTimeout(ctx, settleWithin)
@@ -161,7 +171,11 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 			return nil, err
 		}
 	}
-	return st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
+	proof, err := st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
+	if err == nil {
+		proof.Deeds = clerk.deeds.Load()
+	}
+	return proof, err
 }
 
 // counters are what the shop itself says of its customers.
@@ -183,12 +197,12 @@ func (c *counters) done(e verify.Entry, w *watcher) {
 }
 
 // paint shows what happens until ctx ends.
-func (d Demo) paint(ctx context.Context, s *screen, count *counters, seen *watcher, progress *atomic.Pointer[apply.Progress]) error {
+func (d Demo) paint(ctx context.Context, s *screen, count *counters, clerk *desk, seen *watcher, progress *atomic.Pointer[apply.Progress]) error {
 	began := time.Now()
 	tick := time.NewTicker(paintEvery)
 	defer tick.Stop()
 	for {
-		now := scene{elapsed: time.Since(began), placed: count.placed.Load(), working: count.changed.Load(), watch: seen.view()}
+		now := scene{elapsed: time.Since(began), placed: count.placed.Load(), working: count.changed.Load(), deeds: clerk.deeds.Load(), watch: seen.view()}
 		if p := progress.Load(); p != nil {
 			now.behind = p.Behind
 			if p.Behind > 0 {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,7 +39,7 @@ func TestDemoEndsWithAProof(t *testing.T) {
 	for _, product := range []string{"mysql", "mariadb"} {
 		t.Run(product, func(t *testing.T) {
 			env, out := environment(t)
-			if err := (demo.Demo{For: 5 * time.Second, Rate: 20, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
+			if err := (demo.Demo{For: 5 * time.Second, Rate: 20, Clerk: 10, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			var proof demo.Proof
@@ -46,17 +48,17 @@ func TestDemoEndsWithAProof(t *testing.T) {
 			}
 			if proof.OrdersPlaced < 50 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
 				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
-				proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
+				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 || proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
 				t.Errorf("proof: %s", out)
 			}
 		})
 	}
 }
 
-// A proof that can't fail proves nothing: an order whose total differs by a cent, and one that is gone
-// from the ERP, are found and named, and the demo ends with the status of a difference.
+// A proof that can't fail proves nothing: an order whose total differs by a cent, one that is gone from the
+// ERP, and goods that no movement brought are found and named, and the demo ends with the status of a difference.
 func TestDemoFindsWhatDiffers(t *testing.T) {
-	var altered, gone int64
+	var altered, gone, grown int64
 	spoil := func(ctx context.Context, url string) error {
 		erp, err := pgx.Connect(ctx, url)
 		if err != nil {
@@ -67,7 +69,9 @@ func TestDemoFindsWhatDiffers(t *testing.T) {
 			erp.QueryRow(ctx, `update erp.sales_order set total = total + 1 where id = (select min(erp_order) from spola.link
 				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&altered),
 			erp.QueryRow(ctx, `delete from erp.sales_order where id = (select max(erp_order) from spola.link
-				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&gone))
+				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&gone),
+			erp.QueryRow(ctx, `update erp.stock set on_hand = on_hand + 1 where (article_id, warehouse_id) = (select min(article_id), 3 from erp.stock
+				where warehouse_id = 3) returning article_id`).Scan(&grown))
 	}
 	env, out := environment(t)
 	err := demo.Spoiled(demo.Demo{For: 2 * time.Second, Rate: 20, Seed: 7, Shop: "mysql", JSON: true}, spoil).Run(env)
@@ -81,6 +85,9 @@ func TestDemoFindsWhatDiffers(t *testing.T) {
 	found := map[int64]string{}
 	for _, d := range proof.Details {
 		found[d.Order] += d.Kind
+	}
+	if sentence := fmt.Sprintf("stock of article %d at 3:", grown); !strings.Contains(strings.Join(proof.Broken, "\n"), sentence) {
+		t.Errorf("article %d has grown by a piece at the counter; broken: %q", grown, proof.Broken)
 	}
 	if proof.Differences != 2 || len(found) != 2 || found[altered] != "cents" || found[gone] != "missing" {
 		t.Errorf("order %d was altered, order %d is gone; found %+v of %d", altered, gone, proof.Details, proof.Differences)
@@ -117,7 +124,7 @@ func TestPartsAreKilledAtRandom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, out := environment(t)
-			chaos.Rate, chaos.Seed, chaos.JSON = 20, 1, true
+			chaos.Rate, chaos.Clerk, chaos.Seed, chaos.JSON = 20, 5, 1, true
 			if err := chaos.Run(env); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
@@ -127,6 +134,7 @@ func TestPartsAreKilledAtRandom(t *testing.T) {
 			}
 			if proof.Kills < 3 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
 				proof.OrdersParked != proof.ParkedPlanted || proof.Log.Records < 1000 || proof.Log.Generations != 1 ||
+				proof.Deeds < 10 || len(proof.Broken) > 0 ||
 				proof.ERPLog.Changes < 100 || proof.ERPLog.Differences != 0 || proof.ERPLog.Generations != 1 {
 				t.Errorf("proof: %s", out)
 			}

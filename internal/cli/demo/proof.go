@@ -21,6 +21,8 @@ import (
 // shares nothing with reader and applier, and what the way cost.
 type Proof struct {
 	*verify.Report
+	Deeds   int64              `json:"clerk_deeds"`          // of the ERP's clerk
+	Broken  []string           `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Latency Milliseconds       `json:"latency_ms"`
 	Seconds float64            `json:"seconds"`
 	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
@@ -41,11 +43,15 @@ func (st *stage) prove(ctx context.Context, latencies Latencies, seconds float64
 	if err != nil {
 		return nil, err
 	}
+	broken, err := st.broken(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rss, err := st.memory()
 	if err != nil {
 		return nil, err
 	}
-	return &Proof{Report: report, Seconds: seconds, RSS: rss,
+	return &Proof{Report: report, Broken: broken, Seconds: seconds, RSS: rss,
 		Latency: Milliseconds{P50: millis(latencies.P50), P99: millis(latencies.P99), Max: millis(latencies.Max)}}, nil
 }
 
@@ -102,6 +108,9 @@ func (p *Proof) Print(w io.Writer) {
 	fmt.Fprintf(w, "  %8d of them for the ERP\n", p.OrdersInScope)
 	fmt.Fprintf(w, "  %8d orders in the ERP           %s there, %s in the shop\n", p.OrdersInERP, euro(p.CentsERP), euro(p.CentsShop))
 	fmt.Fprintf(w, "  %8d parked, %d of them made so that nobody could take them over\n", p.OrdersParked, p.ParkedPlanted)
+	if p.Deeds > 0 {
+		fmt.Fprintf(w, "  %8d deeds of the ERP's clerk    %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
+	}
 	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)
 	if e := p.Existing; e != nil {
 		fmt.Fprintf(w, "  Of the %d orders from before: %d imported, %d adopted, %d closed, %d wait for payment or a person\n\n", e.Orders, e.Imported, e.Adopted, e.Closed, e.Waiting)
@@ -109,8 +118,11 @@ func (p *Proof) Print(w io.Writer) {
 	for _, d := range p.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
+	for _, b := range p.Broken {
+		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
+	}
 	fmt.Fprintf(w, "  latency p50 %.1f ms, p99 %.1f ms, max %.1f ms; %s resident\n", p.Latency.P50, p.Latency.P99, p.Latency.Max, memoryText(p.RSS))
-	if p.Differences == 0 {
+	if p.Differences == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

@@ -21,7 +21,7 @@ const module = "github.com/spola-cdc/spola/"
 // layers from the bottom up: a package may import those of its own layer and below. An entry
 // stands for the package and what is under it.
 var layers = [][]string{
-	{"internal/change", "internal/keys", "internal/money", "schemas", "deploy"}, // the vocabulary; files that people write; cents; what others' words mean; files for people
+	{"internal/change", "internal/keys", "internal/printable", "internal/money", "schemas", "deploy"}, // the vocabulary; files that people write; cents; what others' words mean; files for people
 	{"internal/source", "internal/stream", "internal/target", "internal/broker"},
 	{"internal/apply"},
 	{"internal/mirror", "internal/intake", "internal/stock", "internal/writeback", "internal/mail", "internal/document", "internal/verify"},

@@ -9,10 +9,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
+
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Program is what one of the programs reads its command line by.
@@ -90,7 +93,23 @@ func asked(err error, program string) string {
 	return wrong.Context.Selected().FullPath()
 }
 
-func tell(program string, err error) { fmt.Fprintln(os.Stderr, program+":", err) }
+// tell says why the program ends. What is more than a line is set in, so that no name in it can look
+// like a line of its own.
+func tell(program string, err error) {
+	fmt.Fprintln(os.Stderr, program+":", strings.ReplaceAll(printable.Lines(err.Error()), "\n", "\n  "))
+}
+
+// lines writes the log, for people on a terminal and as JSON elsewhere. What customers have typed stays within its field.
+func lines(w io.Writer, terminal bool) io.Writer {
+	if !terminal {
+		return printable.Log{W: w}
+	}
+	return zerolog.ConsoleWriter{Out: printable.Log{W: w}, TimeFormat: "15:04:05", NoColor: os.Getenv("NO_COLOR") != "",
+		FormatMessage: func(message any) string {
+			text, _ := message.(string) // a line may have none
+			return printable.Text(text)
+		}}
+}
 
 func logger(c *Common, file *os.File) zerolog.Logger {
 	level, err := zerolog.ParseLevel(c.LogLevel)
@@ -98,9 +117,9 @@ func logger(c *Common, file *os.File) zerolog.Logger {
 		level = zerolog.InfoLevel // kong has checked the names; this is for callers that did not parse
 	}
 	zerolog.TimeFieldFormat = "2006-01-02T15:04:05.000000Z07:00"
-	var w io.Writer = file
-	if info, err := file.Stat(); !c.LogJSON && err == nil && info.Mode()&os.ModeCharDevice != 0 {
-		w = zerolog.ConsoleWriter{Out: file, TimeFormat: "15:04:05"}
+	terminal := false
+	if info, err := file.Stat(); !c.LogJSON && err == nil {
+		terminal = info.Mode()&os.ModeCharDevice != 0
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(lines(file, terminal)).Level(level).With().Timestamp().Logger()
 }

@@ -185,8 +185,16 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 		}
 		return err
 	}
+	var since time.Time
 	notify := func(err error, pause time.Duration) {
 		if errors.Is(err, errNewTopic) {
+			return
+		}
+		if isSettling(err) && (since.IsZero() || time.Since(since) < settlingTime) {
+			if since.IsZero() {
+				since = time.Now()
+				cfg.Log.Info().Msg(what + " " + cfg.Topic + ": waiting until Kafka has it ready")
+			}
 			return
 		}
 		cfg.Log.Warn().Err(err).Dur("pause", pause).Msg(what + " " + cfg.Topic + ": trying again")
@@ -204,6 +212,22 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 func isMissing(err error) bool {
 	return errors.Is(err, kafka.UnknownTopicOrPartition) ||
 		errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)
+}
+
+// settlingTime is how long a cluster may take with what is new to it before somebody is warned.
+const settlingTime = 10 * time.Second
+
+// isSettling tells whether the brokers are still making something ready: a topic that was just made or
+// that cdc is about to make, or, on a cluster's first day, its own topics of offsets and producers.
+func isSettling(err error) bool {
+	for _, code := range []kafka.Error{
+		kafka.LeaderNotAvailable, kafka.NotLeaderForPartition, kafka.GroupLoadInProgress, kafka.GroupCoordinatorNotAvailable, kafka.NotCoordinatorForGroup,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return isMissing(err)
 }
 
 func missingTopic(topic string) error {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // open is what stands in place of a guess that nobody but the merchant can make.
@@ -222,7 +223,10 @@ func (s *Shop) fieldGuesses() (all []guess, unused []string) {
 	for _, f := range s.Fields {
 		title := oneLine(strings.Join(f.Names, " / "))
 		means := fieldMeans(f.Names)
-		if len(means) == 0 || !f.Active && len(f.Values) == 0 {
+		if !f.Active && len(f.Values) == 0 {
+			continue // such as the examples that a new shop comes with: no order has them, and none will
+		}
+		if len(means) == 0 {
 			unused = append(unused, fmt.Sprintf("%s %s", f.ID, title))
 			continue
 		}
@@ -332,4 +336,4 @@ func plural(n int64, what string) string {
 }
 
 // oneLine keeps a text of the shop from ending the comment that it stands in.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+func oneLine(text string) string { return printable.Text(strings.Join(strings.Fields(text), " ")) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Severity says what a finding means for the merchant.
@@ -99,7 +101,7 @@ func (f Finding) String() string {
 	} else if f.File != "" {
 		where = f.File
 	}
-	return fmt.Sprintf("  %s: %s\n      %s\n", where, f.What, strings.ReplaceAll(f.Mend, "\n", "\n      "))
+	return fmt.Sprintf("  %s: %s\n      %s\n", where, printable.Text(f.What), strings.ReplaceAll(printable.Lines(f.Mend), "\n", "\n      "))
 }
 
 // some lists the first few of many.

@@ -16,6 +16,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/target/mysql"
 	"github.com/spola-cdc/spola/internal/writeback/align"
 	"github.com/spola-cdc/spola/schemas"
@@ -176,32 +177,32 @@ func printDifferences(w io.Writer, all []align.Difference) {
 		width = max(width, len(d.SKU))
 	}
 	if len(all) > 0 {
-		fmt.Fprintf(w, "%-*s  %-7s  %s\n", width, "SKU", "field", "in the shop -> in the ERP")
+		printable.Printf(w, "%-*s  %-7s  %s\n", width, "SKU", "field", "in the shop -> in the ERP")
 	}
 	for _, d := range all {
-		fmt.Fprintf(w, "%-*s  %-7s  %s -> %s\n", width, d.SKU, d.Field, d.Shop, d.ERP)
+		printable.Printf(w, "%-*s  %-7s  %s -> %s\n", width, d.SKU, d.Field, d.Shop, d.ERP)
 	}
 }
 
 func printAlignment(w io.Writer, x alignment) {
 	if x.Applied {
-		fmt.Fprintf(w, "%d differences were aligned.\n", len(x.Aligned))
+		printable.Printf(w, "%d differences were aligned.\n", len(x.Aligned))
 	}
 	printDifferences(w, x.Differences)
 	for _, r := range x.Refusals {
-		fmt.Fprintf(w, "refused: %s %s: %s\n", r.SKU, r.Field, r.Why)
+		printable.Printf(w, "refused: %s %s: %s\n", r.SKU, r.Field, r.Why)
 	}
 	some := func(what string, skus []string) {
 		const most = 20
 		switch {
 		case len(skus) > most:
-			fmt.Fprintf(w, "%s: %s and %d more (--json lists them)\n", what, strings.Join(skus[:most], ", "), len(skus)-most)
+			printable.Printf(w, "%s: %s and %d more (--json lists them)\n", what, strings.Join(skus[:most], ", "), len(skus)-most)
 		case len(skus) > 0:
-			fmt.Fprintf(w, "%s: %s\n", what, strings.Join(skus, ", "))
+			printable.Printf(w, "%s: %s\n", what, strings.Join(skus, ", "))
 		}
 	}
 	some("changed in the shop under way, left as they are", x.Changed)
 	some("not sold in the shop", x.NotSold)
 	some("mapped to a product or option that the shop no longer has", x.Gone)
-	fmt.Fprintf(w, "%d articles compared, %d differences, %d refused.\n", x.Articles, len(x.Differences), len(x.Refusals))
+	printable.Printf(w, "%d articles compared, %d differences, %d refused.\n", x.Articles, len(x.Differences), len(x.Refusals))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Articles is `applier articles`.
@@ -44,7 +45,7 @@ func (a Articles) Run(env *cli.Env) error {
 		if a.JSON {
 			return json.NewEncoder(env.Out).Encode(count)
 		}
-		fmt.Fprintf(env.Out, "mapped    %6d by hand or file, %d by equal SKU\nmissing   %6d on sale without an article (applier articles --missing)\nwaiting   %6d orders\n",
+		printable.Printf(env.Out, "mapped    %6d by hand or file, %d by equal SKU\nmissing   %6d on sale without an article (applier articles --missing)\nwaiting   %6d orders\n",
 			count.Imported, count.BySKU, count.Missing, count.Waiting)
 		printShared(env.Out, count.Shared)
 		return nil
@@ -79,17 +80,17 @@ func (a Articles) load(env *cli.Env, conn *pgx.Conn, shop string) error {
 	if a.JSON {
 		return json.NewEncoder(env.Out).Encode(done)
 	}
-	fmt.Fprintf(env.Out, "%d mappings read, %d of them new or changed; %d taken away.\n", done.Lines, done.Changed, done.Removed)
+	printable.Printf(env.Out, "%d mappings read, %d of them new or changed; %d taken away.\n", done.Lines, done.Changed, done.Removed)
 	if done.Open > 0 {
-		fmt.Fprintf(env.Out, "%d lines have no SKU: what they name stays as it was.\n", done.Open)
+		printable.Printf(env.Out, "%d lines have no SKU: what they name stays as it was.\n", done.Open)
 	}
-	fmt.Fprintf(env.Out, "%d parked orders are derived again with the applier's next batch.\n", done.Again)
+	printable.Printf(env.Out, "%d parked orders are derived again with the applier's next batch.\n", done.Again)
 	printShared(env.Out, done.Shared)
 	return nil
 }
 
 func printShared(w io.Writer, shared []intake.Shared) {
 	for _, s := range shared {
-		fmt.Fprintf(w, "SKU %s is the article of several products: %s. Their stock can't be told apart.\n", s.SKU, strings.Join(s.Products, ", "))
+		printable.Printf(w, "SKU %s is the article of several products: %s. Their stock can't be told apart.\n", s.SKU, strings.Join(s.Products, ", "))
 	}
 }

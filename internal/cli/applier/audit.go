@@ -11,6 +11,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Audit is `applier audit`.
@@ -49,7 +50,7 @@ func printAudit(out io.Writer, list []intake.Audited) {
 		if a.Order != nil {
 			about = fmt.Sprintf("order %d", *a.Order)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s %s\t%s\n", a.At.Local().Format(time.DateTime), a.Who, about, a.Verb, a.Decision, a.Reason)
+		printable.Printf(w, "%s\t%s\t%s\t%s %s\t%s\n", a.At.Local().Format(time.DateTime), a.Who, about, a.Verb, a.Decision, a.Reason)
 	}
 	_ = w.Flush() // what it writes to has said so already
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -68,11 +69,11 @@ func (c Cross) Run(env *cli.Env) error {
 
 func (d crossed) print(w io.Writer) {
 	if !d.Needed {
-		fmt.Fprintf(w, "Nothing to cross: the log can be followed from record %d/%d, where the applier stands. `applier run` goes on.\n", d.Generation, d.Seq)
+		printable.Printf(w, "Nothing to cross: the log can be followed from record %d/%d, where the applier stands. `applier run` goes on.\n", d.Generation, d.Seq)
 		return
 	}
-	fmt.Fprintf(w, "The applier stands at %d/%d and can't follow the log: %s\n", d.Generation, d.Seq, d.Why)
-	fmt.Fprintf(w, "Generation %d, its newest, was begun by %s with a full snapshot.\n", d.To, d.Owner)
+	printable.Printf(w, "The applier stands at %d/%d and can't follow the log: %s\n", d.Generation, d.Seq, d.Why)
+	printable.Printf(w, "Generation %d, its newest, was begun by %s with a full snapshot.\n", d.To, d.Owner)
 	if !d.Crossed {
 		fmt.Fprintln(w, "Nothing was changed.")
 		return

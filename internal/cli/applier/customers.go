@@ -9,6 +9,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Customers is `applier customers`.
@@ -36,7 +37,7 @@ func (c Customers) Run(env *cli.Env) error {
 		w := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "WHERE\tFIELD\tVALUE\tWHAT")
 		for _, f := range flags {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Subject, f.Field, f.Value, f.What)
+			printable.Printf(w, "%s\t%s\t%s\t%s\n", f.Subject, f.Field, f.Value, f.What)
 		}
 		return w.Flush()
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/document"
 	"github.com/spola-cdc/spola/internal/money"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -57,7 +58,7 @@ func (d ListDocuments) Run(env *cli.Env) error {
 		w := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "NUMBER\tKIND\tDATE\tORDER\tSHOP\tBUYER\tTOTAL\tCORRECTS")
 		for _, e := range list {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s %s\t%s\n", e.Number, strings.ReplaceAll(e.Kind, "_", " "), e.Date.Format(time.DateOnly), e.OrderNumber, oneLine(e.ShopNumber),
+			printable.Printf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s %s\t%s\n", e.Number, strings.ReplaceAll(e.Kind, "_", " "), e.Date.Format(time.DateOnly), e.OrderNumber, oneLine(e.ShopNumber),
 				oneLine(e.Buyer), money.Cents(e.Total).StringFixed(2), e.Currency, e.Corrects)
 		}
 		return w.Flush()
@@ -87,35 +88,35 @@ func (d ShowDocument) Run(env *cli.Env) error {
 
 func showDocument(out io.Writer, s document.Sheet) {
 	amount := func(n int64) string { return money.Cents(n).StringFixed(2) }
-	fmt.Fprintf(out, "%s %s of %s\n", strings.ReplaceAll(s.Kind, "_", " "), s.Number, s.Date)
+	printable.Printf(out, "%s %s of %s\n", strings.ReplaceAll(s.Kind, "_", " "), s.Number, s.Date)
 	for _, field := range [][2]string{
 		{"buyer", s.Buyer.Name}, {"VAT number", s.Buyer.VATNumber}, {"tax code", s.Buyer.TaxCode}, {"SDI code", s.Buyer.SDI}, {"PEC", s.Buyer.PEC},
 		{"order", s.OrderNumber}, {"shop order", s.ShopNumber}, {"carrier", s.Carrier}, {"tracking", s.Tracking}, {"why", s.Why}, {"note", s.Note},
 	} {
 		if field[1] != "" {
-			fmt.Fprintf(out, "  %-10s %s\n", field[0], oneLine(field[1]))
+			printable.Printf(out, "  %-10s %s\n", field[0], oneLine(field[1]))
 		}
 	}
 	if s.Corrects != nil {
-		fmt.Fprintf(out, "  %-10s %s of %s\n", "corrects", s.Corrects.Number, s.Corrects.Date)
+		printable.Printf(out, "  %-10s %s of %s\n", "corrects", s.Corrects.Number, s.Corrects.Date)
 	}
 	for _, r := range s.Deliveries {
-		fmt.Fprintf(out, "  %-10s %s of %s\n", "lists", r.Number, r.Date)
+		printable.Printf(out, "  %-10s %s of %s\n", "lists", r.Number, r.Date)
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	for _, l := range s.Lines {
-		fmt.Fprintf(w, "  %d\t%s\t%s\t%d\t%s\t%s %%%s\n", l.Line, oneLine(l.Code), oneLine(strings.TrimSpace(l.Name+" "+l.Options)), l.Quantity, amount(l.Gross), l.VATRate, l.VATNature)
+		printable.Printf(w, "  %d\t%s\t%s\t%d\t%s\t%s %%%s\n", l.Line, oneLine(l.Code), oneLine(strings.TrimSpace(l.Name+" "+l.Options)), l.Quantity, amount(l.Gross), l.VATRate, l.VATNature)
 	}
 	_ = w.Flush() // what it writes to has said so already
 	for _, v := range s.VAT {
-		fmt.Fprintf(out, "  %s %% %s%s: %s net, %s VAT, %s\n", v.VATRate, v.VATCountry, v.VATNature, amount(v.Net), amount(v.VAT), amount(v.Gross))
+		printable.Printf(out, "  %s %% %s%s: %s net, %s VAT, %s\n", v.VATRate, v.VATCountry, v.VATNature, amount(v.Net), amount(v.VAT), amount(v.Gross))
 	}
 	for _, p := range s.Payments {
-		fmt.Fprintf(out, "  %s %s: %s\n", strings.ReplaceAll(p.Kind, "_", " "), oneLine(p.Title), amount(p.Amount))
+		printable.Printf(out, "  %s %s: %s\n", strings.ReplaceAll(p.Kind, "_", " "), oneLine(p.Title), amount(p.Amount))
 	}
-	fmt.Fprintf(out, "  total %s %s, VAT included\n", amount(s.Total), s.Currency)
+	printable.Printf(out, "  total %s %s, VAT included\n", amount(s.Total), s.Currency)
 	if s.CashOnDelivery > 0 {
-		fmt.Fprintf(out, "  the carrier collects %s %s\n", amount(s.CashOnDelivery), s.Currency)
+		printable.Printf(out, "  the carrier collects %s %s\n", amount(s.CashOnDelivery), s.Currency)
 	}
 }
 
@@ -289,7 +290,7 @@ func (d DueDocuments) Run(env *cli.Env) error {
 			if e.Flaw != "" {
 				mend = e.Flaw + ": select erp.correct_buyer(erp.order_id('" + e.OrderNumber + "'), …)"
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Date.Format(time.DateOnly), e.OrderNumber, oneLine(e.Buyer), money.Cents(e.Total).StringFixed(2), mend)
+			printable.Printf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Date.Format(time.DateOnly), e.OrderNumber, oneLine(e.Buyer), money.Cents(e.Total).StringFixed(2), mend)
 		}
 		return w.Flush()
 	})
@@ -339,13 +340,13 @@ func printRegister(out io.Writer, list []document.Taking) {
 	sums := map[string]int64{}
 	for _, t := range list {
 		amount := func(n int64) string { return money.Cents(n).StringFixed(2) }
-		fmt.Fprintf(w, "%s\t%s\t%s %s%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", t.Date.Format(time.DateOnly), t.Channel, t.VATCountry, t.VATRate, t.VATNature,
+		printable.Printf(w, "%s\t%s\t%s %s%s\t%s\t%s\t%s\t%s\t%s\t%d\t\n", t.Date.Format(time.DateOnly), t.Channel, t.VATCountry, t.VATRate, t.VATNature,
 			amount(t.Sales), amount(t.Returns), amount(t.Gross), amount(t.Net), amount(t.VAT), t.Documents)
 		sums[t.Currency] += t.Gross
 	}
 	_ = w.Flush() // what it writes to has said so already
 	for currency, sum := range sums {
-		fmt.Fprintf(out, "Takings of the month: %s %s\n", money.Cents(sum).StringFixed(2), currency)
+		printable.Printf(out, "Takings of the month: %s %s\n", money.Cents(sum).StringFixed(2), currency)
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(out, "Nothing was delivered in that month without an invoice.")

@@ -14,6 +14,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 )
 
 // Golive is `applier golive`.
@@ -59,7 +60,7 @@ func (g Golive) Run(env *cli.Env) error {
 			return json.NewEncoder(env.Out).Encode(r)
 		}
 		if r.Live {
-			fmt.Fprintf(env.Out, "Shop %s is live since before, with orders from %s on. Nothing was changed.\n", shop, r.From.Format(time.DateTime))
+			printable.Printf(env.Out, "Shop %s is live since before, with orders from %s on. Nothing was changed.\n", shop, r.From.Format(time.DateTime))
 			return nil
 		}
 		report(env.Out, r)
@@ -108,32 +109,32 @@ func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Goi
 		return json.NewEncoder(env.Out).Encode(r)
 	}
 	if r.Live {
-		fmt.Fprintf(env.Out, "Shop %s is live already, with orders from %s on.\n", shop, r.From.Format(time.DateTime))
+		printable.Printf(env.Out, "Shop %s is live already, with orders from %s on.\n", shop, r.From.Format(time.DateTime))
 		return nil
 	}
 	report(env.Out, r)
-	fmt.Fprintf(env.Out, "\nNothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
+	printable.Printf(env.Out, "\nNothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
 	return nil
 }
 
 func report(w io.Writer, r intake.Readiness) {
 	if r.ERP != "" {
-		fmt.Fprintf(w, "In the way: %s\n", r.ERP)
+		printable.Printf(w, "In the way: %s\n", r.ERP)
 	}
 	for _, state := range r.Unclassified {
-		fmt.Fprintf(w, "In the way: order state %s has no class in the shop file\n", state)
+		printable.Printf(w, "In the way: order state %s has no class in the shop file\n", state)
 	}
 	names := func(what string, n intake.Names, mend string) {
 		if n.Count > 0 {
-			fmt.Fprintf(w, "%d %s: %s%s\n%s", n.Count, what, strings.Join(n.First, ", "), yes(n.Count > int64(len(n.First)), " …", ""), mend)
+			printable.Printf(w, "%d %s: %s%s\n%s", n.Count, what, strings.Join(n.First, ", "), yes(n.Count > int64(len(n.First)), " …", ""), printable.Block(mend))
 		}
 	}
 	names("products of the shop without an article of the ERP", r.Missing, "  their orders will be parked until \"applier articles\" maps them\n")
 	names("articles of the ERP that the shop does not sell", r.Unsold, "")
-	fmt.Fprintf(w, "Orders that the ERP does not have from the shop: %d, with %s as the cut\n", r.Orders, r.From.Format(time.DateTime))
+	printable.Printf(w, "Orders that the ERP does not have from the shop: %d, with %s as the cut\n", r.Orders, r.From.Format(time.DateTime))
 	line := func(n int, what string) {
 		if n > 0 {
-			fmt.Fprintf(w, "%8d %s\n", n, what)
+			printable.Printf(w, "%8d %s\n", n, what)
 		}
 	}
 	line(r.Import, "import: into the ERP")
@@ -141,16 +142,16 @@ func report(w io.Writer, r intake.Readiness) {
 	line(r.Adopt, "adopt: linked to an order that was entered by hand")
 	line(int(r.Differing.Count), "         of these have another total there")
 	for _, d := range r.Differing.First {
-		fmt.Fprintf(w, "%8s          order %s\n", "", d)
+		printable.Printf(w, "%8s          order %s\n", "", d)
 	}
 	line(r.Close, "close: not into the ERP")
 	line(r.Open, "are yours to say: several fit")
-	fmt.Fprintf(w, "%d customers have placed those to be imported; the ERP has %d of them already\n", r.Customers.Count, r.Customers.Known)
+	printable.Printf(w, "%d customers have placed those to be imported; the ERP has %d of them already\n", r.Customers.Count, r.Customers.Known)
 	for _, c := range r.Customers.First {
-		fmt.Fprintf(w, "  will be parked: %s\n", c)
+		printable.Printf(w, "  will be parked: %s\n", c)
 	}
 	for _, d := range r.Customers.Doubles.First {
-		fmt.Fprintf(w, "  one e-mail, several accounts: %s\n", d)
+		printable.Printf(w, "  one e-mail, several accounts: %s\n", d)
 	}
 	line(r.Passed, "lines of the file are about orders cancelled or deleted since: passed over")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -50,7 +51,7 @@ func (l ListParked) Run(env *cli.Env) error {
 		w := tabwriter.NewWriter(env.Out, 0, 8, 2, ' ', 0)
 		fmt.Fprintln(w, "ORDER\tSINCE\tREASON\tWHAT\tMEND")
 		for _, p := range list {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", p.Order, p.First.Local().Format(time.DateTime), p.Reason, p.What, p.Mend)
+			printable.Printf(w, "%d\t%s\t%s\t%s\t%s\n", p.Order, p.First.Local().Format(time.DateTime), p.Reason, p.What, p.Mend)
 		}
 		return w.Flush()
 	})
@@ -90,23 +91,23 @@ func (s ShowParked) Run(env *cli.Env) error {
 		}
 		show(env.Out, p, differences)
 		printAudit(env.Out, decided)
-		fmt.Fprintf(env.Out, "\n%s\n", payload)
+		printable.Printf(env.Out, "\n%s\n", payload)
 		return nil
 	})
 }
 
 func show(w io.Writer, p intake.Parked, differences []intake.Difference) {
-	fmt.Fprintf(w, "Order %d of shop %s is parked: %s\n\n", p.Order, p.Shop, p.Reason)
-	fmt.Fprintf(w, "  %s %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
+	printable.Printf(w, "Order %d of shop %s is parked: %s\n\n", p.Order, p.Shop, p.Reason)
+	printable.Printf(w, "  %s %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
 	if p.WaitsFor != "" {
-		fmt.Fprintf(w, "  Goes on by itself when this appears: %s %s\n", p.WaitsFor, p.Key)
+		printable.Printf(w, "  Goes on by itself when this appears: %s %s\n", p.WaitsFor, p.Key)
 	}
-	fmt.Fprintf(w, "  Since %s, tried %d times, last %s\n", p.First.Local().Format(time.DateTime), p.Attempts, p.Last.Local().Format(time.DateTime))
+	printable.Printf(w, "  Since %s, tried %d times, last %s\n", p.First.Local().Format(time.DateTime), p.Attempts, p.Last.Local().Format(time.DateTime))
 	for _, c := range p.Choices {
-		fmt.Fprintf(w, "  To decide: applier parked resolve %d --%s --reason …\n", p.Order, c)
+		printable.Printf(w, "  To decide: applier parked resolve %d --%s --reason …\n", p.Order, c)
 	}
 	for _, d := range differences {
-		fmt.Fprintf(w, "  %s: the shop has %s, the ERP %s\n", d.What, pieces(d.ShopQuantity, d.ShopGross), pieces(d.ERPQuantity, d.ERPGross))
+		printable.Printf(w, "  %s: the shop has %s, the ERP %s\n", d.What, pieces(d.ShopQuantity, d.ShopGross), pieces(d.ERPQuantity, d.ERPGross))
 	}
 	if p.ERPOrder != nil && !p.Cancelled && len(differences) == 0 {
 		fmt.Fprintln(w, "  Lines and charges are the same in the ERP: names, addresses, payment or texts differ.")
@@ -157,7 +158,7 @@ func (r ResolveParked) Run(env *cli.Env) error {
 		if r.JSON {
 			return json.NewEncoder(env.Out).Encode(resolved{Shop: shop, Order: r.Order, Choice: choice, Said: said})
 		}
-		fmt.Fprintln(env.Out, said)
+		printable.Printf(env.Out, "%s\n", said)
 		return nil
 	})
 }
@@ -184,7 +185,7 @@ func (r RetryParked) Run(env *cli.Env) error {
 		if r.JSON {
 			return json.NewEncoder(env.Out).Encode(retried{Shop: shop, Retried: n})
 		}
-		fmt.Fprintf(env.Out, "%d orders are derived again with the applier's next batch.\n", n)
+		printable.Printf(env.Out, "%d orders are derived again with the applier's next batch.\n", n)
 		return nil
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	shopside "github.com/spola-cdc/spola/internal/target/mysql"
 	"github.com/spola-cdc/spola/internal/writeback"
@@ -64,8 +65,8 @@ func (p Pause) tell(env *cli.Env, shop string, w waits) {
 	if p.Stream != intakeStream {
 		what = "What changes in the ERP waits"
 	}
-	fmt.Fprintf(env.Out, "%s of shop %s is paused since %s. %s in the log, for cdc reads on.\n", p.Stream, shop, w.Since.Local().Format(time.DateTime), what)
-	fmt.Fprintf(env.Out, "The log keeps it for %.1f hours from now, until %s: applier resume%s before then.\n", w.LogHours, w.Until.Local().Format(time.DateTime),
+	printable.Printf(env.Out, "%s of shop %s is paused since %s. %s in the log, for cdc reads on.\n", p.Stream, shop, w.Since.Local().Format(time.DateTime), what)
+	printable.Printf(env.Out, "The log keeps it for %.1f hours from now, until %s: applier resume%s before then.\n", w.LogHours, w.Until.Local().Format(time.DateTime),
 		yes(p.Stream == intakeStream, "", " "+p.Stream))
 	switch {
 	case p.Stream != intakeStream:
@@ -74,7 +75,7 @@ func (p Pause) tell(env *cli.Env, shop string, w waits) {
 	case *w.BinlogHours == 0:
 		fmt.Fprintln(env.Out, "Should cdc stand still too: the shop keeps its binary log until somebody purges it.")
 	default:
-		fmt.Fprintf(env.Out, "Should cdc stand still too: the shop keeps its binary log for %.1f hours.\n", *w.BinlogHours)
+		printable.Printf(env.Out, "Should cdc stand still too: the shop keeps its binary log for %.1f hours.\n", *w.BinlogHours)
 	}
 }
 
@@ -159,7 +160,7 @@ func (r Resume) Run(env *cli.Env) error {
 		if r.JSON {
 			return json.NewEncoder(env.Out).Encode(resumed{Shop: shop, Stream: r.Stream, Was: was})
 		}
-		fmt.Fprintf(env.Out, "%s of shop %s %s.\n", r.Stream, shop, yes(was, "goes on within two seconds, if it runs", "was not paused"))
+		printable.Printf(env.Out, "%s of shop %s %s.\n", r.Stream, shop, yes(was, "goes on within two seconds, if it runs", "was not paused"))
 		return nil
 	})
 }

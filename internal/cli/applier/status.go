@@ -13,6 +13,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
@@ -58,7 +59,7 @@ func (s Status) Run(env *cli.Env) error {
 	if s.JSON {
 		return json.NewEncoder(env.Out).Encode(status{o, behind})
 	}
-	fmt.Fprintf(env.Out, "lag       %d records, %.1f s\n", behind.Events, behind.Seconds)
+	printable.Printf(env.Out, "lag       %d records, %.1f s\n", behind.Events, behind.Seconds)
 	return nil
 }
 
@@ -67,10 +68,10 @@ func printOverview(w io.Writer, o intake.Overview) {
 	if o.Cut != nil {
 		cut = ", orders from " + o.Cut.Format(time.DateTime) + " on"
 	}
-	fmt.Fprintf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
-	fmt.Fprintf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))
+	printable.Printf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
+	printable.Printf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))
 	if o.Paused != nil {
-		fmt.Fprintf(w, "          Paused by %s since %s: applier resume lets it go on.\n", o.PausedBy, o.Paused.Local().Format(time.DateTime))
+		printable.Printf(w, "          Paused by %s since %s: applier resume lets it go on.\n", o.PausedBy, o.Paused.Local().Format(time.DateTime))
 	}
 	if o.Mode == "observe" {
 		fmt.Fprintln(w, "          Only observed: nothing is written to the ERP's orders. What follows is what would be.")
@@ -81,23 +82,23 @@ func printOverview(w io.Writer, o intake.Overview) {
 		if n.Count == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "%-8s %7d  %s%s\n", label, n.Count, yes(o.Mode == "observe", k.Observed, k.Live), examples(n))
+		printable.Printf(w, "%-8s %7d  %s%s\n", label, n.Count, yes(o.Mode == "observe", k.Observed, k.Live), examples(n))
 		label = ""
 	}
 	if label != "" {
 		fmt.Fprintln(w, "orders          none so far")
 	}
 	if o.Waiting > 0 {
-		fmt.Fprintf(w, "%-8s %7d  settle, or are to be derived again\n", "", o.Waiting)
+		printable.Printf(w, "%-8s %7d  settle, or are to be derived again\n", "", o.Waiting)
 	}
 	label = "parked"
 	for _, p := range o.Parked {
-		fmt.Fprintf(w, "%-8s %7d  %s: %s\n%18sorder %d: %s\n%18sto mend: %s\n", label, p.Count, p.Reason, p.Why, "", p.Examples[0], p.What[0], "", p.Mend)
+		printable.Printf(w, "%-8s %7d  %s: %s\n%18sorder %d: %s\n%18sto mend: %s\n", label, p.Count, p.Reason, p.Why, "", p.Examples[0], p.What[0], "", p.Mend)
 		label = ""
 	}
 	label = "flagged"
 	for _, f := range o.Flagged {
-		fmt.Fprintf(w, "%-8s %7d  customers' %s can't be right (%s%s): applier customers\n", label, f.Count, f.Field,
+		printable.Printf(w, "%-8s %7d  customers' %s can't be right (%s%s): applier customers\n", label, f.Count, f.Field,
 			strings.Join(f.Examples, ", "), yes(f.Count > int64(len(f.Examples)), " …", ""))
 		label = ""
 	}

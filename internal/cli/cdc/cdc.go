@@ -4,11 +4,11 @@ package cdc
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/postgres"
 )
 
@@ -110,10 +110,10 @@ func (p Preflight) print(w io.Writer, l looked, from source) error {
 		return json.NewEncoder(w).Encode(l)
 	}
 	for _, f := range l.Findings {
-		fmt.Fprintf(w, "%s: %s\n    %s\n", f.Severity, f.What, f.Mend)
+		printable.Printf(w, "%s: %s\n    %s\n", f.Severity, f.What, printable.Block(f.Mend))
 	}
 	if len(l.Findings) == 0 {
-		fmt.Fprintf(w, "The %s's server is set up for reading.\n", from)
+		printable.Printf(w, "The %s's server is set up for reading.\n", from)
 	}
 	return nil
 }

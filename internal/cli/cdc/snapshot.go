@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
@@ -85,13 +86,13 @@ func (p Position) Run(env *cli.Env) error {
 		return json.NewEncoder(env.Out).Encode(position{p.Source, tail.Place.Gen, tail.Place.Seq, state})
 	}
 	if state == nil {
-		fmt.Fprintf(env.Out, "The log is empty: the %s was not read yet.\n", from)
+		printable.Printf(env.Out, "The log is empty: the %s was not read yet.\n", from)
 		return nil
 	}
 	text, err := json.MarshalIndent(state, "", "  ")
 	if err != nil {
 		return fmt.Errorf("show the position: %w", err)
 	}
-	fmt.Fprintf(env.Out, "generation %d, record %d\n%s\n", tail.Place.Gen, tail.Place.Seq, text)
+	printable.Printf(env.Out, "generation %d, record %d\n%s\n", tail.Place.Gen, tail.Place.Seq, printable.Block(text))
 	return nil
 }

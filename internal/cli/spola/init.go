@@ -18,6 +18,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/survey"
 )
@@ -88,8 +89,8 @@ func (i Init) Run(env *cli.Env) error {
 	done := written{Shop: found.String(), Server: shop.Server, Products: len(shop.Products), Orders: shop.Placed(),
 		ERP: erp.Version, Articles: len(erp.SKUs), Config: settings.Path, ShopFile: file.Path, Questions: []question{}}
 	if !i.JSON {
-		fmt.Fprintf(env.Out, "Found %s, on %s, with %d products and %d orders.\n", done.Shop, done.Server, done.Products, done.Orders)
-		fmt.Fprintf(env.Out, "Found PostgreSQL %s with %d articles.\n", done.ERP, done.Articles)
+		printable.Printf(env.Out, "Found %s, on %s, with %d products and %d orders.\n", done.Shop, done.Server, done.Products, done.Orders)
+		printable.Printf(env.Out, "Found PostgreSQL %s with %d articles.\n", done.ERP, done.Articles)
 	}
 	if err := survey.WriteNew(settings, file); err != nil {
 		return err
@@ -181,14 +182,14 @@ func loads(text string) error {
 
 // tell says what was written and what is to be done next.
 func (d written) tell(w io.Writer) {
-	fmt.Fprintf(w, "\nWritten: %s and %s. No password stands in them.\n", d.Config, d.ShopFile)
+	printable.Printf(w, "\nWritten: %s and %s. No password stands in them.\n", d.Config, d.ShopFile)
 	if len(d.Questions) > 0 {
-		fmt.Fprintf(w, "\nOnly you can say what goes in place of the \"?\" in these lines; behind each stands what speaks for which answer:\n")
+		printable.Printf(w, "\nOnly you can say what goes in place of the \"?\" in these lines; behind each stands what speaks for which answer:\n")
 	}
 	for _, q := range d.Questions {
-		fmt.Fprintf(w, "  %s:%d: %s\n", d.ShopFile, q.Line, q.Text)
+		printable.Printf(w, "  %s:%d: %s\n", d.ShopFile, q.Line, q.Text)
 	}
-	fmt.Fprintf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", d.ShopFile, d.Config)
+	printable.Printf(w, "\nNext: read %s once with the shop's administration open, then run `spola doctor --config %s`.\n", d.ShopFile, d.Config)
 }
 
 // withSecret puts the password into a URL, from the environment or a file where it is not in it,

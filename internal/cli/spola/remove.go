@@ -14,6 +14,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -121,15 +122,15 @@ func (all removed) print(w io.Writer, dry bool) {
 	for _, x := range all.Removals {
 		switch {
 		case dry:
-			fmt.Fprintf(w, "goes   %s: %s\n", x.Where, x.What)
+			printable.Printf(w, "goes   %s: %s\n", x.Where, x.What)
 		case x.Done:
-			fmt.Fprintf(w, "gone   %s: %s\n", x.Where, x.What)
+			printable.Printf(w, "gone   %s: %s\n", x.Where, x.What)
 		default:
 			admin = true
 		}
 	}
 	for _, s := range all.Stays {
-		fmt.Fprintf(w, "stays  %s\n", s)
+		printable.Printf(w, "stays  %s\n", s)
 	}
 	if dry {
 		fmt.Fprintln(w, "\nNothing was changed.")
@@ -140,7 +141,7 @@ func (all removed) print(w io.Writer, dry bool) {
 	}
 	for _, x := range all.Removals {
 		if !x.Done {
-			fmt.Fprintf(w, "\n-- %s: %s (%s)\n%s;\n", x.Where, x.What, x.Failed, x.Statement)
+			printable.Printf(w, "\n-- %s: %s (%s)\n%s;\n", x.Where, x.What, x.Failed, printable.Block(x.Statement))
 		}
 	}
 }

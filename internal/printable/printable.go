@@ -29,7 +29,7 @@ func Printf(w io.Writer, format string, args ...any) {
 	for i, a := range args {
 		shown[i] = value(a)
 	}
-	fmt.Fprintf(w, format, shown...) //nolint:errcheck // the standard output says so itself
+	fmt.Fprintf(w, format, shown...)
 }
 
 func value(a any) any {

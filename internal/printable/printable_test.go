@@ -28,7 +28,9 @@ func TestNoTextDoesAnything(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
 		shown := printable.Text(text)
-		if strings.ContainsFunc(shown, func(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfffd }) {
+		if strings.ContainsFunc(shown, func(r rune) bool {
+			return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == 0xfffd
+		}) {
 			t.Fatalf("%q is shown as %q", text, shown)
 		}
 		if again := printable.Text(shown); again != shown {

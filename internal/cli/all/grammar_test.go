@@ -207,3 +207,24 @@ func TestCompletion(t *testing.T) {
 		}
 	}
 }
+
+// The verbs print values through one place, which keeps what customers type on its line.
+func TestValuesArePrintedInOnePlace(t *testing.T) {
+	for _, dir := range []string{"applier", "cdc", "spola"} {
+		files, err := filepath.Glob("../" + dir + "/*.go")
+		if err != nil || len(files) == 0 {
+			t.Fatal(dir, err)
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, line := range strings.Split(string(text), "\n") {
+				if strings.Contains(line, "fmt.Fprintf(env.Out,") || strings.Contains(line, "fmt.Fprintf(w,") {
+					t.Errorf("%s:%d: printable.Printf keeps a value on its line", name, i+1)
+				}
+			}
+		}
+	}
+}

@@ -151,3 +151,66 @@ func TestAnyEInvoice(t *testing.T) {
 		}
 	})
 }
+
+// Who buys decides where the exchange system delivers, and by what he is known.
+func TestRecipients(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*Sheet)
+		want   []string
+		not    []string
+	}{
+		{"a company with a code", func(*Sheet) {}, []string{`versione="FPR12"`, "<CodiceDestinatario>M5UXCR1<", "<Denominazione>Bianchi"}, []string{"PECDestinatario"}},
+		{"a company with PEC only", func(s *Sheet) { s.Buyer.SDI = "" }, []string{"<CodiceDestinatario>0000000<", "<PECDestinatario>bianchi@pec.example<"}, nil},
+		{"a person", func(s *Sheet) {
+			s.Buyer.Kind, s.Buyer.VATNumber, s.Buyer.TaxCode, s.Buyer.SDI, s.Buyer.PEC = "private", "", "RSSMRA80A01H501U", "", ""
+		}, []string{"<CodiceDestinatario>0000000<", "<CodiceFiscale>RSSMRA80A01H501U<", "<Nome>Lucia<", "<Cognome>Bianchi<"}, []string{"PECDestinatario", "<Denominazione>Bianchi"}},
+		{"a public body", func(s *Sheet) { s.Buyer.Kind, s.Buyer.SDI = "public", "UFABCD" }, []string{`versione="FPA12"`, "<FormatoTrasmissione>FPA12<", "<CodiceDestinatario>UFABCD<"}, nil},
+		{"a company in Germany", func(s *Sheet) {
+			s.Buyer.VATNumber, s.Buyer.TaxCode, s.Buyer.Address.Country, s.Buyer.Address.Postcode, s.Buyer.Address.Province = "DE123456789", "", "DE", "10115", "BE"
+		}, []string{"<CodiceDestinatario>XXXXXXX<", "<IdPaese>DE</IdPaese>\n          <IdCodice>123456789<", "<CAP>00000<", "<Nazione>DE<"}, []string{"<Provincia>BE", "CodiceFiscale"}},
+		{"a person in France", func(s *Sheet) {
+			s.Buyer.Kind, s.Buyer.VATNumber, s.Buyer.TaxCode, s.Buyer.Address.Country = "private", "", "", "FR"
+		}, []string{"<CodiceDestinatario>XXXXXXX<", "<IdPaese>FR</IdPaese>\n          <IdCodice>0000000<"}, []string{"CodiceFiscale"}},
+		{"cash on delivery", func(s *Sheet) {
+			s.Payments, s.CashOnDelivery = []Payment{{Kind: "to_collect", Code: "cod", Amount: 14340}}, 14340
+		}, []string{"<ModalitaPagamento>MP01</ModalitaPagamento>\n        <ImportoPagamento>143.40<"}, []string{"IBAN"}},
+		{"a transfer", func(s *Sheet) { s.Payments = []Payment{{Kind: "to_collect", Code: "bank", Amount: 14340}} },
+			[]string{"<ModalitaPagamento>MP05</ModalitaPagamento>", "<IBAN>IT60X0542811101000000123456<"}, nil},
+	} {
+		s := samples()["invoice"]
+		c.change(&s)
+		text, _, err := EInvoice(s)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		for _, want := range c.want {
+			if !strings.Contains(string(text), want) {
+				t.Errorf("%s: no %s in\n%s", c.name, want, text)
+			}
+		}
+		for _, not := range c.not {
+			if strings.Contains(string(text), not) {
+				t.Errorf("%s: %s in\n%s", c.name, not, text)
+			}
+		}
+	}
+}
+
+// No two documents of a seller have one file.
+func TestFileNames(t *testing.T) {
+	seen := map[string]string{}
+	for _, kind := range []string{Invoice, CreditNote} {
+		for _, year := range []int{2026, 2027, 2049} {
+			for _, n := range []int{1, 2, 35, 36, 999_999} {
+				s := Sheet{Kind: kind, Number: fmt.Sprintf("F%d/%d", year, n)}
+				p := progress(s)
+				if len(p) != 5 || seen[p] != "" {
+					t.Errorf("%s of %s %s is that of %s", p, kind, s.Number, seen[p])
+				}
+				seen[p] = kind + s.Number
+			}
+		}
+	}
+}

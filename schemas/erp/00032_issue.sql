@@ -25,8 +25,11 @@ create type erp.part as (
 -- up to it, rate by rate, and where the whole was changed meanwhile the next part makes up for it.
 -- +goose StatementBegin
 create function erp.price_parts(parts erp.part[]) returns table (source text, pieces bigint, gross bigint)
-language sql immutable
+language plpgsql immutable
 as $$
+#variable_conflict use_column
+begin
+    return query
     with part as (
         select p.*, case when p.kind <> 'discount' then erp.share(p.gross, least(p.done + p.now, p.quantity), p.quantity) end as target
         from unnest(parts) with ordinality as p(source, kind, quantity, gross, vat_rate, vat_country, vat_nature, done, done_gross, now, n)
@@ -40,8 +43,8 @@ as $$
             - erp.share(r.upto - r.gross, coalesce(r.reached, 0)::bigint, coalesce(r.whole, 0)::bigint)) - r.done_gross as amount
         from rated r
     )
-    select p.source, case when p.kind = 'goods' then p.now when p.amount <> 0 then 1 else 0 end, p.amount from priced p order by p.n
-$$;
+    select p.source, case when p.kind = 'goods' then p.now when p.amount <> 0 then 1 else 0 end, p.amount from priced p order by p.n;
+end $$;
 -- +goose StatementEnd
 
 -- next_number gives out the next number of a series, and the date that goes with it, in Italian time.
@@ -121,14 +124,16 @@ end $$;
 -- payments_of is what of payments falls to the stretch from one amount to another of a whole.
 -- +goose StatementBegin
 create function erp.payments_of(payments erp.document_payment[], low bigint, high bigint, whole bigint) returns erp.document_payment[]
-language sql immutable
+language plpgsql immutable
 as $$
+begin
+    return (
     select coalesce(array_agg(row(null, p.line, p.kind, p.code, p.title,
         erp.share(p.upto, high, whole) - erp.share(p.upto - p.amount, high, whole)
             - case when low = 0 then 0 else erp.share(p.upto, low, whole) - erp.share(p.upto - p.amount, low, whole) end, p.transaction)::erp.document_payment
         order by p.line), '{}')
-    from (select x.*, (sum(x.amount) over (order by x.line))::bigint as upto from unnest(payments) x) p
-$$;
+    from (select x.*, (sum(x.amount) over (order by x.line))::bigint as upto from unnest(payments) x) p);
+end $$;
 -- +goose StatementEnd
 
 -- issue_delivery issues the delivery note of a shipment, or without one the sale of what needs none: it has the
@@ -206,8 +211,11 @@ end $$;
 -- left_of_deliveries is what of deliveries can be invoiced: their lines less what came back before.
 -- +goose StatementBegin
 create function erp.left_of_deliveries(deliveries bigint[]) returns setof erp.document_line
-language sql stable
+language plpgsql stable
 as $$
+#variable_conflict use_column
+begin
+    return query
     with line as materialized (
         select l.* from erp.document_line l where l.document_id = any(deliveries)
     ), reversal as materialized (
@@ -221,15 +229,17 @@ as $$
     select null::bigint, (row_number() over (order by l.document_id, l.line))::integer, l.kind, l.document_id || '/' || l.line, l.document_id, l.line, l.code, l.name,
         l.options, case when l.kind = 'goods' then l.quantity - coalesce(g.quantity, 0) else 1 end, l.gross - coalesce(g.gross, 0), l.vat_rate, l.vat_country, l.vat_nature
     from line l left join gone g on g.base_id = l.document_id and g.base_line = l.line
-    where l.gross <> coalesce(g.gross, 0) or l.kind = 'goods' and l.quantity <> coalesce(g.quantity, 0)
-$$;
+    where l.gross <> coalesce(g.gross, 0) or l.kind = 'goods' and l.quantity <> coalesce(g.quantity, 0);
+end $$;
 -- +goose StatementEnd
 
 -- invoice_flaw says why an order's deliveries can't be invoiced: a sentence, or null.
 -- +goose StatementBegin
 create function erp.invoice_flaw(o erp.sales_order, deliveries bigint[]) returns text
-language sql stable
+language plpgsql stable
 as $$
+begin
+    return (
     select coalesce(erp.buyer_flaw(erp.buyer(o)), case
         when o.currency <> 'EUR' then format('the order is in %s: an e-invoice is in EUR', o.currency)
         when count(v.vat_rate) = 0 then 'all of it came back'
@@ -238,8 +248,8 @@ as $$
         when bool_or(v.vat_rate = 0 and v.vat_nature !~ '^(N1|N2\.[12]|N3\.[1-6]|N4|N5|N6\.[1-9]|N7)$') then format('nature %L of a rate of 0 is none of the exchange system''s',
             min(v.vat_nature) filter (where v.vat_rate = 0 and v.vat_nature !~ '^(N1|N2\.[12]|N3\.[1-6]|N4|N5|N6\.[1-9]|N7)$'))
         when bool_or(v.gross < 0) then 'the order was made cheaper behind a delivery than what had been documented: credit that by hand' end)
-    from (select l.vat_rate, l.vat_country, l.vat_nature, sum(l.gross) as gross from erp.left_of_deliveries(deliveries) l group by 1, 2, 3) v
-$$;
+    from (select l.vat_rate, l.vat_country, l.vat_nature, sum(l.gross) as gross from erp.left_of_deliveries(deliveries) l group by 1, 2, 3) v);
+end $$;
 -- +goose StatementEnd
 
 -- issue_invoice invoices deliveries that have none, all of one buyer. The caller has locked their orders and looked for flaws.
@@ -471,8 +481,10 @@ end $$;
 -- deliveries_to_invoice are deliveries of these orders that have no invoice; wanted: only those that are to have one.
 -- +goose StatementBegin
 create function erp.deliveries_to_invoice(orders bigint[], wanted boolean) returns bigint[]
-language sql stable
+language plpgsql stable
 as $$
+begin
+    return (
     with delivery as materialized (
         select d.id, d.order_id, d.to_invoice, d.kind from erp.document d where d.order_id = any(orders)
     ), standing as materialized (
@@ -490,8 +502,8 @@ as $$
     left join ordered o on o.id = d.order_id
     where d.kind in ('ddt', 'sale') and s.base_id is null
         and d.id in (select l.base_id from erp.left_of_deliveries(array(select x.id from delivery x where x.kind in ('ddt', 'sale'))) l)
-        and (not deliveries_to_invoice.wanted or d.to_invoice or o.wanted or d.id in (select l.base_id from listed l join invoice i on i.id = l.document_id where i.series = 'F'))
-$$;
+        and (not deliveries_to_invoice.wanted or d.to_invoice or o.wanted or d.id in (select l.base_id from listed l join invoice i on i.id = l.document_id where i.series = 'F')));
+end $$;
 -- +goose StatementEnd
 
 -- invoice_order invoices what of an order has left and has no invoice yet, whether or not one was wanted: one invoice,

@@ -107,6 +107,7 @@ func TestInvoiceIsHeld(t *testing.T) {
 	e.expect("due", `select number, total, flaw from erp.documents_due`, "DDT2026/1 2940 VAT number 01234567890: its last digit does not fit the others")
 	e.refused(`invoice_order(1)`, "order W2026/1: VAT number 01234567890: its last digit does not fit the others")
 	e.expect("nothing is issued meanwhile", `select erp.invoice_due()`, "[]")
+	e.expect("nor is it of the takings", `select count(*) from erp.takings`, "0")
 	e.exec(`select erp.correct_buyer(1, vat_number => '01234567897')`)
 	e.expect("due", `select number, flaw from erp.documents_due`, "DDT2026/1 -")
 	e.exec(`select erp.invoice_due()`)
@@ -370,4 +371,79 @@ func TestFlawsAreTheBridges(t *testing.T) {
 			t.Errorf("%s of %s and the like: %s", check.flaw, check.text, got)
 		}
 	}
+}
+
+// Invariant: an order that a person changed behind its first parcel still adds up: the next delivery makes up for it. One that
+// became cheaper than what was documented is not invoiced by itself.
+func TestOrderIsChangedBehindAParcel(t *testing.T) {
+	e := selling(t)
+	change := func(reference string, unit int64) batch {
+		b := order(reference, item{1, 2}).company()
+		b.lines[0]["gross"], b.lines[0]["unit_gross"] = 2*unit, unit
+		total := 2*unit + 500
+		net := (total*200 + 122) / 244
+		b.orders[0]["total"], b.orders[0]["customer_total"] = total, json.Number(fmt.Sprintf("%d.%02d", total/100, total%100))
+		b.vat[0]["gross"], b.vat[0]["net"], b.vat[0]["vat"] = total, net, total-net
+		b.payments[0]["amount"] = total
+		return b
+	}
+	for reference, unit := range map[string]int64{"dearer": 1501, "cheaper": 100} {
+		id := *e.importOrders(change(reference, 1220))[0].ID
+		e.exec(`select erp.ship_order($1, '{"1": 1}')`, id)
+		if r := e.must(change(reference, unit).call(e, "force_edits"))[0]; !r.OK {
+			t.Fatalf("%+v", *r.Detail)
+		}
+		e.exec(`select erp.ship_order($1)`, id)
+	}
+	e.sound()
+	e.expect("dearer", `select kind, total from erp.documents where shop_number = 'dearer' order by document_id`, "ddt 1720\ninvoice 1720\nddt 1782\ninvoice 1782")
+	e.expect("cheaper", `select kind, total from erp.documents where shop_number = 'cheaper' order by document_id`, "ddt 1720\ninvoice 1720\nddt -1020")
+	e.expect("due", `select total, flaw from erp.documents_due`, "-1020 the order was made cheaper behind a delivery than what had been documented: credit that by hand")
+}
+
+// Invariant: a list of what is due does not look at what is not.
+func TestDueAmongManyDeliveries(t *testing.T) {
+	e := selling(t)
+	const many = 300
+	e.exec(`select erp.receive_goods(1::smallint, erp.goods('{"S1": 1000}'))`)
+	var b batch
+	for i := range many {
+		b.add(fmt.Sprint(i), item{1, 1})
+	}
+	e.importOrders(b)
+	e.exec(`select erp.ship_order(i) from generate_series(1, $1::int) i`, many)
+	e.importOrders(order("due", item{2, 1}).company())
+	e.exec(`update erp.seller set invoice_at_shipment = false`)
+	e.exec(`select erp.ship_order($1)`, many+1)
+	e.exec(`set track_functions = 'all'; select pg_stat_force_next_flush()`)
+	e.expect("due", `select order_id from erp.documents_due`, fmt.Sprint(many+1))
+	e.exec(`select pg_stat_force_next_flush()`)
+	if calls := e.text(`select coalesce(sum(calls), 0)::int from pg_stat_user_functions where funcname = 'deliveries_to_invoice'`); calls != "1" {
+		t.Errorf("%s deliveries were looked at closely", calls)
+	}
+}
+
+// Invariant: a discount is spread over the rates to the last cent, and leaves with the goods that it is for.
+func TestDiscountAtTheCounter(t *testing.T) {
+	e := selling(t)
+	e.exec(`update erp.article set vat_rate = 4, gross = 333 where sku = 'S2'; update erp.customer set tax_code = 'RSSMRA80A01H501U'`)
+	e.exec(`select erp.enter_order(1, 1::smallint, erp.goods('{"S1": 3, "S2": 2}'))`) // 36.60 and 6.66
+	e.exec(`select erp.discount_order(1, 1000, 'regular customer')`)
+	e.expect("discount", `select gross, vat_rate::text from erp.order_charge order by line`, "-846 22.000\n-154 4.000")
+	e.expect("VAT", `select vat_rate::text, gross, net, vat from erp.order_vat order by 1`, "22.000 2814 2307 507\n4.000 512 492 20")
+	for range 3 {
+		e.exec(`select erp.ship_order(1, (select jsonb_build_object(line, 1) from erp.order_line where order_id = 1 and shipped < quantity order by line limit 1))`)
+	}
+	e.exec(`select erp.ship_order(1)`)
+	e.sound()
+	e.expect("deliveries", `select sum(total)::bigint from erp.documents where kind = 'ddt'`, "3326")
+	e.expect("takings", `select sum(gross)::bigint, min(channel) from erp.takings`, "3326 traditional")
+	e.exec(`select erp.invoice_order(1)`)
+	e.expect("takings that are invoiced", `select count(*) from erp.takings`, "0")
+	e.expect("invoice", `select total, kind from erp.documents where kind like '%invoice'`, "3326 deferred_invoice")
+	e.refused(`discount_order(1, 5)`, `order T2026/1 is shipped: it is too late for a discount`)
+	e.importOrders(order("a", item{1, 1}))
+	e.refused(`discount_order(2, 5)`, `order W2026/1 is the shop's: change what it costs there`)
+	e.exec(`select erp.enter_order(1, 1::smallint, erp.goods('{"S1": 1}'))`)
+	e.refused(`discount_order(3, 1221)`, `1221 cents off order T2026/2, which costs 1220`)
 }

@@ -48,7 +48,9 @@ func TestDemoEndsWithAProof(t *testing.T) {
 			}
 			if proof.OrdersPlaced < 50 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
 				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
-				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 || proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
+				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 ||
+				proof.Documents.Documents["ddt"] < 1 || proof.Documents.Documents["order"] < proof.Documents.Documents["ddt"]/4 || proof.NumberingHoles != 0 || proof.VATMismatches != 0 ||
+				proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
 				t.Errorf("proof: %s", out)
 			}
 		})

@@ -17,7 +17,12 @@ var furnishSQL string
 const warehouses = `insert into erp.warehouse (id, code, name, web_rank)
 values (1, 'MI', 'Milano', 1), (2, 'BO', 'Bologna', 2), (3, 'NEG', 'Negozio', null) on conflict do nothing`
 
-// Furnish fills a new reference ERP with what a shop sells.
+// seller makes the ERP issue documents with what the clerk ships.
+const seller = `insert into erp.seller (name, street, postcode, city, province, vat_number, rea_office, rea_number, phone, email, pec, bank, iban)
+values ('Tessitura Esempio S.r.l.', 'Via della Seta 12', '22100', 'Como', 'CO', '12345670017', 'CO', '123456', '+39 031 000000',
+    'ordini@tessitura.example', 'tessitura@pec.example', 'Banca Esempio', 'IT60X0542811101000000123456') on conflict do nothing`
+
+// Furnish fills a new reference ERP with what a shop sells, and says who sells it.
 func Furnish(ctx context.Context, conn *pgx.Conn, articles []shop.Article) error {
 	var skus, products, names, sizes []string
 	var rates []decimal.Decimal
@@ -34,6 +39,9 @@ func Furnish(ctx context.Context, conn *pgx.Conn, articles []shop.Article) error
 	}
 	if _, err := conn.Exec(ctx, warehouses); err != nil {
 		return fmt.Errorf("make the ERP's warehouses: %w", err)
+	}
+	if _, err := conn.Exec(ctx, seller); err != nil {
+		return fmt.Errorf("tell the ERP who sells: %w", err)
 	}
 	if _, err := conn.Exec(ctx, furnishSQL, skus, products, names, sizes, texts(rates), gross, stocked); err != nil {
 		return fmt.Errorf("give the ERP the shop's articles: %w", err)

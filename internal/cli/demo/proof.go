@@ -21,8 +21,9 @@ import (
 // shares nothing with reader and applier, and what the way cost.
 type Proof struct {
 	*verify.Report
-	Deeds   int64              `json:"clerk_deeds"`          // of the ERP's clerk
-	Broken  []string           `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
+	Deeds  int64    `json:"clerk_deeds"`          // of the ERP's clerk
+	Broken []string `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
+	Documents
 	Latency Milliseconds       `json:"latency_ms"`
 	Seconds float64            `json:"seconds"`
 	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
@@ -47,11 +48,15 @@ func (st *stage) prove(ctx context.Context, latencies Latencies, seconds float64
 	if err != nil {
 		return nil, err
 	}
+	issued, err := st.documents(ctx)
+	if err != nil {
+		return nil, err
+	}
 	rss, err := st.memory()
 	if err != nil {
 		return nil, err
 	}
-	return &Proof{Report: report, Broken: broken, Seconds: seconds, RSS: rss,
+	return &Proof{Report: report, Broken: broken, Documents: issued, Seconds: seconds, RSS: rss,
 		Latency: Milliseconds{P50: millis(latencies.P50), P99: millis(latencies.P99), Max: millis(latencies.Max)}}, nil
 }
 
@@ -110,6 +115,7 @@ func (p *Proof) Print(w io.Writer) {
 	fmt.Fprintf(w, "  %8d parked, %d of them made so that nobody could take them over\n", p.OrdersParked, p.ParkedPlanted)
 	if p.Deeds > 0 {
 		fmt.Fprintf(w, "  %8d deeds of the ERP's clerk    %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
+		fmt.Fprintf(w, "           documents                   %s\n", p.Documents.text())
 	}
 	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)
 	if e := p.Existing; e != nil {

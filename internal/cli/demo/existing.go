@@ -107,6 +107,9 @@ func (st *stage) enterByHand(ctx context.Context, p past, text map[string]string
 	if _, err := conn.Exec(ctx, erp["enter"], e.order, e.email, e.first, e.last, e.cents, e.placed, e.shipped, e.lineOrder, e.sku, e.pieces, e.sum); err != nil {
 		return fmt.Errorf("enter orders by hand: %w", err)
 	}
+	if _, err := conn.Exec(ctx, erp["left"]); err != nil {
+		return fmt.Errorf("ship orders that were entered by hand: %w", err)
+	}
 	if _, err := conn.Exec(ctx, erp["commit"]); err != nil {
 		return fmt.Errorf("commit pieces to orders entered by hand: %w", err)
 	}

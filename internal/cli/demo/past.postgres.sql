@@ -31,6 +31,24 @@ join given g on g.n = l.n
 join entered e on e.email = g.email
 join erp.article a on a.sku = l.sku
 
+-- name: left
+-- What is shipped left some hours later, in one parcel each, of pieces that had come in before.
+with line as materialized (
+    select l.order_id, l.line, l.article_id, l.quantity, o.placed_at + interval '5 hours' as at
+    from erp.order_line l join erp.sales_order o on o.id = l.order_id join erp.article a on a.id = l.article_id
+    where o.channel = 'traditional' and o.state = 'shipped' and a.stocked
+), journal as (
+    insert into erp.stock_movement (at, article_id, warehouse_id, quantity, cause, order_id, line)
+    select at - interval '1 year', article_id, 1, quantity, 'receipt', null::bigint, null::integer from line
+    union all select at, article_id, 1, -quantity, 'shipment', order_id, line from line
+), parcel as (
+    insert into erp.shipment (order_id, warehouse_id, complete, shipped_at)
+    select order_id, 1, true, min(at) from line group by order_id
+    returning id, order_id
+)
+insert into erp.shipment_line (shipment_id, order_id, line, article_id, quantity)
+select p.id, l.order_id, l.line, l.article_id, l.quantity from line l join parcel p on p.order_id = l.order_id
+
 -- name: commit
 -- What is open waits in the warehouses, as any order does.
 with demand as materialized (

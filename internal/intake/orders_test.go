@@ -1,12 +1,16 @@
 package intake
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // shopTime reads a wall time of the shop, which is in Rome in winter.
@@ -468,4 +472,32 @@ func TestSettingsSavedByDeleteAndInsert(t *testing.T) {
 	erp.catchUp(shop.testLog, 1)
 	erp.want("copies", "2", "select lookups from spola.shop")
 	erp.want("the past is not rewritten", "product:31=2 product:41=1", totals)
+}
+
+// A member that is cut out of a JSON text is what PostgreSQL reads there, whatever is escaped around it.
+func TestMemberOfJSON(t *testing.T) {
+	erp := newTestERP(t)
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "code", `"code":"`, `"`, `\`, "€", ":", ",", "{", "}", `"name":"x"`, "\n"}), 0, 5)
+		members := map[string]string{}
+		for _, key := range []string{`"code`, "code", "name", "text"} {
+			if rapid.Bool().Draw(t, key) {
+				members[key] = strings.Join(words.Draw(t, key), "")
+			}
+		}
+		text, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		escaped := strings.ReplaceAll(string(text), "€", `\u20ac`)
+		for _, member := range []string{"code", "name"} {
+			var got string
+			if err := erp.conn.QueryRow(context.Background(), "select spola.json_text($1, $2)", escaped, member).Scan(&got); err != nil {
+				t.Fatal(err)
+			}
+			if got != members[member] {
+				t.Fatalf("%s of %s is %q", member, escaped, got)
+			}
+		}
+	})
 }

@@ -304,12 +304,13 @@ exception when others then
 end $$;
 -- +goose StatementEnd
 
--- A member of a JSON object that is a text without escapes, as most are; empty if there is none.
+-- A member of a JSON object that is a text, as most are without escapes; empty if there is none.
 -- +goose StatementBegin
 create function spola.json_text(t text, member text) returns text language sql immutable parallel safe
 return coalesce(case
     when strpos(t, '"' || member || '":"') = 0 then ''
-    when strpos(t, '\') = 0 then split_part(split_part(t, '"' || member || '":"', 2), '"', 1)
+    when strpos(t, '\"') = 0 and strpos(split_part(split_part(t, '"' || member || '":"', 2), '"', 1), '\') = 0
+        then split_part(split_part(t, '"' || member || '":"', 2), '"', 1)
     else spola.json_object(t) ->> member end, '');
 -- +goose StatementEnd
 

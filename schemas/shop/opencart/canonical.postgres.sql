@@ -271,7 +271,8 @@ language sql stable as $$
     ) w
     cross join lateral (
         select (x.fields).* from (
-            select case when o.custom_field like '{%' or o.payment_custom_field like '{%' or o.shipping_custom_field like '{%' then
+            -- A form with such fields stores them for everybody, most of them empty: then nothing but "1":"" is left.
+            select case when strpos(replace(concat(o.custom_field, o.payment_custom_field, o.shipping_custom_field), ':""', ''), ':') > 0 then
                 {{.Schema}}.own_fields(array[o.custom_field, o.payment_custom_field, o.shipping_custom_field]) end as fields offset 0) x
         offset 0
     ) f

@@ -7,7 +7,8 @@
 --   derive   all of a batch, in order: due, tasks, drafts, the ERP's functions, links, consumption, parked
 --
 -- Two kinds of statement, and no third, because a table that grows from nothing has no statistics:
--- those that read tables go by index from the ids (hash and merge joins off), those that put arrays
+-- those that read tables go by index from the ids (hash and merge joins off, nested loops on again: what all
+-- ways have forbidden costs the planner nothing to choose between), those that put arrays
 -- together hash (nested loops off). Both cost the same per order whatever the planner believes.
 
 create type {{.Schema}}.task as (
@@ -38,7 +39,7 @@ create type {{.Schema}}.use as (order_id bigint, incarnation bigint, line text, 
 -- transactions of a checkout only prepare an order; they cost these two look-ups and nothing more.
 create function {{.Schema}}.pick(changed bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     -- offset 0: each is looked up, whatever the planner thinks of reading them all.
     return array(
@@ -61,7 +62,7 @@ end $$;
 --   forget   the shop has made its person unknown: the ERP keeps what it took
 create function {{.Schema}}.tasks(ids bigint[], settled bigint[]) returns {{.Schema}}.task[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 begin
     return array(
         select row(h.order_id, a.action, h.state, h.method, k.class, h.revision, h.fingerprint, h.state = any (s.consuming),
@@ -76,7 +77,8 @@ begin
                     (select t.name from spola.shop_state t where t.shop = '{{.Shop}}' and t.state = h.state), h.method), 'state', h.state || '|' || h.method)::spola.problem
                 when 'untaken' then row('never_taken', format('State %s.', h.state), null, null)::spola.problem
             end)::{{.Schema}}.task
-        from {{.Schema}}.heads(ids) h
+        -- offset 0: what heads works out is not worked out again wherever it is named.
+        from (select * from {{.Schema}}.heads(ids) offset 0) h
         join spola.shop sh on sh.shop = '{{.Shop}}'
         join spola.shop_settings s on s.shop = '{{.Shop}}'
         left join lateral (
@@ -92,10 +94,10 @@ begin
                     (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = h.method),
                     (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = split_part(h.method, '.', 1)),
                     (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = '*'))
-                end as class,
-                h.order_id = any (settled) as settled
+                end as class
             offset 0
-        ) k
+        ) y
+        cross join lateral (select y.class, cardinality(settled) > 0 and h.order_id = any (settled) as settled offset 0) k
         cross join lateral (
             select case
                 -- In the middle of an edit an order may look like another one: only a finished one is judged.
@@ -153,7 +155,7 @@ create function {{.Schema}}.drafts(tasks {{.Schema}}.task[], parks boolean, out 
     out orders erp.order_in[], out lines erp.order_line_in[], out charges erp.order_charge_in[], out vat erp.order_vat_in[], out payments erp.order_payment_in[],
     out fresh {{.Schema}}.use[], out changed {{.Schema}}.use[], out products text[], out articles bigint[], out flags spola.flag[], out troubled int)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     t       {{.Schema}}.task;
     o       record;
@@ -395,7 +397,7 @@ end $$;
 -- incarnations: a number may be a lost order's as well. Returns the articles concerned.
 create function {{.Schema}}.consume(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[], incarnations bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     articles bigint[];
     before   {{.Schema}}.use[] := '{}';
@@ -437,7 +439,7 @@ end $$;
 -- leaked with it is drift.
 create function {{.Schema}}.forget(gone bigint[]) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     lost         bigint[];
     incarnations bigint[];
@@ -517,7 +519,7 @@ end $$;
 -- Asks for parked orders again whose article or class appeared since.
 create function {{.Schema}}.awake(clock bigint) returns int
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     n int;
 begin

@@ -287,9 +287,16 @@ return floor(amount * 100 + 0.5)::bigint;
 
 -- Shops that escape for HTML do so before they store: undone exactly once, & last.
 -- +goose StatementBegin
+create function spola.unescaped(t text) returns text language plpgsql strict immutable parallel safe as $$
+begin
+    return replace(replace(replace(replace(replace(replace(t, '&quot;', '"'), '&#039;', ''''), '&#39;', ''''), '&lt;', '<'), '&gt;', '>'), '&amp;', '&');
+end $$;
+-- +goose StatementEnd
+
+-- The planner writes this into each expression that asks for it, so it is short: few texts have an &.
+-- +goose StatementBegin
 create function spola.html(t text) returns text language sql immutable parallel safe
-return case when strpos(t, '&') = 0 then t else
-    replace(replace(replace(replace(replace(replace(t, '&quot;', '"'), '&#039;', ''''), '&#39;', ''''), '&lt;', '<'), '&gt;', '>'), '&amp;', '&') end;
+return case when strpos(t, '&') = 0 then t else spola.unescaped(t) end;
 -- +goose StatementEnd
 
 -- Null for what is no JSON object. The block that catches is dear: callers look for a { first.
@@ -331,13 +338,14 @@ return (
 
 -- Sorted option values as a key: {20,17} is 17,20.
 -- +goose StatementBegin
-create function spola.variant(ids bigint[]) returns text language plpgsql immutable parallel safe as $$
-begin
-    if coalesce(cardinality(ids), 0) < 2 then
-        return coalesce(ids[1]::text, '');
-    end if;
-    return (select string_agg(x::text, ',' order by x) from unnest(ids) as x);
-end $$;
+create function spola.sorted(ids bigint[]) returns text language sql immutable parallel safe
+return (select string_agg(x::text, ',' order by x) from unnest(ids) as x);
+-- +goose StatementEnd
+
+-- Most lines have one or none: for these no statement is started.
+-- +goose StatementBegin
+create function spola.variant(ids bigint[]) returns text language sql immutable parallel safe
+return case when cardinality(ids) > 1 then spola.sorted(ids) else coalesce(ids[1]::text, '') end;
 -- +goose StatementEnd
 
 -- Cents for the parts of one order whose charges with a guessed rate have the rate `joint`; null: each its own.
@@ -718,7 +726,7 @@ end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function spola.to_cents, spola.to_cents_plain, spola.to_cents_at, spola.variant, spola.json_text, spola.json_object, spola.html, spola.cents;
+drop function spola.to_cents, spola.to_cents_plain, spola.to_cents_at, spola.variant, spola.sorted, spola.json_text, spola.json_object, spola.html, spola.unescaped, spola.cents;
 drop type spola.money, spola.vat, spola.part, spola.problem;
 drop table spola.parked, spola.reason, spola.due, spola.stock_total, spola.consumption, spola.link, spola.article,
     spola.shop_state, spola.province, spola.country, spola.tax_class_rate, spola.tax_title, spola.shop_settings,

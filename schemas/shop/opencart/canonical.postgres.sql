@@ -64,6 +64,20 @@ begin
         where x.value <> '');
 end $$;
 
+-- What an order's taxes that are a fixed amount a piece cost without the VAT in them; taxed: the order bears VAT. A
+-- function of its own, because most orders have none.
+create function {{.Schema}}.fixed_taxes(id bigint, country_id bigint, taxed boolean)
+returns table (seq bigint, code text, title text, net numeric, rate numeric, country text)
+language plpgsql stable as $$
+begin
+    return query
+    select t.order_total_id::bigint, t.code, t.title, spola.without_vat(t.value, y.rate), y.rate, case when y.rate > 0 then n.country end
+    from (select * from {{table "order_total"}} t where t.order_id = id and t.code = 'tax' offset 0) t
+    join spola.tax_title n on n.shop = '{{.Shop}}' and n.title = t.title and n.country_id = fixed_taxes.country_id and n.amount is not null
+    join spola.fixed_tax f on f.shop = '{{.Shop}}' and f.title = t.title
+    cross join lateral (select case when taxed then f.rate else 0 end as rate offset 0) y;
+end $$;
+
 -- The orders as the ERP takes them: the order's own words, and parts, of which intake makes cents and lines.
 -- The customer's id and cents are added by intake. They come back in the order of ids.
 --   content  a checksum of what the shop may edit, but for the parts
@@ -164,7 +178,8 @@ language sql stable as $$
                     offset 0
                 ) x
                 cross join lateral (
-                    select coalesce(y.article, e.article_id) as article, e.article_id is not null as by_sku
+                    select coalesce(y.article, y.by_sku) as article, y.by_sku is not null as by_sku
+                    from (select y.article, case when y.article is null and x.stocked = 0 then (select e.article_id from erp.articles e where e.sku = l.model) end as by_sku
                     from (select coalesce(
                         (select c.article from spola.consumption c
                          where had.incarnations is not null and c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = any (had.incarnations)
@@ -173,8 +188,7 @@ language sql stable as $$
                         (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.variant),
                         case when x.stock_variant <> x.variant then
                             (select b.article from spola.article b where b.shop = '{{.Shop}}' and b.product = l.product_id::text and b.variant = x.stock_variant) end
-                        ) as article offset 0) y
-                    left join lateral (select * from erp.articles e where e.sku = case when y.article is null and x.stocked = 0 then l.model end offset 0) e on true
+                        ) as article offset 0) y offset 0) y
                     offset 0
                 ) m
                 where l.order_id = i.id
@@ -223,12 +237,10 @@ language sql stable as $$
 
                 union all
 
-                select t.order_total_id, 'charge', t.code, t.title, spola.without_vat(t.value, y.rate), y.rate, false, case when y.rate > 0 then n.country end,
+                select t.seq, 'charge', t.code, t.title, t.net, t.rate, false, t.country,
                     null, null, null, null, null, null, null, null, null
-                from (select * from {{table "order_total"}} t where v.amounts is not null and t.order_id = i.id and t.code = 'tax' offset 0) t
-                join spola.tax_title n on n.shop = '{{.Shop}}' and n.title = t.title and n.country_id = a.ship_country and n.amount is not null
-                join spola.fixed_tax f on f.shop = '{{.Shop}}' and f.title = t.title
-                cross join lateral (select case when cardinality(v.rates) > 0 then f.rate else 0 end as rate offset 0) y
+                from {{.Schema}}.fixed_taxes(i.id, a.ship_country, cardinality(v.rates) > 0) t
+                where v.amounts is not null
             ) p
             order by p.kind = 'line' desc, p.seq)
     from unnest(ids) as i(id)

@@ -5,6 +5,8 @@
 //	log ──▶ fetch ──▶ cut: Part.Splits, Part.Add ──▶ write: place, Part.Apply, commit
 //	        (each arrow hands over to another goroutine; while one batch is written, the next is decoded)
 //
+// While a batch is at work, of one that has ended behind it what is Early is done already.
+//
 // A batch ends at the border of a source transaction. It holds whatever came while the one
 // before it was written: a single transaction when there is little, thousands when there is
 // a backlog. A source transaction too large to be held is a batch of its own, written in
@@ -53,4 +55,14 @@ type Part[Tx any] interface {
 	// last tells that tx is committed next: the part ends a batch. An effect that works on
 	// whole batches (deriving) waits for it.
 	Apply(ctx context.Context, tx Tx, last bool) error
+}
+
+// Early is a Part of which something can be done before its place moves, in its own transaction and on
+// another connection, while the batch before it is still at work: rows that are new, whatever
+// that one does. Nothing of it holds unless the place moves in that transaction afterwards.
+type Early[Tx any] interface {
+	// Alone tells that the part's batch may be at work at the same time as the one before it or behind it.
+	Alone() bool
+	// Early does it. Apply then does the rest.
+	Early(ctx context.Context, tx Tx) error
 }

@@ -28,15 +28,14 @@ type cutter[Tx any] struct {
 	pending      []change.Record // of a source transaction that is not complete
 	pendingBytes int
 	large        bool // pending continues a transaction of which parts have gone
+
+	out   chan<- piece[Tx] // to the writer when it is idle
+	ended chan<- piece[Tx] // to the writer at work: batches that nothing is added to any more
 }
 
-func newCutter[Tx any](effect Effect[Tx], stand change.Stand, o Options) *cutter[Tx] {
-	return &cutter[Tx]{effect: effect, stand: stand, edge: stand, o: o}
-}
-
-func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record, out chan<- piece[Tx]) error {
+func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record) error {
 	for {
-		ready, offer := out, piece[Tx]{}
+		ready, offer := c.out, piece[Tx]{}
 		if c.open == nil {
 			ready = nil
 		} else {
@@ -44,7 +43,7 @@ func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record, out cha
 		}
 		select {
 		case records := <-in:
-			if err := c.take(ctx, records, out); err != nil {
+			if err := c.take(ctx, records); err != nil {
 				return err
 			}
 		case ready <- offer:
@@ -56,7 +55,7 @@ func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record, out cha
 }
 
 // take sorts records into source transactions, and these into batches.
-func (c *cutter[Tx]) take(ctx context.Context, records []change.Record, out chan<- piece[Tx]) error {
+func (c *cutter[Tx]) take(ctx context.Context, records []change.Record) error {
 	for i := range records {
 		r := &records[i]
 		repeated, err := c.follow(r)
@@ -70,9 +69,9 @@ func (c *cutter[Tx]) take(ctx context.Context, records []change.Record, out chan
 		c.pendingBytes += len(r.Key) + len(r.Value)
 		switch {
 		case r.Last:
-			err = c.complete(ctx, out)
+			err = c.complete(ctx)
 		case len(c.pending) >= c.o.Records || c.pendingBytes >= c.o.Bytes:
-			err = c.stream(ctx, out, false)
+			err = c.stream(ctx, false)
 		}
 		if err != nil {
 			return err
@@ -100,12 +99,12 @@ func (c *cutter[Tx]) follow(r *change.Record) (repeated bool, err error) {
 }
 
 // complete adds the pending source transaction, which is whole, to the batch it belongs to.
-func (c *cutter[Tx]) complete(ctx context.Context, out chan<- piece[Tx]) error {
+func (c *cutter[Tx]) complete(ctx context.Context) error {
 	if c.large {
-		return c.stream(ctx, out, true)
+		return c.stream(ctx, true)
 	}
 	if c.open != nil && (c.full() || c.open.part.Splits(c.pending)) {
-		if err := c.send(ctx, out, true); err != nil {
+		if err := c.send(ctx, c.ended, true); err != nil {
 			return err
 		}
 	}
@@ -122,9 +121,9 @@ func (c *cutter[Tx]) full() bool {
 
 // stream passes on a piece of a transaction that is too large to be held. It shares its batch
 // with no other.
-func (c *cutter[Tx]) stream(ctx context.Context, out chan<- piece[Tx], last bool) error {
+func (c *cutter[Tx]) stream(ctx context.Context, last bool) error {
 	if c.open != nil {
-		if err := c.send(ctx, out, true); err != nil {
+		if err := c.send(ctx, c.ended, true); err != nil {
 			return err
 		}
 	}
@@ -135,7 +134,7 @@ func (c *cutter[Tx]) stream(ctx context.Context, out chan<- piece[Tx], last bool
 	if last {
 		c.open.transactions = 1
 	}
-	return c.send(ctx, out, last)
+	return c.send(ctx, nil, last)
 }
 
 // add moves the pending records into the open part, or a new one.
@@ -154,11 +153,14 @@ func (c *cutter[Tx]) add() error {
 	return nil
 }
 
-// send waits until the writer takes the open part.
-func (c *cutter[Tx]) send(ctx context.Context, out chan<- piece[Tx], last bool) error {
+// send waits until the writer takes the open part: when it is idle or, if ended is given, at work.
+func (c *cutter[Tx]) send(ctx context.Context, ended chan<- piece[Tx], last bool) error {
 	c.open.last = last
 	select {
-	case out <- *c.open:
+	case c.out <- *c.open:
+		c.open = nil
+		return nil
+	case ended <- *c.open:
 		c.open = nil
 		return nil
 	case <-ctx.Done():

@@ -2,9 +2,11 @@ package apply_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -22,8 +24,11 @@ import (
 type ledger struct {
 	splits func(transaction []change.Record) bool
 	before func(ctx context.Context, tx pgx.Tx) error // called first in each Apply; nil: nothing
+	early  bool                                       // half of each part is done early
+	first  func(ctx context.Context, tx pgx.Tx) error // called first in each Early; nil: nothing
 	parts  atomic.Int64
 	starts atomic.Int64
+	ahead  atomic.Int64 // parts of which half was done early
 }
 
 type ledgerPart struct {
@@ -61,15 +66,37 @@ func (p *ledgerPart) Add(records []change.Record) error {
 
 func (p *ledgerPart) Bytes() int { return p.bytes }
 
+func (p *ledgerPart) Alone() bool { return p.l.early }
+
+func (p *ledgerPart) Early(ctx context.Context, tx pgx.Tx) error {
+	if p.l.first != nil {
+		if err := p.l.first(ctx, tx); err != nil {
+			return postgres.Explain(err)
+		}
+	}
+	half := len(p.numbers) / 2
+	if err := p.insert(ctx, tx, half); err != nil {
+		return err
+	}
+	p.numbers, p.gens, p.seqs = p.numbers[half:], p.gens[half:], p.seqs[half:]
+	p.l.ahead.Add(1)
+	return nil
+}
+
 func (p *ledgerPart) Apply(ctx context.Context, tx pgx.Tx, _ bool) error {
 	if p.l.before != nil {
 		if err := p.l.before(ctx, tx); err != nil {
 			return postgres.Explain(err)
 		}
 	}
+	return p.insert(ctx, tx, len(p.numbers))
+}
+
+// insert has the effect of the first n records.
+func (p *ledgerPart) insert(ctx context.Context, tx pgx.Tx, n int) error {
 	_, err := tx.Exec(ctx, `insert into ledger select n, g, s, txid_current() from unnest($1::bigint[], $2::bigint[], $3::bigint[]) as r (n, g, s)`,
-		p.numbers, p.gens, p.seqs)
-	return err
+		p.numbers[:n], p.gens[:n], p.seqs[:n])
+	return postgres.Explain(err)
 }
 
 // database is a fresh one with place and ledger.
@@ -96,41 +123,57 @@ func database(t testing.TB) (url string, conn *pgx.Conn) {
 // chaos is the ERP's database with a network that fails at any step, before it or behind it.
 type chaos struct {
 	*postgres.Target
+	rate float64
+
+	mu     sync.Mutex // two batches may be under way
 	random *rand.Rand
-	rate   float64
 	failed int
 }
 
-// fail breaks the connection now and then.
-func (c *chaos) fail() error {
+// fail breaks the transaction's connection now and then.
+func (c *chaos) fail(tx pgx.Tx) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.random.Float64() >= c.rate {
 		return nil
 	}
 	c.failed++
-	c.Target.Close()
+	if tx != nil {
+		_ = tx.Conn().Close(context.Background())
+	}
 	return io.ErrUnexpectedEOF
 }
 
 // around runs a step between two chances to fail: one without the step's effect, one with it.
-func (c *chaos) around(step func() error) error {
-	if err := c.fail(); err != nil {
+func (c *chaos) around(tx pgx.Tx, step func() error) error {
+	if err := c.fail(tx); err != nil {
 		return err
 	}
 	if err := step(); err != nil {
 		return err
 	}
-	return c.fail()
+	return c.fail(tx)
 }
 
 func (c *chaos) Begin(ctx context.Context) (tx pgx.Tx, err error) {
-	err = c.around(func() error { tx, err = c.Target.Begin(ctx); return err })
-	return tx, err
+	if err := c.fail(nil); err != nil {
+		return nil, err
+	}
+	if tx, err = c.Target.Begin(ctx); err != nil {
+		return nil, err
+	}
+	return tx, c.fail(tx)
 }
 
 func (c *chaos) Move(ctx context.Context, tx pgx.Tx, from, to change.Stand) error {
-	return c.around(func() error { return c.Target.Move(ctx, tx, from, to) })
+	return c.around(tx, func() error { return c.Target.Move(ctx, tx, from, to) })
 }
 
 func (c *chaos) Commit(ctx context.Context, tx pgx.Tx) error {
-	return c.around(func() error { return c.Target.Commit(ctx, tx) })
+	return c.around(tx, func() error { return c.Target.Commit(ctx, tx) })
+}
+
+// Retryable takes a connection that was broken on purpose for one that was lost.
+func (c *chaos) Retryable(err error) bool {
+	return errors.Is(err, io.ErrUnexpectedEOF) || c.Target.Retryable(err)
 }

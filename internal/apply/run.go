@@ -25,7 +25,7 @@ var ErrFenced = errors.New("fenced")
 var ErrAgain = errors.New("batch to be taken again")
 
 // Target is a database that keeps an applier's place with the effect. It is used by one
-// goroutine at a time.
+// goroutine at a time; but where parts are Early, Begin may be called while another transaction is at work.
 type Target[Tx any] interface {
 	// Open connects (again), makes sure that the place is this process's own, calls start in
 	// the same transaction and returns where the place stands.
@@ -70,7 +70,7 @@ type Progress struct {
 // Options of a loop. The zero value will do.
 type Options struct {
 	Records int // a part of a batch ends when it holds so many records …
-	Bytes   int // … or so many bytes; default 40,000 and 12 MiB
+	Bytes   int // … or so many bytes; default 20,000 and 12 MiB
 
 	// MaxWait is the longest pause between two tries; default 2 s.
 	MaxWait time.Duration
@@ -83,7 +83,7 @@ type Options struct {
 // hand committed or rolled back. Other ends are errors: ErrFenced, or ErrStopped with its cause.
 func Run[Tx any](ctx context.Context, target Target[Tx], effect Effect[Tx], open Open, o Options) error {
 	if o.Records == 0 {
-		o.Records = 40_000
+		o.Records = 20_000
 	}
 	if o.Bytes == 0 {
 		o.Bytes = 12 << 20
@@ -179,16 +179,17 @@ func (r *runner[Tx]) session(ctx context.Context) error {
 
 	group, inner := errgroup.WithContext(ctx)
 	fetched := make(chan []change.Record, 1)
-	pieces := make(chan piece[Tx])
+	pieces, ended := make(chan piece[Tx]), make(chan piece[Tx])
 	group.Go(func() error { return fetch(inner, reader, fetched) })
 	group.Go(func() error {
-		return newCutter(r.effect, stand, r.o).run(inner, fetched, pieces)
+		c := &cutter[Tx]{effect: r.effect, stand: stand, edge: stand, o: r.o, out: pieces, ended: ended}
+		return c.run(inner, fetched)
 	})
 	group.Go(func() error {
 		// What is begun is finished: a stop in the middle of a batch would only repeat it.
 		finishing, cancel := outlive(inner, 5*time.Second)
 		defer cancel()
-		return r.write(inner, finishing, reader, pieces)
+		return r.write(inner, finishing, reader, pieces, ended)
 	})
 	return group.Wait()
 }

@@ -10,10 +10,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgerrcode"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -84,29 +87,96 @@ func check(t interface{ Fatalf(string, ...any) }, ctx context.Context, conn *pgx
 // Whatever fails, before its effect or behind it, each record has its effect once.
 func TestExactlyOnce(t *testing.T) {
 	url, conn := database(t)
-	failed := 0
+	failed, ahead := 0, int64(0)
 	for seed := range uint64(20) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		log := newMemory(1 + random.IntN(30))
-		for range 3 + random.IntN(12) {
+		early := seed%2 == 1
+		target := &chaos{Target: postgres.NewTarget(url, "test", fmt.Sprint("s", seed), "test"), random: random, rate: 0.1}
+		transactions := 3 + random.IntN(12)
+		if early {
+			target.rate, transactions = 0.03, 40
+		}
+		for range transactions {
 			log.transaction([]int{1, 1, 2, 7, 25}[random.IntN(5)])
 			if random.IntN(10) == 0 {
 				log.generation()
 			}
 		}
 		emptyLedger(t, conn)
-		target := &chaos{Target: postgres.NewTarget(url, "test", fmt.Sprint("s", seed), "test"), random: random, rate: 0.1}
-		l := &loop{target: target, effect: &ledger{}, log: log,
+		l := &loop{target: target, effect: &ledger{early: early}, log: log,
 			options: apply.Options{Records: 1 + random.IntN(20), MaxWait: time.Millisecond}}
 		if err := l.until(t.Context(), int64(len(log.records))); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		check(t, t.Context(), conn, log.records, len(log.records))
 		failed += target.failed
+		ahead += l.effect.ahead.Load()
+	}
+	if ahead < 20 {
+		t.Errorf("only %d batches were begun early", ahead)
 	}
 	if failed < 20 {
 		t.Errorf("only %d failures were tried", failed)
 	}
+}
+
+// What is done early may wait for a lock of the batch at work. That one fails, and both are taken again.
+func TestEarlyWaitsForABatchThatFails(t *testing.T) {
+	url, conn := database(t)
+	if _, err := conn.Exec(t.Context(), "create table lock as select 1 as n"); err != nil {
+		t.Fatal(err)
+	}
+	log := newMemory(5)
+	for range 40 {
+		log.transaction(5)
+	}
+	take := func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "select from lock for update")
+		return err
+	}
+	taken, waits := make(chan struct{}, 1), make(chan struct{}, 1)
+	var failed atomic.Bool
+	effect := &ledger{early: true}
+	effect.first = func(ctx context.Context, tx pgx.Tx) error {
+		if failed.Load() {
+			return nil
+		}
+		select {
+		case <-taken: // by the batch at work
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		waits <- struct{}{}
+		return take(ctx, tx)
+	}
+	effect.before = func(ctx context.Context, tx pgx.Tx) error {
+		if failed.Load() {
+			return nil
+		}
+		if err := take(ctx, tx); err != nil {
+			return err
+		}
+		select {
+		case taken <- struct{}{}:
+		default:
+		}
+		select {
+		case <-waits:
+			failed.Store(true)
+			return &pgconn.PgError{Code: pgerrcode.SerializationFailure}
+		case <-time.After(5 * time.Second): // nothing has ended behind this batch
+			return nil
+		}
+	}
+	l := &loop{target: postgres.NewTarget(url, "test", "log", "test"), effect: effect, log: log, options: apply.Options{Records: 10, MaxWait: time.Millisecond}}
+	if err := l.until(t.Context(), int64(len(log.records))); err != nil {
+		t.Fatal(err)
+	}
+	if !failed.Load() {
+		t.Error("no batch was begun early")
+	}
+	check(t, t.Context(), conn, log.records, len(log.records))
 }
 
 func emptyLedger(t *testing.T, conn *pgx.Conn) {

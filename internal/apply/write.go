@@ -8,11 +8,11 @@ import (
 
 // write gives each batch its transaction. ctx ends the waiting for the next batch, finishing the
 // work on the one in hand.
-func (r *runner[Tx]) write(ctx, finishing context.Context, reader Reader, in <-chan piece[Tx]) error {
+func (r *runner[Tx]) write(ctx, finishing context.Context, reader Reader, in, ended <-chan piece[Tx]) error {
 	for {
 		select {
 		case first := <-in:
-			if err := r.batch(ctx, finishing, reader, first, in); err != nil {
+			if err := r.chain(ctx, finishing, reader, first, in, ended); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -21,16 +21,83 @@ func (r *runner[Tx]) write(ctx, finishing context.Context, reader Reader, in <-c
 	}
 }
 
+// begun is a batch of which something may have been done early; then it has its transaction.
+type begun[Tx any] struct {
+	piece[Tx]
+	tx  Tx
+	has bool // tx is there
+}
+
+// chain writes a batch, and those that have ended by the time each is at work. Of each its early part is done
+// meanwhile, so that in a backlog the database copies rows on one connection while it derives on the other.
+func (r *runner[Tx]) chain(ctx, finishing context.Context, reader Reader, first piece[Tx], in, ended <-chan piece[Tx]) error {
+	at := &begun[Tx]{piece: first}
+	for at != nil {
+		early, cancel := context.WithCancel(finishing)
+		done := make(chan error, 1)
+		go func() {
+			err := r.batch(ctx, finishing, reader, at, in)
+			if err != nil {
+				cancel() // the early part may wait for a lock of this batch
+			}
+			done <- err
+		}()
+		if !at.alone() {
+			ended = nil
+		}
+		next, err := r.meanwhile(early, done, ended)
+		cancel()
+		if err != nil {
+			return err
+		}
+		at = next
+	}
+	return nil
+}
+
+// meanwhile waits until the batch at work is done, and begins the next one if that ends before.
+func (r *runner[Tx]) meanwhile(ctx context.Context, done <-chan error, ended <-chan piece[Tx]) (*begun[Tx], error) {
+	select {
+	case err := <-done:
+		return nil, err
+	case p := <-ended:
+		next := &begun[Tx]{piece: p}
+		failed := r.early(ctx, next)
+		if err := <-done; err != nil {
+			return nil, err // and what is begun falls with the connection
+		}
+		return next, failed
+	}
+}
+
+func (p *piece[Tx]) alone() bool {
+	part, ok := p.part.(Early[Tx])
+	return ok && p.last && part.Alone()
+}
+
+func (r *runner[Tx]) early(ctx context.Context, b *begun[Tx]) (err error) {
+	if !b.alone() {
+		return nil
+	}
+	if b.tx, err = r.target.Begin(ctx); err != nil {
+		return err
+	}
+	b.has = true
+	return b.part.(Early[Tx]).Early(ctx, b.tx)
+}
+
 // batch is the order that everything hangs on: place, effect, commit.
 //
 // The place moves first: an applier that was overtaken waits at the row, finds it changed, and
-// has no effect. The effect comes in the same transaction, so there is no moment at which one
+// has no effect: what was done early in this transaction falls with it. The effect comes in the same transaction, so there is no moment at which one
 // holds without the other. If COMMIT fails it may have happened or not: the place, read again,
 // tells, and nothing else is believed.
-func (r *runner[Tx]) batch(ctx, finishing context.Context, reader Reader, p piece[Tx], in <-chan piece[Tx]) error {
-	tx, err := r.target.Begin(finishing)
-	if err != nil {
-		return err
+func (r *runner[Tx]) batch(ctx, finishing context.Context, reader Reader, b *begun[Tx], in <-chan piece[Tx]) (err error) {
+	p, tx := b.piece, b.tx
+	if !b.has {
+		if tx, err = r.target.Begin(finishing); err != nil {
+			return err
+		}
 	}
 	done := Progress{}
 	for {

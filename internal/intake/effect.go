@@ -23,7 +23,10 @@ type Effect struct {
 	changed *mirror.Changed
 }
 
-var _ apply.Effect[pgx.Tx] = (*Effect)(nil)
+var (
+	_ apply.Effect[pgx.Tx] = (*Effect)(nil)
+	_ apply.Early[pgx.Tx]  = (*part)(nil)
+)
 
 // NewEffect makes the effect of a shop. done, if not nil, hears what each batch brought, before
 // it is committed, on the writing goroutine.
@@ -79,6 +82,12 @@ func (p *part) Add(records []change.Record) error {
 
 // Bytes is what the part's rows hold of memory.
 func (p *part) Bytes() int { return p.rows.Bytes() }
+
+// Alone tells that the part does nothing to the mirror but write rows.
+func (p *part) Alone() bool { return p.rows.Alone() }
+
+// Early copies the part's new rows into the mirror. Nothing is derived from them before Apply.
+func (p *part) Early(ctx context.Context, tx pgx.Tx) error { return p.rows.Early(ctx, tx) }
 
 // Apply writes the part's rows into the mirror; with the batch's last part it derives.
 func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {

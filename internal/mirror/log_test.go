@@ -137,6 +137,11 @@ func (a *applier) try(l *testLog, n int) (*Changed, error) {
 	}
 	var changed *Changed
 	err := postgres.InTransaction(a.t.Context(), a.conn, func(tx pgx.Tx) (err error) {
+		if part.Alone() && a.applied%2 == 0 {
+			if err := part.Early(a.t.Context(), tx); err != nil {
+				return err
+			}
+		}
 		changed, err = part.Apply(a.t.Context(), tx)
 		return err
 	})

@@ -38,6 +38,8 @@ type folded struct {
 	lines   []byte
 	entries []entry
 	byKey   map[string]int
+	judged  bool               // which rows count as new is settled
+	copied  bool               // the new ones are in the mirror already
 	read    map[int64]struct{} // owners of rows that a snapshot read and that are written in any case
 
 	// Of the chunk that has not ended yet.

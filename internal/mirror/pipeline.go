@@ -74,11 +74,11 @@ func (p *pipeline) flush(ctx context.Context) error {
 	pipe := p.conn.StartPipeline(ctx)
 	expected := 0
 	for _, r := range p.queued {
-		name, known := p.m.db.prepared[r.statement]
+		prepared := p.m.db.on(p.conn).prepared
+		name, known := prepared[r.statement]
 		if !known {
-			p.m.db.named++
-			name = fmt.Sprintf("spola_%d", p.m.db.named)
-			p.m.db.prepared[r.statement] = name
+			name = fmt.Sprintf("spola_%d", len(prepared)+1)
+			prepared[r.statement] = name
 			pipe.SendPrepare(name, r.statement, nil)
 			expected++
 		}

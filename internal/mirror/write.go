@@ -31,13 +31,11 @@ type ways struct {
 	fresh, other int
 }
 
-// session is what one connection to PostgreSQL knows. It belongs to the writing goroutine.
+// session is what is known of the database since Start. It belongs to whom Apply does.
 type session struct {
 	shapes       map[string]*table            // as the tables are
 	puts         map[*table]*[together]string // by the number of rows less one: statements that put rows
-	prepared     map[string]string            // statement → its name
-	named        int
-	staged       map[string]bool // tables with a staging table
+	conns        map[*pgconn.PgConn]*connection
 	sizes        map[string]*size
 	ticks        int64
 	life         int64
@@ -45,11 +43,30 @@ type session struct {
 }
 
 func newSession() session {
-	return session{puts: map[*table]*[together]string{}, shapes: map[string]*table{}, prepared: map[string]string{}, staged: map[string]bool{}, sizes: map[string]*size{}}
+	return session{puts: map[*table]*[together]string{}, shapes: map[string]*table{}, conns: map[*pgconn.PgConn]*connection{}, sizes: map[string]*size{}}
+}
+
+// connection is what one connection to PostgreSQL has.
+type connection struct {
+	prepared map[string]string // statement → its name
+	staged   map[string]bool   // tables with a staging table
+}
+
+func (s *session) on(conn *pgconn.PgConn) *connection {
+	c := s.conns[conn]
+	if c == nil {
+		c = &connection{prepared: map[string]string{}, staged: map[string]bool{}}
+		s.conns[conn] = c
+	}
+	return c
 }
 
 // forget drops what depends on a table's shape.
-func (s *session) forget(name string) { delete(s.staged, name) }
+func (s *session) forget(name string) {
+	for _, c := range s.conns {
+		delete(c.staged, name)
+	}
+}
 
 // put is the table's statement of so many rows, built once.
 func (s *session) put(t *table, rows int) string {
@@ -128,10 +145,9 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 	}
 	maps.Copy(f.read, f.readOf)
 	fresh, other := 0, 0
-	careful := p.careful(f.t.shape.Name)
+	p.judge(f)
 	for i := range f.entries {
 		e := &f.entries[i]
-		e.fresh = e.fresh && !careful
 		switch {
 		case e.compared:
 			continue
@@ -147,16 +163,18 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 		wrote = true
 	}
 	p.m.db.grew(f.t, fresh+other)
-	if fresh > p.m.ways.fresh || other > p.m.ways.other {
+	if fresh > p.m.ways.fresh && !f.copied || other > p.m.ways.other {
 		// COPY can't go through the pipeline: what is queued goes first.
 		if err := pipe.flush(ctx); err != nil {
 			return false, err
 		}
 	}
-	if fresh > p.m.ways.fresh {
+	if fresh > p.m.ways.fresh && !f.copied {
 		if err := p.copyNew(ctx, tx, f, f.pick(func(e *entry) bool { return e.fresh })); err != nil {
 			return false, err
 		}
+	}
+	if fresh > p.m.ways.fresh {
 		fresh = 0
 	}
 	if other > p.m.ways.other {
@@ -168,6 +186,52 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 		maps.Copy(p.owners[f.t.ownedBy], f.read) // so few are sooner derived again than compared
 	}
 	return wrote, pipe.queueRows(ctx, f, fresh > 0, other > 0)
+}
+
+// judge settles which rows count as new: none where rows must not be taken for new. Once for all.
+func (p *Part) judge(f *folded) {
+	if f.judged {
+		return
+	}
+	f.judged = true
+	if p.careful(f.t.shape.Name) {
+		for i := range f.entries {
+			f.entries[i].fresh = false
+		}
+	}
+}
+
+// Alone tells that the part does nothing but write changed rows into tables as they are.
+func (p *Part) Alone() bool {
+	if len(p.segments) != 1 || len(p.segments[0].shapes) > 0 || len(p.segments[0].chunks) > 0 || p.runDone != 0 || p.life != 0 || p.restored {
+		return false
+	}
+	for _, f := range p.segments[0].rows {
+		if len(f.read)+len(f.readOf)+len(f.reading) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Early copies the new rows of a part that is Alone, if there are many: they are there whatever the batch
+// before does. Apply then leaves them out. A batch that is taken again has other parts.
+func (p *Part) Early(ctx context.Context, tx pgx.Tx) error {
+	s := p.segments[0]
+	slices.Sort(s.names)
+	for _, name := range s.names {
+		f := s.rows[name]
+		p.judge(f)
+		fresh := f.pick(func(e *entry) bool { return e.fresh })
+		if len(fresh) <= p.m.ways.fresh {
+			continue
+		}
+		if err := p.copyNew(ctx, tx, f, fresh); err != nil {
+			return err
+		}
+		f.copied = true
+	}
+	return nil
 }
 
 // known returns the table as the database has it, nil if it has none.
@@ -223,7 +287,7 @@ func (p *Part) merge(ctx context.Context, tx pgx.Tx, f *folded) error {
 // stage copies entries into the table's staging table.
 func (p *Part) stage(ctx context.Context, tx pgx.Tx, f *folded, entries []int) error {
 	t := f.t
-	if !p.m.db.staged[t.shape.Name] {
+	if staged := p.m.db.on(tx.Conn().PgConn()).staged; !staged[t.shape.Name] {
 		// The shape may be another one than that of an earlier staging table.
 		stage := strings.TrimPrefix(t.sql.unstage, "truncate ")
 		if _, err := tx.Exec(ctx, "drop table if exists "+stage); err != nil {
@@ -232,7 +296,7 @@ func (p *Part) stage(ctx context.Context, tx pgx.Tx, f *folded, entries []int) e
 		if _, err := tx.Exec(ctx, t.sql.stage); err != nil {
 			return p.m.failed("make staging of "+t.shape.Name, err)
 		}
-		p.m.db.staged[t.shape.Name] = true
+		staged[t.shape.Name] = true
 	}
 	if err := copyLines(ctx, tx, f, t.sql.copyStage, entries); err != nil {
 		return p.m.failed("copy into staging of "+t.shape.Name, err)

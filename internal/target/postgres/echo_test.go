@@ -33,7 +33,7 @@ func TestTransactionsBeginWithTheEcho(t *testing.T) {
 	if err := InTransaction(t.Context(), conn, insert); err != nil {
 		t.Fatal(err)
 	}
-	target := &Target{conn: conn}
+	target := &Target{conns: [2]*pgx.Conn{conn}}
 	tx, err := target.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,12 +12,15 @@ import (
 	"github.com/spola-cdc/spola/internal/change"
 )
 
-// Target is the ERP's database as one applier uses it: one connection, one place row, one
-// transaction at a time. It is used by one goroutine.
+// Target is the ERP's database as one applier uses it: one place row, one transaction at a time that has moved
+// it. A second connection is for the transaction that begins before the one at work has been committed.
 type Target struct {
 	url   string
 	place place
-	conn  *pgx.Conn
+
+	mu    sync.Mutex
+	conns [2]*pgx.Conn // the first is open as long as the target is
+	busy  [2]bool      // has a transaction
 }
 
 // NewTarget names the place row: applier and source. owner (host and process) is for people.
@@ -30,11 +34,11 @@ func NewTarget(url, applier, source, owner string) *Target {
 // a person has paused the applier it is ErrPaused.
 func (t *Target) Open(ctx context.Context, start func(pgx.Tx) error) (change.Stand, error) {
 	t.Close()
-	conn, err := Connect(ctx, t.url, "spola "+t.place.applier+" "+t.place.source)
+	conn, err := t.connect(ctx)
 	if err != nil {
 		return change.Stand{}, err
 	}
-	t.conn = conn
+	t.conns[0] = conn
 	var stand change.Stand
 	claim := t.place
 	err = InTransaction(ctx, conn, func(tx pgx.Tx) (err error) {
@@ -56,12 +60,30 @@ func (t *Target) Open(ctx context.Context, start func(pgx.Tx) error) (change.Sta
 	return stand, nil
 }
 
-// Begin begins the transaction of a batch.
+func (t *Target) connect(ctx context.Context) (*pgx.Conn, error) {
+	return Connect(ctx, t.url, "spola "+t.place.applier+" "+t.place.source)
+}
+
+// Begin begins the transaction of a batch; while another is at work, on the second connection.
 func (t *Target) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := t.conn.BeginTx(ctx, echo)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	at := 0
+	if t.busy[0] {
+		at = 1
+	}
+	if t.conns[at] == nil {
+		conn, err := t.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.conns[at] = conn
+	}
+	tx, err := t.conns[at].BeginTx(ctx, echo)
 	if err != nil {
 		return nil, explain("begin", err)
 	}
+	t.busy[at] = true
 	return tx, nil
 }
 
@@ -76,14 +98,24 @@ func (t *Target) Commit(ctx context.Context, tx pgx.Tx) error {
 	if err := tx.Commit(ctx); err != nil {
 		return explain("commit", err)
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, conn := range t.conns {
+		if conn == tx.Conn() {
+			t.busy[i] = false
+		}
+	}
 	return nil
 }
 
 // Retryable tells whether the error clears without a person. An error on a connection that is
 // lost by now is the loss's, whatever it says.
 func (t *Target) Retryable(err error) bool {
-	return Retryable(err) ||
-		t.conn != nil && t.conn.IsClosed() && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrFenced)
+	lost := false
+	for _, conn := range t.conns {
+		lost = lost || conn != nil && conn.IsClosed()
+	}
+	return Retryable(err) || lost && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrFenced)
 }
 
 // Fenced tells whether another applier has taken over.
@@ -92,16 +124,17 @@ func (t *Target) Fenced(err error) bool { return errors.Is(err, ErrFenced) }
 // Paused tells whether a person has paused the applier.
 func (t *Target) Paused(err error) bool { return errors.Is(err, ErrPaused) }
 
-// Close ends the connection, and with it a transaction that was not committed.
+// Close ends the connections, and with them transactions that were not committed.
 func (t *Target) Close() {
-	if t.conn == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	// Nothing depends on how it ends: what was not committed is rolled back either way.
-	_ = t.conn.Close(ctx)
-	t.conn = nil
+	for i, conn := range t.conns {
+		if conn != nil {
+			// Nothing depends on how it ends: what was not committed is rolled back either way.
+			_ = conn.Close(ctx)
+		}
+		t.conns[i], t.busy[i] = nil, false
+	}
 }
 
 // String names the target for people.

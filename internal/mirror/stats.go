@@ -33,7 +33,8 @@ func (s *session) grew(t *table, rows int) {
 }
 
 // analyze brings the statistics of tables that have grown up to date, inside tx, so that what is
-// derived in this very batch has them; after a snapshot those of all tables written.
+// derived in this very batch has them; after a snapshot those of all tables written that have none
+// yet, or have grown. Only of the columns by which rows are looked up: an order's row has sixty others, and orders wait meanwhile.
 func (m *Mirror) analyze(ctx context.Context, tx pgx.Tx, all bool) error {
 	for name, z := range m.db.sizes {
 		due := z.written >= max(firstAnalyze, analyzeGrowth*z.known)
@@ -44,11 +45,11 @@ func (m *Mirror) analyze(ctx context.Context, tx pgx.Tx, all bool) error {
 			if err := m.lookUp(ctx, tx, z); err != nil {
 				return err
 			}
-			if z.written < analyzeGrowth*z.known && !all {
-				continue
-			}
 		}
-		if _, err := tx.Exec(ctx, "analyze "+z.table.sql.name); err != nil {
+		if z.written < analyzeGrowth*z.known {
+			continue
+		}
+		if _, err := tx.Exec(ctx, z.table.sql.analyze); err != nil {
 			return m.failed("analyze "+name, err)
 		}
 		if err := m.lookUp(ctx, tx, z); err != nil {

@@ -60,6 +60,7 @@ type statements struct {
 	set      string // so many rows, put in the places of what may be there: see put
 	conflict string // … the end of it
 	unset    string // one row, deleted by key
+	analyze  string // statistics of the key, and of whose rows they are
 
 	stage       string // makes the staging table
 	copyStage   string
@@ -124,9 +125,14 @@ func (t *table) build(schema string) statements {
 	for i, k := range t.key {
 		where = append(where, fmt.Sprintf("%s = $%d", columns[k], i+1))
 	}
+	looked := t.keyList()
+	if t.owner >= 0 && !slices.Contains(t.key, t.owner) {
+		looked += ", " + columns[t.owner]
+	}
 	return statements{
 		name:        name,
 		columns:     list,
+		analyze:     "analyze " + name + " (" + looked + ")",
 		copy:        "copy " + name + " (" + list + ") from stdin",
 		set:         "insert into " + name + " (" + list + ") values ",
 		conflict:    conflict,

@@ -202,7 +202,10 @@ begin
             raise exception 'order % is read where order % was asked for', o.order_id, t.order_id;
         end if;
         parts := o.parts;
-        m := spola.to_cents(parts, o.total);
+        m := spola.to_cents_plain(parts, o.total);
+        if m.gross is null then
+            m := spola.to_cents(parts, o.total);
+        end if;
         gross := m.gross;
         c := o.customer;
         c.reference := '{{.Shop}}:' || coalesce('account:' || o.account, 'guest:' || coalesce(nullif(c.email, ''), 'order ' || o.order_id));

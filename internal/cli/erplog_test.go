@@ -19,14 +19,16 @@ import (
 )
 
 // readsERP lets the pipeline's configuration name a reader of the ERP's log.
-func (p *pipeline) readsERP() {
+func (p *pipeline) readsERP() { p.t.Helper(); p.readsERPBy("spola.yaml") }
+
+func (p *pipeline) readsERPBy(name string) {
 	p.t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.dir, "spola.yaml"))
+	text, err := os.ReadFile(filepath.Join(p.dir, name))
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.write("spola.yaml", []byte(strings.Replace(string(text), "erp:\n", fmt.Sprintf("erp:\n  log: {user: postgres, slot: cli_%d}\n", p.server), 1)))
-	p.cfg = p.load("spola.yaml")
+	p.write(name, []byte(strings.Replace(string(text), "erp:\n", fmt.Sprintf("erp:\n  log: {user: postgres, slot: cli_%d}\n", p.server), 1)))
+	p.cfg = p.load(name)
 }
 
 // erpRecords are those of the ERP's log from its first record on, each one checked: number, sum,
@@ -38,27 +40,18 @@ func (p *pipeline) erpRecords() []change.Record {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	end, err := stream.ReadTail(p.t.Context(), log)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	reader, err := stream.OpenReader(p.t.Context(), log, stream.Position{Offset: -1})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer reader.Close()
 	var all []change.Record
-	for len(all) == 0 || all[len(all)-1].Seq < end.Place.Seq {
-		records, err := reader.Next(p.t.Context())
-		if err != nil {
-			p.t.Fatal(err)
-		}
+	err = stream.Scan(p.t.Context(), log, func(records []change.Record) error {
 		for i := range records {
 			if err := check.Check(&records[i]); err != nil {
 				p.t.Errorf("record %d: %v\n%s", records[i].Seq, err, records[i].Value)
 			}
 		}
 		all = append(all, records...)
+		return nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
 	}
 	return all
 }
@@ -162,4 +155,75 @@ func TestERPLog(t *testing.T) {
 		return strings.Contains(text, "generation 2,") && strings.Contains(text, `"queue": []`)
 	})
 	reader.stop()
+}
+
+// The ERP's log moves to other brokers and goes on where it ended; and where it is lost, a new generation
+// begins with a snapshot. What was changed while nobody read stands in either; nothing is told twice.
+func TestERPLogMovesAndIsLost(t *testing.T) {
+	old := embedded(t, t.TempDir(), "")
+	p := newPipeline(t, server.MySQL(t), []string{old.Addr()}, shop.Options{})
+	p.readsERP()
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	weight := func(kg string) {
+		t.Helper()
+		if _, err := p.erp.Exec(t.Context(), "UPDATE erp.article SET weight_kg = $1::numeric WHERE id = (SELECT min(id) FROM erp.article)", kg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader := p.start("cdc", "run", "erp")
+	p.until("the snapshot's end", []*program{reader}, func() bool { return strings.Contains(p.run(0, "cdc", "position", "erp"), `"queue": []`) })
+	weight("1.111")
+	p.until("a change", []*program{reader}, func() bool { return p.erpHas(`"weight_kg":"1.111"`) })
+	reader.kill()
+	weight("2.222") // stands in no log yet
+	oldEnd := p.erpRecords()
+
+	p.configure("new.yaml", p.cfg.Shop.URL(), p.cfg.ERP.URL(), server.Kafka(t))
+	p.readsERPBy("new.yaml")
+	if text := p.startWith("new.yaml", "cdc", "run", "erp").ends(3); !strings.Contains(text, "cdc run erp --new-generation") {
+		t.Errorf("on empty brokers: %s", text)
+	}
+	reader = p.startWith("new.yaml", "cdc", "run", "erp", "--moved-from", old.Addr())
+	p.until("what was changed between", []*program{reader}, func() bool { return p.erpBegun() && p.erpHas(`"before":{`, `"weight_kg":"2.222"`) })
+	weight("3.333")
+	p.until("what comes behind", []*program{reader}, func() bool { return p.erpHas(`"before":{`, `"weight_kg":"3.333"`) })
+	reader.kill()
+	records := p.erpRecords()
+	var claim change.ClaimMessage
+	if err := change.Message(records[0].Value, &claim); err != nil {
+		t.Fatal(err)
+	}
+	if last := oldEnd[len(oldEnd)-1]; claim.Predecessor == nil || claim.Predecessor.Seq < last.Seq || records[0].Gen != last.Gen+1 {
+		t.Errorf("the moved log begins with generation %d behind %+v; the old one ended at %d of %d", records[0].Gen, claim.Predecessor, last.Seq, last.Gen)
+	}
+	for _, r := range records {
+		if r.Op == change.Update && strings.Contains(string(r.Value), `"after":{"id":1,`) && strings.Contains(string(r.Value), `"weight_kg":"1.111"`) && !strings.Contains(string(r.Value), `"weight_kg":"2.222"`) {
+			t.Errorf("a change of the old log stands in the new one again: %s", r.Value)
+		}
+	}
+
+	// Lost: the brokers are others, and nobody has the old ones.
+	weight("4.444")
+	text, err := os.ReadFile(filepath.Join(p.dir, "new.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("lost.yaml", []byte(strings.Replace(string(text), "prefix: t", "prefix: lost", 1)))
+	p.cfg = p.load("lost.yaml")
+	if text := p.startWith("lost.yaml", "cdc", "run", "erp").ends(3); !strings.Contains(text, "cdc run erp --new-generation") {
+		t.Errorf("without its log: %s", text)
+	}
+	reader = p.startWith("lost.yaml", "cdc", "run", "erp", "--new-generation")
+	p.until("the snapshot of the new generation", []*program{reader}, func() bool {
+		return p.erpBegun() && p.erpHas(`"op":"r"`, `"weight_kg":"4.444"`) && strings.Contains(p.startWith("lost.yaml", "cdc", "position", "erp").ends(0), `"queue": []`)
+	})
+	weight("5.555")
+	p.until("what comes behind it", []*program{reader}, func() bool { return p.erpHas(`"before":{`, `"weight_kg":"5.555"`) })
+	reader.stop()
+}
+
+// erpBegun tells whether there is a record in the ERP's log.
+func (p *pipeline) erpBegun() bool {
+	tail, err := stream.ReadTail(p.t.Context(), p.cfg.ERPStream(zerolog.Nop()))
+	return err == nil && tail.Offset >= 0
 }

@@ -92,7 +92,7 @@ func TestStockReachesTheShop(t *testing.T) {
 	p.until("the first entry", running, func() bool { return p.quantity(1) == 60 })
 	p.until("lag tools see it", running, func() bool { return p.committed("stock", p.cfg.ERPTopic()) > 0 })
 
-	if text := p.run(0, "applier", "pause", "stock", "--reason", "inventory"); !strings.Contains(text, "applier resume stock before then") {
+	if text := p.run(0, "applier", "pause", "stock", "--reason", "inventory"); !strings.Contains(text, "applier resume stock before then") || !strings.Contains(text, "MB more of changes, about") {
 		t.Errorf("paused: %s", text)
 	}
 	p.ledger(2, "product:1", -50)

@@ -26,8 +26,9 @@ type Footprint struct {
 }
 
 // FootprintOf lists what `spola remove` takes away for a shop, and what stays. With other shops in
-// the same ERP, what they need stays.
-func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string) (Footprint, error) {
+// the same ERP, what they need stays. named are slot and publication of the ERP's log, should they
+// have names of their own.
+func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string, named ...string) (Footprint, error) {
 	var f Footprint
 	query := namedStatements(removeSQL)
 	var spola bool
@@ -66,14 +67,26 @@ func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string) (Footprint, e
 		f.Removals = append(f.Removals, Removal{What: "rows of the shop in schema spola", Statement: strings.Join(statements, "; ")})
 		return f, err
 	}
-	slots, err := list("slots")
+	var reading int
+	if err := conn.QueryRow(ctx, query["reading"], named).Scan(&reading); err != nil {
+		return f, fmt.Errorf("look for readers of the ERP's log: %w", err)
+	}
+	f.Running += reading
+	whole, err := list("whole", named)
+	if err != nil {
+		return f, err
+	}
+	if len(whole) > 0 {
+		f.Stays = append(f.Stays, "REPLICA IDENTITY FULL of tables whose changes Spola has read, which makes more write-ahead log; if nobody else wants it: "+strings.Join(whole, "; "))
+	}
+	slots, err := list("slots", named)
 	if err != nil {
 		return f, err
 	}
 	for _, n := range slots {
 		f.Removals = append(f.Removals, Removal{What: "replication slot " + n, Statement: fmt.Sprintf("select pg_drop_replication_slot('%s')", strings.ReplaceAll(n, "'", "''"))})
 	}
-	if err := each("publications", "publication", "drop publication {}"); err != nil {
+	if err := each("publications", "publication", "drop publication {}", named); err != nil {
 		return f, err
 	}
 	if spola {

@@ -8,10 +8,20 @@ select count(*) from pg_stat_activity where datname = current_database() and app
 select count(*) from spola.shop where shop <> $1
 
 -- name: slots
-select slot_name::text from pg_replication_slots where database = current_database() and slot_name ~ '^spola' order by 1
+select slot_name::text from pg_replication_slots where database = current_database() and (slot_name ~ '^spola' or slot_name = any($1)) order by 1
+
+-- name: reading
+-- Readers of the ERP's log: their slots can't be dropped.
+select count(*) from pg_replication_slots where database = current_database() and (slot_name ~ '^spola' or slot_name = any($1)) and active
+
+-- name: whole
+-- Tables whose old rows are logged whole, for the log's sake.
+select distinct format('alter table %s replica identity default', c.oid::regclass) from pg_publication_rel r
+join pg_publication p on p.oid = r.prpubid and (p.pubname ~ '^spola' or p.pubname = any($1))
+join pg_class c on c.oid = r.prrelid and c.relreplident = 'f' and c.relnamespace::regnamespace::text <> 'spola' order by 1
 
 -- name: publications
-select pubname::text from pg_publication where pubname ~ '^spola' order by 1
+select pubname::text from pg_publication where pubname ~ '^spola' or pubname = any($1) order by 1
 
 -- name: schemas
 select nspname::text from pg_namespace where nspname in ('canonical_' || $1, 'mirror_' || $1) order by 1
@@ -25,7 +35,7 @@ where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r'
 order by c.relname
 
 -- name: roles
-select rolname::text from pg_roles where rolname in ('spola_applier', 'spola_migrator', 'spola_reader') order by 1
+select rolname::text from pg_roles where rolname in ('spola_applier', 'spola_cdc', 'spola_migrator', 'spola_reader') order by 1
 
 -- name: kept
 -- What stays: orders and customers that came from the shop, and whether there is a reference ERP to be remembered.

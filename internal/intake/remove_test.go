@@ -13,9 +13,9 @@ import (
 )
 
 // remove runs every statement of the footprint, and returns what it was of and what stays.
-func remove(t *testing.T, conn *pgx.Conn, shop string) (went []string, stays string) {
+func remove(t *testing.T, conn *pgx.Conn, shop string, named ...string) (went []string, stays string) {
 	t.Helper()
-	f, err := FootprintOf(t.Context(), conn, shop)
+	f, err := FootprintOf(t.Context(), conn, shop, named...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +50,13 @@ func TestRemovedByAnAdministrator(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close(t.Context())
-	for _, sql := range []string{string(grants), "create publication spola_erp"} {
+	exec := func(sql string) {
+		t.Helper()
 		if _, err := admin.PgConn().Exec(t.Context(), sql).ReadAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	exec(string(grants))
 	migrate := func(role string) error {
 		return postgres.Migrate(t.Context(), address(role, "erp"), postgres.Migrations{Name: "spola", Files: sub(t, schemas.Spola, "spola")},
 			postgres.Migrations{Name: "erp", Files: sub(t, schemas.ERP, "erp")})
@@ -71,16 +73,27 @@ func TestRemovedByAnAdministrator(t *testing.T) {
 	before := erp.text(tables)
 	_ = erp.conn.Close(t.Context())
 
-	went, stays := remove(t, admin, testShop)
-	want := "schema canonical_shop, schema mirror_shop, publication spola_erp, schema spola: links, settings, what is parked, who decided what, role spola_applier, role spola_migrator, role spola_reader"
+	reader, err := os.ReadFile("../../deploy/grants/erp-reader.postgres.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exec(string(reader))
+	exec("select pg_create_logical_replication_slot(n, 'pgoutput') from unnest('{of_its_own,spola_erp,somebody_elses}'::text[]) n")
+	exec("create publication read_here for table erp.stock; create publication not_ours for table erp.stock")
+
+	went, stays := remove(t, admin, testShop, "of_its_own", "read_here")
+	want := "schema canonical_shop, schema mirror_shop, replication slot of_its_own, replication slot spola_erp, publication read_here, publication spola_erp, schema spola: links, settings, what is parked, who decided what, role spola_applier, role spola_cdc, role spola_migrator, role spola_reader"
 	if got := strings.Join(went, ", "); got != want {
 		t.Errorf("it took away\n%s\nwant\n%s", got, want)
 	}
-	if !strings.Contains(stays, "0 orders and 0 customers") || !strings.Contains(stays, "spola.migrations_erp") {
+	if !strings.Contains(stays, "0 orders and 0 customers") || !strings.Contains(stays, "spola.migrations_erp") ||
+		!strings.Contains(stays, "alter table erp.stock replica identity default") {
 		t.Errorf("it says that this stays: %s", stays)
 	}
 	erp = &testERP{t: t, conn: admin}
-	erp.want("roles and publications", "0", "select (select count(*) from pg_roles where rolname like 'spola%') + (select count(*) from pg_publication)")
+	erp.want("roles, publications and slots", "0 not_ours somebody_elses", `select (select count(*) from pg_roles where rolname like 'spola%') || ' ' ||
+		(select string_agg(pubname, ' ') from pg_publication) || ' ' || (select string_agg(slot_name, ' ') from pg_replication_slots)`)
+	exec("select pg_drop_replication_slot('somebody_elses')")
 	erp.want("the ERP", before, tables)
 	if err := migrate("postgres"); err != nil {
 		t.Errorf("coming back: %v", err)

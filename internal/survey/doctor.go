@@ -10,6 +10,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	erplog "github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -21,6 +22,8 @@ type Installation struct {
 	Source     mysql.Config
 	Stream     stream.Config
 	Migrations []postgres.Migrations
+	ERPSource  *erplog.Config // nil: the ERP's log is not read
+	ERPStream  stream.Config
 }
 
 // patience is how long a server may take to answer at all.
@@ -31,8 +34,9 @@ const patience = 20 * time.Second
 func Examine(ctx context.Context, in Installation) (*Report, error) {
 	x := &examination{Installation: in}
 	group, bounded := errgroup.WithContext(ctx)
-	parts := make([][]Finding, 3)
-	for i, part := range []func(context.Context) []Finding{x.examineShop, x.examineERP, x.examineLog} {
+	looks := []func(context.Context) []Finding{x.examineShop, x.examineERP, x.examineERPLog, x.examineLog}
+	parts := make([][]Finding, len(looks))
+	for i, part := range looks {
 		group.Go(func() error {
 			parts[i] = part(bounded)
 			return nil
@@ -193,6 +197,9 @@ func (x *examination) examineLog(ctx context.Context) (findings []Finding) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	if x.ERPSource != nil {
+		findings = append(findings, x.examineERPTopic(ctx)...)
+	}
 	there, brokers, err := stream.CheckTopic(ctx, x.Stream, x.Config.TopicSettings())
 	if stop, ok := errors.AsType[*stream.StopError](err); ok {
 		add(Blocking, "topic", "topic "+x.Stream.Topic+": "+stop.What, stop.Mend)

@@ -255,3 +255,49 @@ func TestLogThatIsGone(t *testing.T) {
 		t.Errorf("behind an embedded broker: %+v", f)
 	}
 }
+
+// The ERP's log: slot, publication, what its tables log of old rows, and its topic; each with the statement that mends it.
+func TestERPLogIsExamined(t *testing.T) {
+	p := sound(t, server.MySQL(t))
+	slot := "doctor_" + database(p.erpURL)
+	found := func() map[string]survey.Finding {
+		all := map[string]survey.Finding{}
+		for _, f := range p.examine().Findings {
+			if strings.HasPrefix(f.Code, "log_") || strings.HasPrefix(f.Code, "erp_log") || f.Code == "erp_topic" {
+				all[f.Code] = f
+			}
+		}
+		return all
+	}
+	if f := found()["erp_log"]; f.Severity != survey.Note || !strings.Contains(f.Mend, "spola_cdc") {
+		t.Errorf("not read: %+v", f)
+	}
+	p.edit("spola.yaml", "  # log:\n", "  log: {user: postgres, slot: "+slot+"}\n  # log:\n")
+	p.edit("spola.yaml", "brokers: []", "brokers: ["+strings.Join(server.Kafka(t), ", ")+"]")
+	p.edit("spola.yaml", "prefix: spola", "prefix: doctor-"+database(p.erpURL))
+	all := found()
+	for code, mend := range map[string]string{"log_publication": `CREATE PUBLICATION "spola_erp" FOR TABLE "erp"."stock"`, "log_replica_identity": "REPLICA IDENTITY FULL"} {
+		f := all[code]
+		if f.Severity != survey.Blocking || !strings.Contains(f.Mend, mend) {
+			t.Fatalf("%s: %+v of %+v", code, f, all)
+		}
+		p.erp(f.Mend)
+	}
+	for code, f := range found() {
+		if f.Severity == survey.Blocking {
+			t.Errorf("mended, and still %s: %+v", code, f)
+		}
+	}
+	if f := found()["erp_topic"]; f.Severity != survey.Note {
+		t.Errorf("before the first start: %+v", f)
+	}
+	p.erp("select pg_create_logical_replication_slot($1, 'pgoutput')", slot)
+	t.Cleanup(func() { p.erp("select pg_drop_replication_slot($1)", slot) })
+	if f := found()["erp_log_gone"]; f.Severity != survey.Blocking || !strings.Contains(f.Mend, "cdc run erp --new-generation") || !strings.Contains(f.What, slot) {
+		t.Errorf("slot without log: %+v", f)
+	}
+	p.edit("spola.yaml", "user: postgres, slot", "user: nobody_here, slot")
+	if f := found()["log_away"]; f.Severity != survey.Blocking || !strings.Contains(f.Mend, "erp.log.user") {
+		t.Errorf("another user: %+v", f)
+	}
+}

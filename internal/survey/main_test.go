@@ -19,6 +19,7 @@ import (
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	erplog "github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/survey"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
@@ -205,8 +206,14 @@ func (p *place) examine() *survey.Report {
 	for _, table := range profile.Tables {
 		source.Tables = append(source.Tables, mysql.Capture{Name: cfg.Shop.Prefix + table.Name, Columns: table.Columns, Key: table.Key, Order: table.Order})
 	}
-	report, err := survey.Examine(p.t.Context(), survey.Installation{Config: cfg, File: p.path("spola.yaml"), Source: source,
-		Stream: cfg.Stream(zerolog.Nop()), Migrations: migrations(p.t)})
+	in := survey.Installation{Config: cfg, File: p.path("spola.yaml"), Source: source,
+		Stream: cfg.Stream(zerolog.Nop()), Migrations: migrations(p.t)}
+	if cfg.ERP.Log.Read() {
+		in.ERPSource = &erplog.Config{Source: "erp", URL: cfg.ERP.LogURL(), Slot: cfg.ERP.Log.Slot, Publication: cfg.ERP.Log.Publication,
+			Tables: []erplog.Capture{{Name: "erp.stock", Needed: []string{"article_id"}}, {Name: "erp.shipment", Needed: []string{"order_id"}}}}
+		in.ERPStream = cfg.ERPStream(zerolog.Nop())
+	}
+	report, err := survey.Examine(p.t.Context(), in)
 	if err != nil {
 		p.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	"github.com/spola-cdc/spola/internal/source/postgres"
 	shopside "github.com/spola-cdc/spola/internal/target/mysql"
 	"github.com/spola-cdc/spola/internal/writeback"
 )
@@ -29,7 +30,9 @@ type waits struct {
 	Since       time.Time `json:"since"`
 	Until       time.Time `json:"until"` // the log keeps what is not applied
 	LogHours    float64   `json:"log_hours"`
-	BinlogHours *float64  `json:"binlog_hours"` // if cdc stood still too; nil: not known, 0: for ever
+	BinlogHours *float64  `json:"binlog_hours"` // of the shop's log, if cdc stood still too; nil: not known, or not the shop's; 0: for ever
+	WALHours    *float64  `json:"wal_hours"`    // of the ERP's log, likewise, as the server has written on average
+	WALBytes    *int64    `json:"wal_bytes"`    // that the server may write until then; -1: no bound but its disk's
 }
 
 // Run pauses, and says for how long what waits is kept.
@@ -51,6 +54,8 @@ func (p Pause) Run(env *cli.Env) error {
 		w := waits{Since: since, Until: until, LogHours: time.Until(until).Hours()}
 		if p.Stream == intakeStream {
 			w.BinlogHours = binlogHours(env, cfg)
+		} else {
+			w.WALHours, w.WALBytes = walHours(env, cfg)
 		}
 		if p.JSON {
 			return json.NewEncoder(env.Out).Encode(w)
@@ -68,8 +73,11 @@ func (p Pause) tell(env *cli.Env, shop string, w waits) {
 	printable.Printf(env.Out, "%s of shop %s is paused since %s. %s in the log, for cdc reads on.\n", p.Stream, shop, w.Since.Local().Format(time.DateTime), what)
 	printable.Printf(env.Out, "The log keeps it for %.1f hours from now, until %s: applier resume%s before then.\n", w.LogHours, w.Until.Local().Format(time.DateTime),
 		yes(p.Stream == intakeStream, "", " "+p.Stream))
+	if p.Stream != intakeStream {
+		w.tellWAL(env)
+		return
+	}
 	switch {
-	case p.Stream != intakeStream:
 	case w.BinlogHours == nil:
 		fmt.Fprintln(env.Out, "How long the shop keeps its binary log, should cdc stand still too, could not be asked from here: cdc preflight says it.")
 	case *w.BinlogHours == 0:
@@ -79,12 +87,25 @@ func (p Pause) tell(env *cli.Env, shop string, w waits) {
 	}
 }
 
+func (w waits) tellWAL(env *cli.Env) {
+	switch {
+	case w.WALBytes == nil:
+		fmt.Fprintln(env.Out, "How long the ERP's server keeps its write-ahead log, should cdc stand still too, could not be asked from here: cdc preflight erp says it.")
+	case *w.WALBytes < 0:
+		fmt.Fprintln(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log until its disk is full, for max_slot_wal_keep_size is not set.")
+	case *w.WALHours == 0:
+		fmt.Fprintf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes.\n", *w.WALBytes>>20)
+	default:
+		fmt.Fprintf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes, about %.1f hours as it has written so far.\n", *w.WALBytes>>20, *w.WALHours)
+	}
+}
+
 // needsOf are the passwords that who pauses a stream needs, beside the ERP's.
 func needsOf(stream string) []config.Need {
 	if stream == intakeStream {
 		return nil
 	}
-	return []config.Need{config.NeedShopWrite}
+	return []config.Need{config.NeedShopWrite, config.NeedERPLog}
 }
 
 // pause pauses a stream where its place stands: that of one that writes into the shop is there.
@@ -130,6 +151,21 @@ func binlogHours(env *cli.Env, cfg config.Config) *float64 {
 	}
 	hours := kept.Hours()
 	return &hours
+}
+
+// walHours asks the ERP's server; nil if it can't be asked, or nobody reads it.
+func walHours(env *cli.Env, cfg config.Config) (hours *float64, bytes *int64) {
+	source, err := cdc.ERPSource(cfg, env.Config, env.Log)
+	if err != nil {
+		return nil, nil
+	}
+	kept, err := postgres.WALKept(env.Ctx, source)
+	if err != nil {
+		env.Log.Debug().Err(err).Msg("the ERP's server was not asked how long it keeps its write-ahead log")
+		return nil, nil
+	}
+	h := kept.For.Hours()
+	return &h, &kept.Bytes
 }
 
 // Resume is `applier resume`.

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -33,6 +34,24 @@ const goodbye = 5 * time.Second
 
 // Read reads a source into its log until ctx ends or a person must act.
 func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
+	err := read(ctx, cfg, o)
+	if err != nil && o.Source == ERP {
+		return ofERP{err}
+	}
+	return err
+}
+
+// ofERP names the ERP in the verbs that an error of its log recommends: without a word they would be about
+// the shop's log.
+type ofERP struct{ error }
+
+func (e ofERP) Error() string {
+	return strings.ReplaceAll(e.error.Error(), "`cdc run --", "`cdc run erp --")
+}
+
+func (e ofERP) Unwrap() error { return e.error }
+
+func read(ctx context.Context, cfg config.Config, o ReadOptions) error {
 	from, err := sourceOf(cfg, o)
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ func (d Doctor) Run(env *cli.Env) error {
 }
 
 func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedERPLog)
 	if err != nil {
 		if mistakes := mistakes(err); d.JSON && mistakes != nil {
 			return mistakes, nil
@@ -58,7 +58,15 @@ func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return survey.Examine(env.Ctx, survey.Installation{Config: cfg, File: env.Config, Source: source, Stream: cfg.Stream(env.Log), Migrations: sets})
+	in := survey.Installation{Config: cfg, File: env.Config, Source: source, Stream: cfg.Stream(env.Log), Migrations: sets}
+	if cfg.ERP.Log.Read() {
+		erp, err := cdc.ERPSource(cfg, env.Config, env.Log)
+		if err != nil {
+			return nil, err
+		}
+		in.ERPSource, in.ERPStream = &erp, cfg.ERPStream(env.Log)
+	}
+	return survey.Examine(env.Ctx, in)
 }
 
 // mistakes are those of a configuration that can't be loaded, as findings; nil if err is another.

@@ -90,7 +90,7 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 	if err != nil {
 		return all, err
 	}
-	erp, err := intake.FootprintOf(env.Ctx, conn, cfg.Shop.Name)
+	erp, err := intake.FootprintOf(env.Ctx, conn, cfg.Shop.Name, cfg.ERP.Log.Slot, cfg.ERP.Log.Publication)
 	if err != nil {
 		return all, err
 	}
@@ -112,7 +112,15 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 			return err
 		}})
 	}
-	all.Stays = append(erp.Stays, fmt.Sprintf("the log, topic %s, until Kafka's retention ends or you delete it: kafka-topics.sh --bootstrap-server … --delete --topic %s", cfg.Topic(), cfg.Topic()),
+	all.Stays = erp.Stays
+	topics := []string{cfg.Topic()}
+	if cfg.ERP.Log.Read() {
+		topics = append(topics, cfg.ERPTopic())
+	}
+	for _, topic := range topics {
+		all.Stays = append(all.Stays, fmt.Sprintf("the log, topic %s, until Kafka's retention ends or you delete it: kafka-topics.sh --bootstrap-server … --delete --topic %s", topic, topic))
+	}
+	all.Stays = append(all.Stays,
 		"the shop's own tables: Spola never wrote into them", fmt.Sprintf("%s and %s, the configuration", env.Config, cfg.Shop.File))
 	return all, nil
 }

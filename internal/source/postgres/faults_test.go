@@ -43,27 +43,31 @@ func lastRun(records []change.Record) int64 {
 }
 
 // broughtBack shows that a new incarnation tells what the table holds.
-func (e *erp) broughtBack() {
+func (e *erp) broughtBack() { e.t.Helper(); e.broughtBackAs(2) }
+
+func (e *erp) broughtBackAs(incarnation int64) {
 	e.t.Helper()
 	before := lastRun(e.log.all())
 	records := len(e.log.all())
 	e.anew()
 	e.snapshotDone(before + 1)
-	e.exec("INSERT INTO stock VALUES (77777, 1, 1, 'behind it')")
-	e.row("public.stock", "behind it")
+	behind := fmt.Sprintf("behind it, %d", incarnation)
+	e.exec("INSERT INTO stock VALUES ($1, 1, 1, $2)", 70000+incarnation, behind)
+	e.row("public.stock", behind)
 	e.end()
 	all := e.log.all()
 	if diff := cmp.Diff(e.stored(), folded(e.t.(*testing.T), all[records:], "public.stock")); diff != "" {
 		e.t.Errorf("the new incarnation does not tell what the table holds: %s", diff)
 	}
 	var m change.ClaimMessage
-	if err := change.Message(all[records].Value, &m); err != nil || m.Incarnation != 2 {
+	if err := change.Message(all[records].Value, &m); err != nil || m.Incarnation != incarnation {
 		e.t.Errorf("claim of incarnation %d, %v", m.Incarnation, err)
 	}
 	// And it goes on by itself.
 	e.start()
-	e.exec("INSERT INTO stock VALUES (88888, 1, 1, 'next start')")
-	e.row("public.stock", "next start")
+	next := fmt.Sprintf("next start, %d", incarnation)
+	e.exec("INSERT INTO stock VALUES ($1, 1, 1, $2)", 80000+incarnation, next)
+	e.row("public.stock", next)
 	e.end()
 }
 
@@ -286,6 +290,47 @@ func TestOtherHistory(t *testing.T) {
 	e.exec("SELECT pg_promote()")
 	e.start()
 	e.stops(ErrAnchor, "promoted")
+	e.broughtBackAs(3)
+}
+
+// How much may be written until the slot is given up, and how long that lasts.
+func TestWALKept(t *testing.T) {
+	e, _ := privateERP(t, map[string]string{"max_slot_wal_keep_size": "64MB", "min_wal_size": "32MB", "max_wal_size": "32MB"})
+	e.exec(stockTable)
+	e.publish()
+	kept := func() Kept {
+		t.Helper()
+		k, err := WALKept(t.Context(), e.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if k := kept(); k.Bytes != 64<<20 || k.For <= 0 {
+		t.Errorf("before there is a slot: %+v", k)
+	}
+	e.start()
+	e.snapshotDone(1)
+	e.end()
+	before := kept()
+	if before.Bytes < 32<<20 || before.Bytes > 96<<20 || before.For <= 0 {
+		t.Errorf("with a slot: %+v", before)
+	}
+	for range 2 {
+		e.exec("SELECT pg_logical_emit_message(true, 'other', repeat('x', 1000000))")
+		e.exec("SELECT pg_switch_wal()")
+	}
+	if k := kept(); k.Bytes > before.Bytes-16<<20 {
+		t.Errorf("behind 32 MB: %+v, before %+v", k, before)
+	}
+	for range 6 {
+		e.exec("SELECT pg_logical_emit_message(true, 'other', repeat('x', 1000000))")
+		e.exec("SELECT pg_switch_wal()")
+	}
+	e.exec("CHECKPOINT")
+	if k := kept(); k.Bytes != 0 {
+		t.Errorf("the slot is lost: %+v", k)
+	}
 }
 
 func command(t *testing.T, name string, args ...string) {

@@ -1,0 +1,65 @@
+package survey
+
+import (
+	"context"
+	"errors"
+
+	erplog "github.com/spola-cdc/spola/internal/source/postgres"
+	"github.com/spola-cdc/spola/internal/stream"
+)
+
+// examineERPLog looks whether what changes in the ERP can be read: slot, publication, the rights of the
+// reader's role, and the server's settings.
+func (x *examination) examineERPLog(ctx context.Context) (findings []Finding) {
+	add := func(severity Severity, code, what, mend string) {
+		findings = append(findings, Finding{Severity: severity, Part: InERP, Code: code, What: what, Mend: mend})
+	}
+	if x.ERPSource == nil {
+		add(Note, "erp_log", "what changes in the ERP is not read: neither stock nor states of orders go back into the shop",
+			"erp.log: {user: spola_cdc} in "+x.File+", with the role that deploy/grants/erp-reader.postgres.sql makes")
+		return findings
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	found, err := erplog.Preflight(ctx, *x.ERPSource)
+	for _, f := range found {
+		if f.Code == "version" && f.Severity == erplog.Warning {
+			continue // said of the ERP itself
+		}
+		severity, what := Warning, f.What
+		if f.Severity == erplog.Blocking {
+			severity = Blocking
+		}
+		if f.Table != "" {
+			what = "table " + f.Table + ": " + what
+		}
+		add(severity, "log_"+f.Code, "the ERP's log: "+what, f.Mend)
+	}
+	if err != nil {
+		add(Blocking, "log_away", "the ERP's log: "+oneLine(err.Error()), "see that erp.log.user in "+x.File+" and its password are right, and that the server lets him in (pg_hba.conf)")
+	}
+	return findings
+}
+
+// examineERPTopic looks whether the ERP's log stands, or can be made.
+func (x *examination) examineERPTopic(ctx context.Context) (findings []Finding) {
+	add := func(severity Severity, code, what, mend string) {
+		findings = append(findings, Finding{Severity: severity, Part: InLog, Code: code, What: what, Mend: mend})
+	}
+	topic := x.ERPStream.Topic
+	there, _, err := stream.CheckTopic(ctx, x.ERPStream, x.Config.TopicSettings())
+	if stop, ok := errors.AsType[*stream.StopError](err); ok {
+		add(Blocking, "erp_topic", "topic "+topic+": "+stop.What, stop.Mend)
+		return findings
+	}
+	if err != nil || there {
+		return findings // brokers that are away are said of the shop's log
+	}
+	if read, err := erplog.WasRead(ctx, *x.ERPSource); err == nil && read {
+		add(Blocking, "erp_log_gone", "the ERP was read before, for its replication slot "+x.ERPSource.Slot+" is there, but its log "+topic+" is not",
+			"if it is lost: cdc run erp --new-generation; if it stands elsewhere, correct kafka.brokers and kafka.prefix in "+x.File)
+		return findings
+	}
+	add(Note, "erp_topic", "topic "+topic+" is not there yet", "nothing: `cdc run erp` makes it")
+	return findings
+}

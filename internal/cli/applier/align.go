@@ -25,8 +25,8 @@ import (
 // Align is `applier align`.
 type Align struct {
 	Apply        bool     `help:"Write the differences into the shop. Without it nothing is written."`
-	Fields       []string `help:"Compare only these: price, special, weight, width, height, depth." enum:"price,special,weight,width,height,depth" placeholder:"FIELD,…"`
-	SKU          []string `help:"Compare only the products of these SKUs of the ERP." name:"sku" placeholder:"SKU,…"`
+	Fields       []string `help:"Compare only these: price, special, weight, width, height, depth." enum:"price,special,weight,width,height,depth" placeholder:"FIELD"`
+	SKU          []string `help:"Compare only the products of these SKUs of the ERP." name:"sku" placeholder:"SKU"`
 	Category     string   `help:"Compare only a category of the shop, by number or name, with those below it."`
 	ChangedSince string   `help:"Compare only what the ERP has changed since a day by the shop's clock (2026-12-01), a moment (2026-12-01T08:00:00+01:00), or so long ago (36h)." placeholder:"WHEN"`
 	Confirm      int      `help:"Let so many articles change: needed where they are more than 30 %, and the dry run says how many." placeholder:"N"`

@@ -125,8 +125,9 @@ func (c *chunker) judge(ctx context.Context, task *chunkTask, err error) error {
 }
 
 func watermark(ctx context.Context, conn *sql.Conn, name string, task *chunkTask) error {
-	_, err := conn.ExecContext(ctx, "UPDATE spola_marker SET generation = ?, number = ?, applied = applied + 1, note = ? WHERE name = ?",
-		task.run, task.chunk, task.token, name)
+	_, err := conn.ExecContext(ctx, `INSERT INTO spola_marker (name, generation, number, applied, note) VALUES (?, ?, ?, 1, ?)
+		ON DUPLICATE KEY UPDATE generation = VALUES(generation), number = VALUES(number), applied = applied + 1, note = VALUES(note)`,
+		name, task.run, task.chunk, task.token)
 	if err != nil {
 		return fmt.Errorf("write watermark %s: %w", name, err)
 	}

@@ -68,9 +68,10 @@ const (
 	quietAfter     = 10 * time.Second
 )
 
-// tick updates the tick row: in the binary log it is the source's clock.
+// tick updates the tick row: in the binary log it is the source's clock. Like every row of the reader's it is made again
+// where somebody has deleted it: an UPDATE would go on without a word, and the clock would stand still.
 func tick(ctx context.Context, db *sql.DB) error {
-	_, err := db.ExecContext(ctx, "UPDATE spola_marker SET number = number + 1 WHERE name = 'tick'")
+	_, err := db.ExecContext(ctx, "INSERT INTO spola_marker (name, number) VALUES ('tick', 1) ON DUPLICATE KEY UPDATE number = number + 1")
 	if err != nil {
 		return fmt.Errorf("tick: %w", err)
 	}
@@ -110,6 +111,11 @@ type SnapshotRequest struct {
 	Probe  bool       `json:"probe,omitempty"`
 }
 
+// askForSnapshot numbers a request by the clock: the log remembers the highest number that it took, and a row that was deleted,
+// or came back from a backup, would count from below it, so that its requests were nobody's.
+const askForSnapshot = `INSERT INTO spola_marker (name, number, note) VALUES ('request', CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED), ?)
+	ON DUPLICATE KEY UPDATE number = GREATEST(number + 1, VALUES(number)), note = VALUES(note)`
+
 // RequestSnapshot asks the reader of this source, whichever process it is, for a snapshot: by
 // a row of the marker table, so that the request stands in the log too.
 func RequestSnapshot(ctx context.Context, cfg Config, request SnapshotRequest) error {
@@ -130,7 +136,7 @@ func RequestSnapshot(ctx context.Context, cfg Config, request SnapshotRequest) e
 	if err := ensureMarker(ctx, db); err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "UPDATE spola_marker SET number = number + 1, note = ? WHERE name = 'request'", string(note))
+	_, err = db.ExecContext(ctx, askForSnapshot, string(note))
 	if err != nil {
 		return fmt.Errorf("snapshot request: %w", err)
 	}

@@ -284,7 +284,7 @@ func (p *preflight) checkGrants(ctx context.Context) error {
 
 // checkMarkerGrant tries to write the marker without changing it.
 func (p *preflight) checkMarkerGrant(ctx context.Context) error {
-	_, err := p.db.ExecContext(ctx, "UPDATE spola_marker SET number = number WHERE name = ''")
+	_, err := p.db.ExecContext(ctx, "INSERT INTO spola_marker (name) SELECT name FROM spola_marker WHERE FALSE ON DUPLICATE KEY UPDATE number = VALUES(number)")
 	mend := "GRANT SELECT, INSERT, UPDATE, CREATE ON `" + p.database() + "`." + Marker + " TO " + quoteUser(p.user)
 	switch {
 	case err == nil:

@@ -264,6 +264,39 @@ func TestSnapshotRanges(t *testing.T) {
 	})
 }
 
+// Whoever empties the marker table, or brings back an old one, takes nothing from the reader: it ticks on, a snapshot that is asked for
+// is read, though the log remembers requests with higher numbers, and its watermarks stand where they should.
+func TestMarkerIsEmptied(t *testing.T) {
+	bothServers(t, func(t *testing.T, url string) {
+		s := newShop(t, url, orders)
+		s.exec(ordersTable)
+		s.exec("INSERT INTO oc_order (total) VALUES (1)")
+		s.start()
+		s.snapshotDone(1)
+		request := SnapshotRequest{Ranges: []KeyRange{{Table: "oc_order"}}}
+		ask := func() {
+			t.Helper()
+			if err := RequestSnapshot(t.Context(), s.cfg, request); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for run := int64(2); run < 4; run++ {
+			ask()
+			s.snapshotDone(run)
+		}
+		s.exec("DELETE FROM spola_marker")
+		ask()
+		s.snapshotDone(4)
+		s.exec("DELETE FROM spola_marker WHERE name <> 'request'")
+		ask()
+		s.snapshotDone(5)
+		s.exec("DELETE FROM spola_marker WHERE name = 'tick'")
+		s.exec("INSERT INTO oc_order (total) VALUES (2)")
+		s.row(Marker, `{"name":"tick","generation":0,"number":2,`)
+		s.end()
+	})
+}
+
 // What a person asks for is read in small steps: orders that come meanwhile wait behind no large chunk.
 func TestRequestedSnapshotIsCalm(t *testing.T) {
 	bothServers(t, func(t *testing.T, url string) {

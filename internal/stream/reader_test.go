@@ -184,6 +184,12 @@ func TestGenerations(t *testing.T) {
 			t.Errorf("the first record of the moved log is %d/%d", got[0].Gen, got[0].Seq)
 		}
 		stops(t, open(t, moved, Position{Place: old, Offset: 10}), 0, ErrGeneration)
+		// Who stands a record before that end, a record behind it (the old log was shortened before it was moved), or there
+		// by another history, does not cross.
+		end := w.Appended()
+		for _, at := range []change.Place{{Gen: end.Gen, Seq: end.Seq - 1, Sum: end.Sum}, {Gen: end.Gen, Seq: end.Seq + 1, Sum: end.Sum}, {Gen: end.Gen, Seq: end.Seq, Sum: end.Sum + 1}} {
+			stops(t, open(t, moved, Position{Place: at, Offset: 77}), 0, ErrGeneration)
+		}
 		stops(t, open(t, moved, Position{}), 0, ErrGeneration)
 	})
 }

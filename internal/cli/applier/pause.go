@@ -94,9 +94,9 @@ func (w waits) tellWAL(env *cli.Env) {
 	case *w.WALBytes < 0:
 		fmt.Fprintln(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log until its disk is full, for max_slot_wal_keep_size is not set.")
 	case *w.WALHours == 0:
-		fmt.Fprintf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes.\n", *w.WALBytes>>20)
+		printable.Printf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes.\n", *w.WALBytes>>20)
 	default:
-		fmt.Fprintf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes, about %.1f hours as it has written so far.\n", *w.WALBytes>>20, *w.WALHours)
+		printable.Printf(env.Out, "Should cdc stand still too: the ERP's server keeps its write-ahead log for %d MB more of changes, about %.1f hours as it has written so far.\n", *w.WALBytes>>20, *w.WALHours)
 	}
 }
 

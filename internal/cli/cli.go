@@ -96,7 +96,7 @@ func asked(err error, program string) string {
 // tell says why the program ends. What is more than a line is set in, so that no name in it can look
 // like a line of its own.
 func tell(program string, err error) {
-	fmt.Fprintln(os.Stderr, program+":", strings.ReplaceAll(printable.Lines(err.Error()), "\n", "\n  "))
+	fmt.Fprintln(os.Stderr, program+":", strings.ReplaceAll(printable.Lines(Sentence(err)), "\n", "\n  "))
 }
 
 // lines writes the log, for people on a terminal and as JSON elsewhere. What customers have typed stays within its field.

@@ -55,10 +55,30 @@ func located(err error) *Mistake {
 		return &Mistake{What: err.Error()}
 	}
 	m := &Mistake{What: positioned.GetMessage()}
+	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok {
+		m.What = "here belongs " + kind(wrong.DstType) + ", not " + kind(wrong.SrcType)
+	}
 	if token := positioned.GetToken(); token != nil {
 		m.Line = token.Position.Line
 	}
 	return m
+}
+
+// kind is what a person calls a value of this type.
+func kind(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Struct, reflect.Map:
+		return "a section"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "a text"
+	case reflect.Pointer:
+		return kind(t.Elem())
+	}
+	return "a number"
 }
 
 // Find lists the keys of the file that a value of this type, a struct with yaml tags, has no field for.

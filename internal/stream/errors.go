@@ -9,6 +9,9 @@ import (
 // and not start again by itself, for it would fence the newer owner.
 var ErrFenced = errors.New("fenced: another owner has taken this log")
 
+// ErrAway says that the brokers did not answer as long as somebody waited for it.
+var ErrAway = errors.New("Kafka does not answer") //nolint:staticcheck // a name
+
 // ErrStopped is what every StopError is: the log can't be gone on with until a person acts.
 // The process exits with status 3.
 var ErrStopped = errors.New("stream stopped")

@@ -3,6 +3,8 @@ package stream
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -48,7 +50,7 @@ func MeasureLag(ctx context.Context, cfg Config, read int64) (Lag, error) {
 	defer s.close()
 	start, end, err := s.bounds(ctx)
 	if err != nil {
-		return Lag{}, err
+		return Lag{}, fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(cfg.Brokers, ", "), err)
 	}
 	lag := Lag{Events: max(0, end-read-1)}
 	oldest, err := s.firstFrom(ctx, max(read+1, start), end)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,6 +187,7 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 		return err
 	}
 	var since time.Time
+	var last error
 	notify := func(err error, pause time.Duration) {
 		if errors.Is(err, errNewTopic) {
 			return
@@ -199,9 +201,12 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 		}
 		cfg.Log.Warn().Err(err).Dur("pause", pause).Msg(what + " " + cfg.Topic + ": trying again")
 	}
-	if err := backoff.RetryNotify(attempt, newBackOff(ctx), notify); err != nil {
+	if err := backoff.RetryNotify(func() error { last = attempt(); return last }, newBackOff(ctx), notify); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(cfg.Brokers, ", "), last)
 		}
 		return nil, fmt.Errorf("%s %s: %w", what, cfg.Topic, err)
 	}

@@ -47,7 +47,9 @@ func (c Cross) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	crossing, err := stream.FindCrossing(env.Ctx, cfg.Stream(env.Log), stream.Position{Place: at.Place, Offset: at.Offset})
+	ctx, cancel := context.WithTimeout(env.Ctx, cli.Patience)
+	defer cancel()
+	crossing, err := stream.FindCrossing(ctx, cfg.Stream(env.Log), stream.Position{Place: at.Place, Offset: at.Offset})
 	if err != nil {
 		return err
 	}

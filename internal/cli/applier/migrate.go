@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/spola-cdc/spola/internal/config"
@@ -46,6 +47,25 @@ func versions(ctx context.Context, cfg config.Config) (map[string]int64, error) 
 		}
 	}
 	return found, nil
+}
+
+// upToDate refuses a database that was migrated in part, or by another version: what a verb asks may not be there.
+func upToDate(ctx context.Context, conn *pgx.Conn) error {
+	sets, err := Migrations()
+	if err != nil {
+		return err
+	}
+	for _, set := range sets {
+		switch applied, newest, err := set.Version(ctx, conn); {
+		case err != nil:
+			return err
+		case applied < newest:
+			return fmt.Errorf("schema %s of the ERP's database is at version %d, this program needs %d: run `applier migrate`", set.Name, applied, newest)
+		case applied > newest:
+			return fmt.Errorf("schema %s of the ERP's database is at version %d, this program knows %d: run the newer program", set.Name, applied, newest)
+		}
+	}
+	return nil
 }
 
 // Migrations are this program's sets of migrations, in the order in which they are applied.

@@ -208,5 +208,8 @@ func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
 	if !migrated {
 		return errors.New("the ERP's database has none of Spola's tables yet: run `applier migrate`")
 	}
+	if err := upToDate(env.Ctx, conn); err != nil {
+		return err
+	}
 	return do(conn, cfg.Shop.Name)
 }

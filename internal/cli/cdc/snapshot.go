@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 
@@ -74,7 +75,9 @@ func (p Position) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	tail, err := stream.ReadTail(env.Ctx, from.kafka())
+	ctx, cancel := context.WithTimeout(env.Ctx, cli.Patience)
+	defer cancel()
+	tail, err := stream.ReadTail(ctx, from.kafka())
 	if err != nil {
 		return err
 	}

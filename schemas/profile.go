@@ -21,6 +21,9 @@ type Profile struct {
 	// Consumes are the columns of the catalogue that decide, beside an order's state, whether the
 	// shop's own code subtracts stock for it.
 	Consumes []Column `yaml:"consumes"`
+
+	// Compare are the tables that reconciliation holds against the mirror.
+	Compare []Compared `yaml:"compare"`
 }
 
 // Column names a column of a table, both without prefix.
@@ -57,3 +60,20 @@ const (
 	KindCustomer  Kind = "customer"  // accounts and their addresses
 	KindOrder     Kind = "order"     // an order's own rows
 )
+
+// Compared is a table whose rows in the shop are held against the mirror now and then, for what the binary log never
+// names. Its key is one column of integers.
+type Compared struct {
+	Table   string         `yaml:"table"`
+	Key     string         `yaml:"key"`
+	Columns []string       `yaml:"columns"` // whose texts are equal in both databases: integers and decimals
+	Bounded bool           `yaml:"bounded"` // old rows may never have been read
+	With    []ComparedWith `yaml:"with"`    // what is read again with its rows
+}
+
+// ComparedWith is a table whose rows belong to those of another.
+type ComparedWith struct {
+	Table string `yaml:"table"`
+	Key   string `yaml:"key"`
+	By    string `yaml:"by"` // the column that names what a row belongs to
+}

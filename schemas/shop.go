@@ -82,7 +82,16 @@ func (p *Profile) check() error {
 			return fmt.Errorf("table %s: %w", t.Name, err)
 		}
 	}
-	for _, c := range append([]Column{p.State, p.Placed}, p.Consumes...) {
+	columns := append([]Column{p.State, p.Placed}, p.Consumes...)
+	for _, c := range p.Compare {
+		for _, name := range append([]string{c.Key}, c.Columns...) {
+			columns = append(columns, Column{c.Table, name})
+		}
+		for _, with := range c.With {
+			columns = append(columns, Column{with.Table, with.Key}, Column{with.Table, with.By})
+		}
+	}
+	for _, c := range columns {
 		if t := p.Table(c.Table); t == nil || !slices.Contains(t.Columns, c.Name) {
 			return fmt.Errorf("column %s.%s is not captured", c.Table, c.Name)
 		}

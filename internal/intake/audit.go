@@ -61,3 +61,15 @@ func ListAudit(ctx context.Context, conn *pgx.Conn, shop string, order int64, li
 	}
 	return list, nil
 }
+
+// AllowMassChanges lets changes of very many rows of the shop's stock at once through, for so long from now.
+func AllowMassChanges(ctx context.Context, conn *pgx.Conn, shop string, during time.Duration, by By) error {
+	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into spola.stock_head (shop, allowed_until) values ($1, clock_timestamp() + $2::interval)
+			on conflict (shop) do update set allowed_until = excluded.allowed_until`, shop, during)
+		if err != nil {
+			return postgres.Explain(fmt.Errorf("allow mass changes of the stock of shop %s: %w", shop, err))
+		}
+		return audit(ctx, tx, by, shop, 0, "stock", "allow", nil)
+	})
+}

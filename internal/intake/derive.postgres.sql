@@ -437,6 +437,29 @@ begin
     return coalesce(articles, '{}');
 end $$;
 
+-- Notes what is to be put on sale again of known orders: Spola has cancelled them in the shop (its marker counts how often),
+-- and gave no pieces back there, so that nobody gives them back twice. To be called before their consumption changes.
+create function {{.Schema}}.restock(known bigint[], incarnations bigint[]) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+begin
+    with ours as materialized (
+        select i.id, i.incarnation, m.number, m.number - k.restocks as times, k.row
+        from unnest(known, incarnations) as i(id, incarnation)
+        cross join lateral (select x.number from {{marker}} x where x.name = 'order.' || i.id offset 0) m
+        cross join lateral (select l.restocks, l.ctid as row from spola.link l where l.shop = '{{.Shop}}' and l.order_id = i.id and l.incarnation = i.incarnation offset 0) k
+        where m.number > k.restocks
+    ), noted as (
+        update spola.link l set restocks = o.number from ours o where l.ctid = o.row  -- each looked up, as in forget
+    )
+    insert into spola.restock (shop, order_id, incarnation, number, stock_row, pieces)
+    select '{{.Shop}}', o.id, o.incarnation, o.number, c.stock_row, sum(c.pieces) * o.times
+    from ours o
+    cross join lateral (select * from spola.consumption c where c.shop = '{{.Shop}}' and c.order_id = o.id and c.incarnation = o.incarnation offset 0) c
+    where c.stock_row <> '' and c.pieces > 0
+    group by o.id, o.incarnation, o.number, o.times, c.stock_row;
+end $$;
+
 -- What becomes of orders that are gone from the shop. One that the ERP has stays there with its
 -- consumption: the shop did not give its pieces back. One that it has not is forgotten; what the shop
 -- leaked with it is drift.
@@ -455,7 +478,7 @@ begin
             from spola.link k where k.shop = '{{.Shop}}' and k.order_id = i.id offset 0) k
     ), free as (
         update spola.link l
-        set deleted = true,
+        set deleted = true, derived_at = now(),
             consuming = l.consuming and not m.free, status = case when m.free then 'seen' else l.status end,
             state = case when m.free then '' else l.state end, class = case when m.free then 'ignored' else l.class end
         from mine m
@@ -550,9 +573,10 @@ end $$;
 -- Derives the orders that changed and those that are due, at most `most` of these.
 --   more      orders are still due: call again
 --   articles  whose stock or commitments this changed, in order
+--   touched   orders of which something may have changed for the stock account; null: no shop has one
 --   overrun   a reason for which too many orders were parked within a minute of the source's clock
 create function {{.Schema}}.derive(changed bigint[], clock bigint, most int,
-    out more boolean, out articles bigint[], out taken int, out parked int, out overrun text)
+    out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out overrun text)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
@@ -607,6 +631,9 @@ begin
     end if;
 
     ids := case when cardinality(ready) = 0 then ids else array(select u from unnest(ids || ready) as u order by u) end;
+    if exists (select from spola.stock_account) then
+        touched := ids;
+    end if;
     tasks := {{.Schema}}.tasks(ids, ready);
     if cardinality(tasks) < cardinality(ids) then
         gone := array(select i from unnest(ids) as i except select u.order_id from unnest(tasks) as u);
@@ -676,6 +703,9 @@ begin
     end if;
 
     -- K: of orders that have their pieces from the shop now, and of those that gave them back.
+    if cardinality(moved) > 0 then
+        perform {{.Schema}}.restock(moved, lives);
+    end if;
     if cardinality(fresh) > 0 or cardinality(moved) > 0 then
         articles := articles || {{.Schema}}.consume(fresh, again, moved, lives);
     end if;

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/schemas"
 )
 
@@ -46,11 +47,12 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 		}
 		platform[name] = string(text)
 	}
-	tables := template.FuncMap{"table": func(name string) string {
-		return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize()
-	}}
+	tables := template.FuncMap{
+		"table":  func(name string) string { return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize() },
+		"marker": func() string { return pgx.Identifier{mirror.Schema(shop), mirror.Marker}.Sanitize() },
+	}
 	var sql strings.Builder
-	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], deriveSQL, customersSQL, resolveSQL, articlesInSQL} {
+	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], stock.LawSQL, deriveSQL, customersSQL, resolveSQL, articlesInSQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)

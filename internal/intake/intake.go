@@ -42,6 +42,7 @@ type Intake struct {
 	derive   string
 	awake    string
 	bring    string
+	stock    string
 
 	// What the shop's row said when Start read it, followed since; after a rollback Start reads again.
 	installed  bool
@@ -55,7 +56,9 @@ type Intake struct {
 type Taken struct {
 	Orders   int     // new in the ERP
 	Parked   int     // orders that were parked, or stay so
-	Articles []int64 // whose stock or commitments changed, ascending
+	Articles []int64 // whose stock or commitments changed
+
+	touched []int64 // orders of which the stock account must know; nil: no shop has one
 }
 
 // New makes the intake of a shop whose tables begin with prefix. platform is the directory of its
@@ -67,9 +70,10 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 	schema := pgx.Identifier{Schema(shop)}.Sanitize()
 	return &Intake{
 		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
-		derive: "select more, articles, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
+		derive: "select more, articles, touched, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
 		awake:  "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
 		bring:  "select " + schema + ".bring_accounts($1)",
+		stock:  "select spola.settle($1, array(select row('" + shop + "', o)::spola.order_ref from unnest($2::bigint[]) as o), false)",
 	}, nil
 }
 
@@ -94,8 +98,8 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// Derive derives the orders that changed, in the transaction that changed the mirror. It ends by
-// collecting the articles whose stock or commitments changed: there the stock account is settled.
+// Derive derives the orders that changed, in the transaction that changed the mirror. Last of all, since
+// its locks come behind those of the ERP's functions, the stock account is settled.
 func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (Taken, error) {
 	var sum Taken
 	if changed.Restored {
@@ -123,7 +127,21 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 		}
 		more = again || len(orders) > 0
 	}
-	return sum, in.bringAccounts(ctx, tx, changed.Accounts)
+	if err := in.bringAccounts(ctx, tx, changed.Accounts); err != nil {
+		return sum, err
+	}
+	return sum, in.settle(ctx, tx, sum)
+}
+
+// settle brings the stock account up to date of what the batch has changed.
+func (in *Intake) settle(ctx context.Context, tx pgx.Tx, sum Taken) error {
+	if sum.touched == nil {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, in.stock, sum.Articles, sum.touched); err != nil {
+		return in.failed("settle the stock account"+firstOf(sum.touched), err)
+	}
+	return nil
 }
 
 // bringAccounts brings what changed in customers' accounts to the ERP's customers: behind the orders, since
@@ -182,9 +200,9 @@ func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, tic
 		orders = []int64{}
 	}
 	var taken, parked int
-	var articles []int64
+	var articles, touched []int64
 	var overrun string
-	if err := tx.QueryRow(ctx, in.derive, orders, ticks, batch).Scan(&more, &articles, &taken, &parked, &overrun); err != nil {
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, batch).Scan(&more, &articles, &touched, &taken, &parked, &overrun); err != nil {
 		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
 	}
 	if overrun != "" {
@@ -196,6 +214,7 @@ func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, tic
 	sum.Orders += taken
 	sum.Parked += parked
 	sum.Articles = append(sum.Articles, articles...)
+	sum.touched = append(sum.touched, touched...)
 	return more, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/shopspring/decimal"
@@ -29,6 +30,7 @@ type ShopFile struct {
 	CustomerGroups map[string]string `yaml:"customer_groups" json:"customer_groups"` // number of the group → kind of customer
 	Customers      Customers         `yaml:"customers" json:"customers"`
 	Natures        []Nature          `yaml:"natures" json:"natures"`
+	Stock          Stock             `yaml:"stock" json:"stock"`
 
 	// ParkedPerMinute is how many orders may be parked for one reason within a minute of the
 	// source's clock; one more stops the stream. 0: the default, 20.
@@ -43,6 +45,20 @@ type Customers struct {
 	// Malformed says what becomes of an order whose tax code, VAT number, SDI code or PEC can't be
 	// right: take (the default; it is flagged) or park.
 	Malformed string `yaml:"malformed" json:"malformed"`
+}
+
+// Stock says how the shop's stock follows the ERP's.
+type Stock struct {
+	Buffer    int64            `yaml:"buffer" json:"buffer"`       // pieces of each article that the shop does not show
+	Reconcile time.Duration    `yaml:"reconcile" json:"reconcile"` // how often what the shop shows is held against its account; 0: every 15 minutes
+	Articles  []StockOfArticle `yaml:"articles" json:"articles"`
+}
+
+// StockOfArticle is what holds for one article.
+type StockOfArticle struct {
+	SKU     string `yaml:"sku" json:"sku"`
+	Buffer  *int64 `yaml:"buffer" json:"buffer"`     // nil: the shop's
+	LeftOut bool   `yaml:"left_out" json:"left_out"` // its stock in the shop is never written
 }
 
 // StateClass says what an order state means, for one payment method or for all.
@@ -102,6 +118,9 @@ func ParseShopFile(text []byte) (*ShopFile, error) {
 	}
 	if f.ParkedPerMinute == 0 {
 		f.ParkedPerMinute = 20
+	}
+	if f.Stock.Reconcile == 0 {
+		f.Stock.Reconcile = 15 * time.Minute
 	}
 	return &f, f.check()
 }
@@ -188,6 +207,7 @@ func (f *ShopFile) check() error {
 			bad("nature of %s: a country is two capital letters, EU or *", n.Country)
 		}
 	}
+	errs = append(errs, f.Stock.check()...)
 	return errors.Join(errs...)
 }
 
@@ -196,12 +216,34 @@ const CountryCode = `^([A-Z]{2}|\*)$`
 
 var countryCode = regexp.MustCompile(CountryCode)
 
+func (s Stock) check() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if s.Buffer < 0 {
+		bad("stock: a buffer of %d pieces would sell what is not there", s.Buffer)
+	}
+	if s.Reconcile < time.Second {
+		bad("stock: reconcile every %v is too often: 15m is usual, 1s the least", s.Reconcile)
+	}
+	for i, a := range s.Articles {
+		if a.SKU == "" || slices.ContainsFunc(s.Articles[:i], func(other StockOfArticle) bool { return other.SKU == a.SKU }) {
+			bad("stock: article %q stands there twice or without its SKU", a.SKU)
+		}
+		if a.Buffer != nil && *a.Buffer < 0 {
+			bad("stock of %s: a buffer of %d pieces would sell what is not there", a.SKU, *a.Buffer)
+		}
+		if a.Buffer == nil && !a.LeftOut {
+			bad("stock of %s: write its buffer, or left_out: true", a.SKU)
+		}
+	}
+	return errs
+}
+
 // store writes the file into schema spola, for the SQL, in place of the one before, with the
 // totals that every shop of the platform has. What waits for a class, a total code or a nature is
 // found by the next tick.
 func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform map[string]string) error {
 	batch := &pgx.Batch{}
-	for _, table := range []string{"state_class", "total_code", "fixed_tax", "payment_method", "nature", "custom_field", "customer_kind"} {
+	for _, table := range []string{"state_class", "total_code", "fixed_tax", "payment_method", "nature", "custom_field", "customer_kind", "stock_setting"} {
 		batch.Queue("delete from spola."+table+" where shop = $1", shop)
 	}
 	for _, s := range f.States {
@@ -230,6 +272,9 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 	for group, kind := range f.CustomerGroups {
 		batch.Queue("insert into spola.customer_kind values ($1, $2, $3)", shop, group, kind)
 	}
+	for _, a := range f.Stock.Articles {
+		batch.Queue("insert into spola.stock_setting values ($1, $2, $3, $4)", shop, a.SKU, a.Buffer, a.LeftOut)
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("shop file of %s: %w", shop, err)
@@ -238,8 +283,8 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 	if malformed == "" {
 		malformed = "take"
 	}
-	batch.Queue("update spola.shop set file = $2, systemic = $3, matching = $4, malformed = $5 where shop = $1",
-		shop, string(text), f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed)
+	batch.Queue("update spola.shop set file = $2, systemic = $3, matching = $4, malformed = $5, stock_buffer = $6 where shop = $1",
+		shop, string(text), f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed, f.Stock.Buffer)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("store shop file of %s: %w", shop, err)
 	}

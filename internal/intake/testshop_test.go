@@ -322,7 +322,9 @@ func (s *testOpenCart) parts(id int64, o testOrder) {
 
 func (s *testOpenCart) stock(lines []testLine, sign int64) {
 	for _, l := range lines {
-		s.update("product", l.product, row{"quantity": toInt(s.rows["product"][l.product]["quantity"]) + sign*l.quantity})
+		if toInt(s.rows["product"][l.product]["subtract"]) == 1 {
+			s.update("product", l.product, row{"quantity": toInt(s.rows["product"][l.product]["quantity"]) + sign*l.quantity})
+		}
 		if l.option > 0 {
 			s.update("product_option_value", l.option, row{"quantity": toInt(s.rows["product_option_value"][l.option]["quantity"]) + sign*l.quantity})
 		}

@@ -32,6 +32,7 @@ type Verbs struct {
 	Customers Customers `cmd:"" help:"List what is odd about customers: tax codes, VAT numbers, SDI codes and PEC that can't be right. Their orders were taken."`
 	Golive    Golive    `cmd:"" help:"Take orders over from a date on."`
 	Align     Align     `cmd:"" help:"Compare the shop's catalogue with the ERP's (prices, special prices, weight, sizes), and write the differences if asked to."`
+	Reconcile Reconcile `cmd:"" help:"Hold what the shop's stock shows against its accounts, and repair what differs. The applier of the ledger does it every 15 minutes."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`

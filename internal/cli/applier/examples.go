@@ -4,6 +4,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/document"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/stock"
 )
 
 // Program is the program applier.
@@ -230,3 +231,15 @@ func (RegisterDocument) Examples() []cli.Example {
 
 // Result of `applier document register` --json.
 func (RegisterDocument) Result() any { return []document.Taking{} }
+
+// Examples of `applier reconcile`.
+func (Reconcile) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--dry-run", For: "what drifts, what would be opened, closed and repaired"},
+		{Args: "--sku AB-100", For: "one article now, without waiting for the next run"},
+		{Args: "--allow 'the season is over: all sandals are gone'", For: "let a change through that the guard holds"},
+	}
+}
+
+// Result of `applier reconcile` --json.
+func (Reconcile) Result() any { return stock.Run{} }

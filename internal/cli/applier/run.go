@@ -15,18 +15,21 @@ import (
 // The streams: what is applied, each by an applier of its own with a place of its own.
 const (
 	intakeStream = "intake" // the shop's log into the ERP
+	ledgerStream = "ledger" // the ERP's log into the accounts of stock
 	stockStream  = "stock"  // the ERP's log into the shop, as the next
 )
 
 // Run is `applier run`.
 type Run struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to apply: intake takes the shop's orders into the ERP, stock brings the ledger's pieces into the shop."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop."`
 }
 
 // Run applies a log until a signal ends it.
 func (r Run) Run(env *cli.Env) error {
 	needs, run := []config.Need{config.NeedERP, config.NeedKafka}, Intake
 	switch r.Stream {
+	case ledgerStream:
+		run = Ledger
 	case stockStream:
 		needs, run = []config.Need{config.NeedShopWrite, config.NeedKafka}, Stock
 	}

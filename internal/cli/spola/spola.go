@@ -47,6 +47,9 @@ func (Run) Run(env *cli.Env) error {
 	}
 	options := applier.Options{Log: env.Log, File: env.Config}
 	group.Go(func() error { return applier.Intake(ctx, cfg, options) })
+	if cfg.ERP.Log.Read() {
+		group.Go(func() error { return applier.Ledger(ctx, cfg, options) })
+	}
 	if err := applier.CheckWriter(cfg, env.Config); err == nil {
 		group.Go(func() error { return applier.Stock(ctx, cfg, options) })
 	} else if cfg.ERP.Log.Read() {

@@ -395,13 +395,25 @@ begin
     join {{table "zone_to_geo_zone"}} z on z.geo_zone_id = r.geo_zone_id;
 end $$;
 
--- The shop's stock, a row for each of its own: what the stock account is kept by.
+-- The shop's stock, a row for each of its own: what the stock account is kept by. sums: it sums up its variants, for the shop
+-- subtracts these from it too; it is an article only where somebody says so.
 create view {{.Schema}}.stock as
-select 'product:' || p.product_id as stock_row, p.product_id::text as product, '' as variant, p.model as sku, p.quantity, p.subtract = 1 as tracked
+select 'product:' || p.product_id as stock_row, p.product_id::text as product, '' as variant, p.model as sku, p.quantity::bigint, p.subtract = 1 as tracked,
+    exists (select from {{table "product_option_value"}} v where v.product_id = p.product_id and v.subtract = 1) as sums
 from {{table "product"}} p
 union all
-select 'option:' || v.product_option_value_id, v.product_id::text, v.product_option_value_id::text, '', v.quantity, v.subtract = 1
+select 'option:' || v.product_option_value_id, v.product_id::text, v.product_option_value_id::text, '', v.quantity::bigint, v.subtract = 1, false
 from {{table "product_option_value"}} v;
+
+-- The rows of the shop's stock that an order's lines stand for, whatever has been counted of them.
+create function {{.Schema}}.touched(id bigint) returns setof text language sql stable as $$
+    select 'product:' || p.product_id
+    from {{table "order_product"}} l
+    cross join lateral (values (l.product_id), (l.master_id)) as p(product_id)
+    where l.order_id = id and p.product_id > 0
+    union
+    select 'option:' || w.product_option_value_id from {{table "order_option"}} w where w.order_id = id and w.product_option_value_id > 0
+$$;
 
 -- What a person knows an order by, for the day of going live: cheap for all orders of a shop at once.
 create function {{.Schema}}.glance(ids bigint[]) returns table (order_id bigint, placed_at timestamptz, total bigint, customer text)

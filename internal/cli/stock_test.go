@@ -1,0 +1,105 @@
+package cli_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/lab/clerk"
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// law is what the law says of all rows: empty when it holds, nothing is on its way, and each row shows what there is.
+const law = `select coalesce(string_agg(format('%s shows %s of %s - %s in flight, unpublished %s, undelivered %s, drift %s', stock_row, shown, available, in_flight, unpublished, undelivered, drift), e'\n'), '')
+	from canonical_shop.law where drift <> 0 or unpublished <> 0 or undelivered <> 0 or shown <> available - in_flight`
+
+// keepsStock has the programs of the return path running: the ERP's log is read, the ledger kept, stock delivered.
+func (p *pipeline) keepsStock() (running []*program) {
+	p.t.Helper()
+	p.readsERP()
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	return p.startReturn()
+}
+
+func (p *pipeline) startReturn() []*program {
+	p.t.Helper()
+	return []*program{p.start("cdc", "run", "erp"), p.start("applier", "run", "ledger"), p.start("applier", "run", "stock")}
+}
+
+// Customers buy and change their minds, a clerk works, somebody edits the shop's stock by hand, hidden from the binary log too,
+// and every program is killed again and again: in the end each row of the shop shows what there is, and the ledger has one
+// entry for each deed of the ERP alone.
+func TestStockFollowsTheERP(t *testing.T) {
+	for _, one := range []struct {
+		name string
+		url  func(testing.TB) string
+	}{{"MySQL", server.MySQL}, {"MariaDB", server.MariaDB}} {
+		t.Run(one.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, one.url(t), server.Kafka(t), shop.Options{})
+			p.append("shop.yaml", "\nstock: {reconcile: 2s}\n")
+			running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+			p.live(running...)
+			running = append(running, p.keepsStock()...)
+			rows := p.number("select count(*) from canonical_shop.stock_article where why_not is null")
+			p.until("every row has an account", running, func() bool {
+				return rows > 0 && p.number("select count(*) from spola.stock_account where published is not null") == rows
+			})
+			p.until("and shows what there is", running, func() bool { return p.reads(law) == "" })
+
+			conn, err := pgx.Connect(t.Context(), p.cfg.ERP.URL())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close(context.Background())
+			clerk, err := clerk.New(conn, clerk.Options{Seed: 3, Deeds: map[string]int{"receive": 4, "count": 2, "move": 2, "sell": 4, "ship": 8, "ship part": 4, "close short": 3, "take back": 2}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			saboteur := p.shop.Saboteur(5)
+			random := rand.New(rand.NewPCG(7, 7))
+			came, stop := p.customers()
+			for range 8 {
+				came(10)
+				for range 10 {
+					if _, err := clerk.Step(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, err := saboteur.Step(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				at := random.IntN(len(running))
+				running[at].kill()
+				running[at] = p.start(strings.Fields(running[at].name)...)
+			}
+			stop()
+			p.settled(running...)
+			p.until("in the end each row shows what there is", running, func() bool {
+				p.place(fmt.Sprintf("%d@example.com", time.Now().UnixNano())) // the clock goes on
+				time.Sleep(time.Second)
+				return p.reads(law) == ""
+			})
+			p.proved()
+			if n := p.number("select count(*) from spola.ledger where cause = 'repair'"); n == 0 {
+				t.Error("nothing of the sabotage was repaired")
+			}
+			t.Logf("%d entries, %d repairs", p.number("select count(*) from spola.ledger"), p.number("select count(*) from spola.ledger where cause = 'repair'"))
+		})
+	}
+}
+
+// reads asks the ERP's database for a text.
+func (p *pipeline) reads(query string) (text string) {
+	p.t.Helper()
+	if err := p.erp.QueryRow(p.t.Context(), query).Scan(&text); err != nil {
+		p.t.Fatalf("%s: %v", query, err)
+	}
+	return text
+}

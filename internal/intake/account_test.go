@@ -1,0 +1,287 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/stock"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// newAccounts is a live shop of which each article has an account, with stock in the ERP as in the shop: 100 pieces.
+func newAccounts(t *testing.T) (*testOpenCart, *testERP) {
+	t.Helper()
+	profile, _ := testProfile(t)
+	shop, erp := newTestShop(profile), newTestERP(t)
+	erp.exec("update erp.stock set on_hand = 100")
+	erp.catchUp(shop.testLog, 1000)
+	erp.live()
+	erp.reconcile(shop, stock.Options{})
+	erp.want("entries", "start 0, start 0, start 0, start 0", "select string_agg(cause || ' ' || pieces, ', ') from spola.ledger")
+	return shop, erp
+}
+
+// reconcile is a run while the shop's clock goes on.
+func (e *testERP) reconcile(shop *testOpenCart, o stock.Options) stock.Run {
+	e.t.Helper()
+	o.Tick = func(context.Context) error { shop.tick(1); e.catchUp(shop.testLog, 1000); return nil }
+	run, err := stock.Reconcile(e.t.Context(), e.conn, testShop, Schema(testShop), o)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return run
+}
+
+// settled is what the reader of the ERP's log does about an article.
+func (e *testERP) settled(sku string) {
+	e.t.Helper()
+	e.exec("select spola.settle(array(select id from erp.article where sku = $1), array(select row(shop, order_id)::spola.order_ref from spola.link where erp_order is not null), true)", sku)
+}
+
+const entriesSinceStart = "select coalesce(string_agg(concat_ws(' ', stock_row, cause, pieces, nullif(detail, '')), ', ' order by no), '') from spola.ledger where cause <> 'start'"
+
+// An order in the normal course moves no stock account: the shop has subtracted its pieces itself.
+func TestOrderMovesNoAccount(t *testing.T) {
+	shop, erp := newAccounts(t)
+	for range 5 {
+		id := shop.place(testOrder{lines: []testLine{{31, 0, 2}, {41, 0, 1}}}, 1)
+		erp.catchUp(shop.testLog, 1)
+		erp.exec("select erp.ship_order(id, carrier => 'BRT', tracking => 'X' || id) from erp.sales_order where shop_number = $1", fmt.Sprint(id))
+		erp.settled("SP-31")
+		shop.setState(id, 3)
+		shop.tick(4)
+		erp.catchUp(shop.testLog, 1)
+	}
+	erp.want("entries", "", entriesSinceStart)
+	erp.want("the law", "product:31 90 = 90, product:41 95 = 95, product:42 100 = 100, product:43 100 = 100",
+		"select string_agg(format('%s %s = %s', stock_row, shown, available), ', ' order by stock_row) from canonical_shop.law where drift = 0 and unpublished = 0")
+}
+
+// What the ERP does alone is one entry, and what it does about an order of the shop is none until the shop must know.
+func TestEachCauseOfAnEntry(t *testing.T) {
+	shop, erp := newAccounts(t)
+	erp.exec("select erp.sell_at_counter(1::smallint, array[row(id, 3)]::erp.goods_in[]) from erp.article where sku = 'SP-31'")
+	erp.settled("SP-31")
+	erp.want("counter", "product:31 delta -3", entriesSinceStart)
+
+	short := shop.place(testOrder{lines: []testLine{{41, 0, 4}}}, 1)
+	cancelled := shop.place(testOrder{lines: []testLine{{42, 0, 2}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("select erp.ship_order(id, '{\"1\": 1}', carrier => 'BRT', tracking => 'X') from erp.sales_order where shop_number = $1", fmt.Sprint(short))
+	erp.exec("select erp.close_short(id, 'sold out') from erp.sales_order where shop_number = $1", fmt.Sprint(short))
+	erp.exec("select erp.cancel_order(id, 'sold out') from erp.sales_order where shop_number = $1", fmt.Sprint(cancelled))
+	erp.settled("SP-41")
+	erp.settled("SP-42")
+	erp.want("closed short, and cancelled in the ERP", fmt.Sprintf("product:31 delta -3, product:41 closed_short 3 order %d", short), entriesSinceStart)
+	erp.want("in flight", "product:42 2", "select string_agg(stock_row || ' ' || pieces, ', ') from spola.in_flight")
+
+	// Spola writes the status into the shop; the pieces follow once that has settled, and once only.
+	shop.together(func() {
+		shop.record(change.Record{Op: change.Update, Table: "spola_marker", Schema: 1, Key: change.RowKey(nil, "spola_marker", fmt.Appendf(nil, `"name":"order.%d"`, cancelled)),
+			Value: fmt.Appendf(nil, `{"before":null,"after":{"name":"order.%d","generation":1,"number":1,"applied":0,"note":null},"source":{},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`, cancelled)})
+		shop.update("order", cancelled, row{"order_status_id": 7})
+		shop.insert("order_history", row{"order_id": cancelled, "order_status_id": 7, "date_added": shop.now()})
+	})
+	erp.catchUp(shop.testLog, 1)
+	erp.want("not settled", fmt.Sprintf("product:31 delta -3, product:41 closed_short 3 order %d", short), entriesSinceStart)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	shop.setState(cancelled, 16)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("restock", fmt.Sprintf("product:31 delta -3, product:41 closed_short 3 order %d, product:42 restock 2 order %d", short, cancelled), entriesSinceStart)
+	erp.want("drift", "0", "select sum(abs(drift)) from canonical_shop.law")
+
+	// An order that is deleted in the shop and cancelled in the ERP gives its pieces back as the ERP's own.
+	gone := shop.place(testOrder{lines: []testLine{{43, 0, 5}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	shop.remove(gone)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("select erp.cancel_order(id, 'nobody wants it') from erp.sales_order where shop_number = $1", fmt.Sprint(gone))
+	erp.settled("SP-43")
+	erp.want("deleted and cancelled", "product:43 delta 5", "select stock_row || ' ' || cause || ' ' || pieces from spola.ledger order by no desc limit 1")
+}
+
+// Of two that settle one article at once, the second counts after the first has committed.
+func TestSettlingWaitsItsTurn(t *testing.T) {
+	_, erp := newAccounts(t)
+	other, err := pgx.Connect(t.Context(), erp.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		"select erp.receive_goods(1::smallint, array[row(id, 7)]::erp.goods_in[], '') from erp.article where sku = 'SP-31'",
+		"select spola.settle(array(select id from erp.article where sku = 'SP-31'), '{}', false)",
+	} {
+		if _, err := tx.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := erp.conn.Exec(t.Context(), "select spola.settle(array(select id from erp.article where sku = 'SP-31'), '{}', false)")
+		done <- err
+	}()
+	waits := "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+	for n := 0; n == 0; {
+		if err := tx.QueryRow(t.Context(), waits).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), "select pg_stat_clear_snapshot()"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	erp.want("entries", "product:31 delta 7", entriesSinceStart)
+
+	err = pgx.BeginTxFunc(t.Context(), erp.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), "select spola.settle('{}', '{}', false)")
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "repeatable read") {
+		t.Errorf("settled on an old snapshot: %v", err)
+	}
+}
+
+// Drift is repaired when it was the same for three ticks, with what is known of its cause.
+func TestDriftIsNamed(t *testing.T) {
+	shop, erp := newAccounts(t)
+	unpaid := shop.place(testOrder{lines: []testLine{{31, 0, 2}}, method: "bank_transfer.bank_transfer"}, 1)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	shop.remove(unpaid)
+	shop.update("product", 41, row{"quantity": 90})
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+
+	moved := 100
+	run, err := stock.Reconcile(t.Context(), erp.conn, testShop, Schema(testShop), stock.Options{Tick: func(context.Context) error {
+		moved--
+		shop.update("product", 43, row{"quantity": moved}) // somebody is at it
+		shop.tick(1)
+		erp.catchUp(shop.testLog, 1000)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if run.Drifting != 2 || run.Repaired != 2 || run.Ticks != 3 || run.Rows != 4 {
+		t.Errorf("%+v", run)
+	}
+	erp.want("repairs", fmt.Sprintf("product:41 repair 10 changed in the shop, by hand or by another program, product:31 repair 2 order %d was deleted in the shop and kept its pieces", unpaid),
+		"select string_agg(concat_ws(' ', stock_row, cause, pieces, detail), ', ' order by pieces desc) from spola.ledger where cause = 'repair'")
+	erp.want("what was kept", "2 2", "select drifting || ' ' || repaired from spola.reconciliation order by id desc limit 1")
+
+	dry := erp.reconcile(shop, stock.Options{DryRun: true})
+	if len(dry.Found) != 1 || dry.Found[0].StockRow != "product:43" || dry.Repaired != 0 {
+		t.Errorf("the dry run %+v", dry)
+	}
+	erp.want("repairs", "2", "select count(*) from spola.ledger where cause = 'repair'")
+}
+
+// More than 20 rows and 5 in 100 to zero wait for a person, whoever would write them.
+func TestGuardAgainstMassChanges(t *testing.T) {
+	shop, erp := newAccounts(t)
+	for n := range 30 {
+		sku := fmt.Sprintf("MASS-%d", n)
+		erp.article(sku)
+		shop.insert("product", row{"product_id": 1000 + n, "model": sku, "quantity": 5, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
+	}
+	erp.exec("update erp.stock set on_hand = 0 where article_id in (select id from erp.article where sku like 'MASS%')")
+	erp.catchUp(shop.testLog, 1000)
+	if run := erp.reconcile(shop, stock.Options{}); run.Opened != 0 || !strings.Contains(run.Held, "30 of 34 rows of stock would go to zero at once") || run.Waiting != 30 {
+		t.Errorf("going live with an empty ERP: %+v", run)
+	}
+	erp.exec("update erp.stock set on_hand = 5 where article_id in (select id from erp.article where sku like 'MASS%')")
+	if run := erp.reconcile(shop, stock.Options{}); run.Opened != 30 || run.Held != "" {
+		t.Errorf("with stock: %+v", run)
+	}
+
+	erp.exec("select erp.count_stock(1::smallint, array(select row(id, 0)::erp.goods_in from erp.article where sku like 'MASS%'), 'a mistake')")
+	settle := "select spola.settle(array(select id from erp.article), '{}', true)"
+	_, err := erp.conn.Exec(t.Context(), settle)
+	held, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || held.Code != "SPH01" {
+		t.Errorf("a count of everything to zero: %v", err)
+	}
+	erp.want("entries", "", entriesSinceStart)
+	if err := AllowMassChanges(t.Context(), erp.conn, testShop, time.Minute, By{Who: "me", Reason: "sold out"}); err != nil {
+		t.Fatal(err)
+	}
+	erp.exec(settle)
+	erp.want("entries", "30", "select count(*) from spola.ledger where cause = 'delta' and pieces = -5")
+	erp.exec("update spola.stock_head set allowed_until = null")
+
+	for n := range 30 {
+		shop.update("product", int64(1000+n), row{"quantity": 3})
+	}
+	erp.catchUp(shop.testLog, 1000)
+	if run := erp.reconcile(shop, stock.Options{}); run.Repaired != 0 || !strings.Contains(run.Held, "would be repaired at once") {
+		t.Errorf("a shop changed as a whole: %+v", run)
+	}
+}
+
+// The reader of the ERP's log settles what its rows name, as they were and as they are.
+func TestLedgerFollowsTheERPsLog(t *testing.T) {
+	shop, erp := newAccounts(t)
+	id := shop.place(testOrder{lines: []testLine{{41, 0, 4}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	contract, err := schemas.LoadContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger := stock.NewLedger(contract)
+	read := func(records ...change.Record) {
+		t.Helper()
+		err := erp.inTx(func(tx pgx.Tx) error {
+			if err := ledger.Start(t.Context(), tx); err != nil {
+				return err
+			}
+			var part apply.Part[pgx.Tx] = ledger.Part(0)
+			if err := part.Add(records); err != nil {
+				return err
+			}
+			return part.Apply(t.Context(), tx, true)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	record := func(table, before, after string) change.Record {
+		return change.Record{Op: change.Update, Table: table, Value: []byte(`{"before":` + before + `,"after":` + after + `,"source":{},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`)}
+	}
+	articleOf := func(sku string) string { return erp.text("select id from erp.article where sku = $1", sku) }
+	erp.exec("update erp.stock set on_hand = on_hand + 1")
+	read(record("erp.stock", `{"article_id":`+articleOf("SP-31")+`}`, `{"article_id":`+articleOf("SP-42")+`,"on_hand":3}`),
+		record("erp.order_charge", `{"article_id":`+articleOf("SP-43")+`}`, "null"))
+	erp.want("articles before and after, of published tables", "product:31 delta 1, product:42 delta 1", entriesSinceStart)
+
+	erp.exec("select erp.ship_order(id, '{\"1\": 1}', carrier => 'BRT', tracking => 'X'), erp.close_short(id, '') from erp.sales_order where shop_number = $1", fmt.Sprint(id))
+	read(record("erp.sales_order", "null", `{"id":`+erp.text("select id from erp.sales_order")+`,"state":"closed_short"}`))
+	erp.want("an order", fmt.Sprintf("product:41 closed_short 3 order %d, product:41 delta 1", id),
+		"select string_agg(concat_ws(' ', stock_row, cause, pieces, nullif(detail, '')), ', ' order by no) from spola.ledger where cause <> 'start' and stock_row = 'product:41'")
+	if err := ledger.Part(0).Add([]change.Record{record("erp.stock", "null", `{"article_id":"many"}`)}); err == nil || !strings.Contains(err.Error(), "erp.stock") {
+		t.Errorf("an id that is none: %v", err)
+	}
+}

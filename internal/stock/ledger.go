@@ -1,0 +1,139 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
+)
+
+// Ledger is the effect of `applier run ledger`: what changes in the ERP is settled into the accounts of all shops. The
+// log only says of which articles and orders; the figures are read from the ERP as it stands, so it does not
+// matter in which order changes come, nor how late or how often.
+type Ledger struct {
+	tables map[string]keys // by the table's name in the log
+
+	// Of the writing goroutine: what the parts of the batch have named so far.
+	articles, orders map[int64]bool
+}
+
+// keys are the columns of a table that name the article and the order of a row; empty: none does.
+type keys struct{ article, order string }
+
+var _ apply.Effect[pgx.Tx] = (*Ledger)(nil)
+
+// NewLedger makes the effect for the tables that the contract publishes.
+func NewLedger(contract *schemas.Contract) *Ledger {
+	l := &Ledger{tables: map[string]keys{}}
+	for _, p := range contract.Publish {
+		l.tables[contract.Schema+"."+p.Table] = keys{p.Article, p.Order}
+	}
+	return l
+}
+
+// Start forgets what a batch that failed has named.
+func (l *Ledger) Start(context.Context, pgx.Tx) error {
+	l.articles, l.orders = map[int64]bool{}, map[int64]bool{}
+	return nil
+}
+
+// Part begins a part of a batch.
+func (l *Ledger) Part(int64) apply.Part[pgx.Tx] {
+	return &ledgerPart{l: l, articles: map[int64]bool{}, orders: map[int64]bool{}}
+}
+
+// ledgerPart holds the articles and orders that its records name.
+type ledgerPart struct {
+	l                *Ledger
+	articles, orders map[int64]bool
+}
+
+// Splits is always false: settling looks at what stands, wherever a batch ends.
+func (p *ledgerPart) Splits([]change.Record) bool { return false }
+
+// Bytes is the memory that the part holds, roughly.
+func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders)) * 40 }
+
+// Add takes note of the articles and orders of rows, as they were and as they are.
+func (p *ledgerPart) Add(records []change.Record) error {
+	for i := range records {
+		r := &records[i]
+		k, ok := p.l.tables[r.Table]
+		if !ok || !r.Op.IsRow() {
+			continue
+		}
+		before, after, err := change.Rows(r.Value)
+		for _, row := range [][]byte{before, after} {
+			if err == nil && row != nil {
+				err = p.name(k, row)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("record %d/%d, table %s, key %s: %w", r.Gen, r.Seq, r.Table, r.Key, err)
+		}
+	}
+	return nil
+}
+
+func (p *ledgerPart) name(k keys, row []byte) error {
+	return change.Fields(row, func(column, value []byte) error {
+		var into map[int64]bool
+		switch string(column) {
+		case k.article:
+			into = p.articles
+		case k.order:
+			into = p.orders
+		default:
+			return nil
+		}
+		if string(value) == "null" {
+			return nil
+		}
+		id, err := strconv.ParseInt(string(value), 10, 64)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", column, err)
+		}
+		into[id] = true
+		return nil
+	})
+}
+
+// Apply settles when the batch ends.
+func (p *ledgerPart) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
+	maps.Copy(p.l.articles, p.articles)
+	maps.Copy(p.l.orders, p.orders)
+	if !last {
+		return nil
+	}
+	articles, orders := slices.Sorted(maps.Keys(p.l.articles)), slices.Sorted(maps.Keys(p.l.orders))
+	clear(p.l.articles)
+	clear(p.l.orders)
+	if len(articles)+len(orders) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `select spola.settle($1, array(select distinct row(l.shop, l.order_id)::spola.order_ref
+		from unnest($2::bigint[]) as o(id) cross join lateral (select * from spola.link l where l.erp_order = o.id offset 0) l), true)`, articles, orders)
+	if err != nil {
+		return explain(fmt.Errorf("settle %d articles and %d orders: %w", len(articles), len(orders), err))
+	}
+	return nil
+}
+
+// explain says what to do where the guard holds.
+func explain(err error) error {
+	if state, ok := errors.AsType[*pgconn.PgError](err); ok && state.Code == heldCode {
+		return &postgres.StopError{What: "the guard against mass changes holds the ledger: " + state.Message,
+			Mend: "look at the ERP's stock; if it is right, let it through with `applier reconcile --allow REASON` and start again"}
+	}
+	return postgres.Explain(err)
+}

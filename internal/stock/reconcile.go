@@ -1,0 +1,405 @@
+package stock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/spola-cdc/spola/internal/target/postgres"
+)
+
+// settling is over how many ticks of the source's clock a row must say the same before anything is done about it: as
+// many as a cancellation in the shop needs to settle.
+const settling = 3
+
+// atOnce is how many rows one transaction opens, closes or repairs, and how many articles it settles.
+const atOnce = 5000
+
+// Options say how a run reconciles.
+type Options struct {
+	Tick   func(context.Context) error // waits until the source's clock has gone on
+	Why    string                      // schedule, command
+	DryRun bool                        // only look
+	Only   []string                    // SKUs; empty: all
+	Shop   *Shop                       // to compare its rows with the mirror first; nil: not compared
+}
+
+// Run is what a run of reconciliation has seen and done.
+type Run struct {
+	Shop        string    `json:"shop"`
+	Why         string    `json:"why"`
+	DryRun      bool      `json:"dry_run"`
+	Began       time.Time `json:"began"`
+	Ended       time.Time `json:"ended"`
+	Ticks       int64     `json:"ticks"`                  // of the source's clock, that it watched
+	Rows        int64     `json:"rows"`                   // with an account
+	Opened      int64     `json:"opened"`                 // accounts
+	Closed      int64     `json:"closed"`                 // accounts
+	Drifting    int64     `json:"drifting"`               // rows, at first sight
+	Repaired    int64     `json:"repaired"`               // rows
+	Compared    bool      `json:"compared"`               // the shop's rows with the mirror
+	NotCompared string    `json:"not_compared,omitempty"` // why
+	Unequal     int64     `json:"unequal"`                // ranges of rows that were read again, for shop and mirror differed
+	Waiting     int64     `json:"waiting"`                // rows left: unsettled, not the same all the time, or held by the guard
+	Held        string    `json:"held,omitempty"`
+	Found       []Finding `json:"found"` // the first of them
+}
+
+// Finding is what is to be done with a row of the shop's stock.
+type Finding struct {
+	StockRow string `json:"stock_row"`
+	What     string `json:"what"`   // open, remap, close, repair
+	Pieces   int64  `json:"pieces"` // repair: the drift; open and remap: what the row shows, with what the shop has subtracted for orders
+	Article  int64  `json:"article_id"`
+	SKU      string `json:"sku"`
+	Why      string `json:"why"`
+}
+
+// named is how many findings a run names.
+const named = 100
+
+// heldCode is the error of spola.hold: a person must look.
+const heldCode = "SPH01"
+
+// Reconcile holds what the shop's rows show against their accounts. conn is the run's own; schema is the shop's canonical
+// one. What it does about a row it does only if the row said the same for several ticks of the source's clock, with no
+// order at it unsettled: no ticks, no repair. Two runs at once do no harm, for each looks again under the row's lock.
+func Reconcile(ctx context.Context, conn *pgx.Conn, shop, schema string, o Options) (Run, error) {
+	r := &run{Run: Run{Shop: shop, Why: o.Why, DryRun: o.DryRun, Began: time.Now(), Found: []Finding{}}, conn: conn, schema: pgx.Identifier{schema}.Sanitize(), o: o}
+	if err := r.all(ctx); err != nil {
+		return r.Run, postgres.Explain(fmt.Errorf("reconcile the stock of shop %s: %w", shop, err))
+	}
+	r.Ended = time.Now()
+	return r.Run, r.keep(ctx)
+}
+
+type run struct {
+	Run
+	conn   *pgx.Conn
+	schema string
+	o      Options
+}
+
+func (r *run) all(ctx context.Context) error {
+	var live bool
+	if err := r.conn.QueryRow(ctx, "select s.mode = 'live' from spola.shop s where s.shop = $1", r.Shop).Scan(&live); err != nil {
+		return err
+	}
+	if !live {
+		r.Held = "the shop is observed: its stock is not touched"
+		return nil
+	}
+	if !r.o.DryRun {
+		if err := r.settle(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	seen, err := r.watch(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.causes(ctx, seen); err != nil {
+		return err
+	}
+	r.name(seen)
+	if !r.o.DryRun {
+		if err := r.mend(ctx, seen); err != nil {
+			return err
+		}
+	}
+	return r.conn.QueryRow(ctx, "select count(*) from spola.stock_account where shop = $1 and article_id is not null", r.Shop).Scan(&r.Rows)
+}
+
+// compare has the shop's rows compared with the mirror, and gives what is read again a tick to arrive. What comes later
+// is the next run's.
+func (r *run) compare(ctx context.Context) (err error) {
+	if r.o.Shop == nil || r.o.DryRun {
+		return nil
+	}
+	if r.Unequal, err = r.o.Shop.compare(ctx, r.conn); err != nil {
+		r.NotCompared = err.Error() // what the mirror has is reconciled all the same
+		return ctx.Err()
+	}
+	r.Compared = true
+	if r.Unequal == 0 {
+		return nil
+	}
+	return r.o.Tick(ctx)
+}
+
+// settle brings all accounts up to date of the ERP, for what its log does not tell (a warehouse that is linked to the shop,
+// a setting), and takes changed buffers over.
+func (r *run) settle(ctx context.Context) error {
+	if err := r.guarded(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "select "+r.schema+".follow_buffers()")
+		return err
+	}); err != nil {
+		return err
+	}
+	articles, err := collect[int64](ctx, r.conn, "select article_id from spola.stock_account where shop = $1 and article_id is not null order by 1", r.Shop)
+	if err != nil {
+		return err
+	}
+	return r.settleSome(ctx, articles)
+}
+
+func (r *run) settleSome(ctx context.Context, articles []int64) error {
+	for some := range slices.Chunk(articles, atOnce) {
+		err := r.guarded(ctx, func(tx pgx.Tx) error {
+			_, err := tx.Exec(ctx, "select spola.settle($1, '{}', true)", some)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watch looks at all rows at each tick of the settling time, and returns what was the same each time.
+func (r *run) watch(ctx context.Context) ([]Finding, error) {
+	first, err := r.ticks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen, err := r.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range seen {
+		if f.What == "repair" {
+			r.Drifting++
+		}
+	}
+	all := int64(len(seen))
+	for last := first; last < first+settling && len(seen) > 0; {
+		if err := r.o.Tick(ctx); err != nil {
+			return nil, err
+		}
+		if last, err = r.ticks(ctx); err != nil {
+			return nil, err
+		}
+		r.Ticks = last - first
+		again, err := r.look(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for row, f := range seen {
+			if again[row] != f {
+				delete(seen, row)
+			}
+		}
+	}
+	r.Waiting = all - int64(len(seen))
+	list := make([]Finding, 0, len(seen))
+	for _, f := range seen {
+		list = append(list, f)
+	}
+	slices.SortFunc(list, func(a, b Finding) int { return strings.Compare(a.What+a.StockRow, b.What+b.StockRow) })
+	return list, nil
+}
+
+func (r *run) ticks(ctx context.Context) (n int64, err error) {
+	err = r.conn.QueryRow(ctx, "select ticks from spola.mirror where source = $1", r.Shop).Scan(&n)
+	return n, err
+}
+
+// look lists what is to be done as it looks now, by row.
+func (r *run) look(ctx context.Context) (map[string]Finding, error) {
+	rows, err := r.conn.Query(ctx, "select stock_row, what, value, article, coalesce(sku, ''), why from "+r.schema+".todo() where $1::text[] is null or sku = any ($1)", r.o.Only)
+	if err != nil {
+		return nil, err
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Finding])
+	seen := make(map[string]Finding, len(list))
+	for _, f := range list {
+		seen[f.StockRow] = f
+	}
+	return seen, err
+}
+
+// causes names what is known to have led to drift.
+func (r *run) causes(ctx context.Context, seen []Finding) error {
+	var rows []string
+	for _, f := range seen {
+		if f.What == "repair" {
+			rows = append(rows, f.StockRow)
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	found := map[string]string{}
+	list, err := r.conn.Query(ctx, "select stock_row, cause from "+r.schema+".causes($1)", rows)
+	if err != nil {
+		return err
+	}
+	var row, cause string
+	if _, err := pgx.ForEachRow(list, []any{&row, &cause}, func() error { found[row] = cause; return nil }); err != nil {
+		return err
+	}
+	for i, f := range seen {
+		if f.What != "repair" {
+			continue
+		}
+		seen[i].Why = "changed in the shop, by hand or by another program"
+		if found[f.StockRow] != "" && f.Pieces < 0 {
+			seen[i].Why = found[f.StockRow]
+		}
+	}
+	return nil
+}
+
+func (r *run) name(seen []Finding) {
+	r.Found = append(r.Found, seen[:min(len(seen), named)]...)
+}
+
+// mend closes, opens and repairs what was seen.
+func (r *run) mend(ctx context.Context, seen []Finding) error {
+	by := map[string][]Finding{}
+	for _, f := range seen {
+		by[f.What] = append(by[f.What], f)
+	}
+	todo := int64(len(seen))
+	var err error
+	if r.Closed, err = r.each(ctx, by["close"], "close_accounts($1)", false); err != nil {
+		return err
+	}
+	if r.Opened, err = r.each(ctx, append(by["open"], by["remap"]...), "open_accounts($1, $2)", false); err != nil {
+		return err
+	}
+	if r.Repaired, err = r.each(ctx, by["repair"], "repair($1, $2, $3)", true); err != nil {
+		return err
+	}
+	r.Waiting += todo - r.Closed - r.Opened - r.Repaired
+	// What happened in the ERP while they were opened was settled by nobody.
+	var articles []int64
+	for _, f := range append(by["open"], by["remap"]...) {
+		articles = append(articles, f.Article)
+	}
+	return r.settleSome(ctx, articles)
+}
+
+// each calls a function for the rows, some at a time, and adds up what it has done.
+func (r *run) each(ctx context.Context, list []Finding, call string, causes bool) (done int64, err error) {
+	for some := range slices.Chunk(list, atOnce) {
+		rows, values, whys := make([]string, len(some)), make([]int64, len(some)), make([]string, len(some))
+		for i, f := range some {
+			rows[i], values[i], whys[i] = f.StockRow, f.Pieces, f.Why
+		}
+		args := []any{rows}
+		if strings.Contains(call, "$2") {
+			args = append(args, values)
+		}
+		if causes {
+			args = append(args, whys)
+		}
+		err := r.guarded(ctx, func(tx pgx.Tx) error {
+			var n int64
+			if err := tx.QueryRow(ctx, "select "+r.schema+"."+call, args...).Scan(&n); err != nil {
+				return err
+			}
+			done += n
+			return nil
+		})
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// guarded does something in a transaction; what the guard holds is undone and noted.
+func (r *run) guarded(ctx context.Context, do func(pgx.Tx) error) error {
+	err := again(ctx, func() error { return postgres.InTransaction(ctx, r.conn, do) })
+	if held, ok := errors.AsType[*pgconn.PgError](err); ok && held.Code == heldCode {
+		r.Held = held.Message
+		return nil
+	}
+	return err
+}
+
+// again repeats what the database broke off for the sake of others: a deadlock.
+func again(ctx context.Context, do func() error) error {
+	for n := 0; ; n++ {
+		err := do()
+		deadlock, ok := errors.AsType[*pgconn.PgError](err)
+		if !ok || deadlock.Code != "40P01" || n == 10 || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// keep writes down what the run has done.
+func (r *run) keep(ctx context.Context) error {
+	if r.DryRun {
+		return nil
+	}
+	_, err := r.conn.Exec(ctx, `insert into spola.reconciliation (shop, why, began, ended, ticks, rows, opened, closed, drifting, repaired, compared, unequal, waiting, held, detail)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+		r.Shop, r.Why, r.Began, r.Ended, r.Ticks, r.Rows, r.Opened, r.Closed, r.Drifting, r.Repaired, r.Compared, r.Unequal, r.Waiting, r.Held, r.Found)
+	if err != nil {
+		return postgres.Explain(fmt.Errorf("note the reconciliation of shop %s: %w", r.Shop, err))
+	}
+	return nil
+}
+
+func collect[T any](ctx context.Context, conn *pgx.Conn, query string, args ...any) ([]T, error) {
+	rows, err := conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[T])
+}
+
+// Due tells whether the shop's last reconciliation on schedule began so long ago, and takes the lead until the connection
+// ends. False too if somebody else leads.
+func Due(ctx context.Context, conn *pgx.Conn, shop string, every time.Duration) (due bool, err error) {
+	err = conn.QueryRow(ctx, `select s.mode = 'live' and s.derived
+			and not exists (select from spola.reconciliation r where r.shop = s.shop and r.began > clock_timestamp() - $2::interval)
+			and pg_try_advisory_lock(hashtextextended('spola reconcile ' || s.shop, 0))
+		from spola.shop s where s.shop = $1`, shop, every).Scan(&due)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil // its intake has not begun yet
+	}
+	if err != nil {
+		return false, postgres.Explain(fmt.Errorf("look when the stock of shop %s was reconciled: %w", shop, err))
+	}
+	return due, nil
+}
+
+// stillness is how long the source's clock may stand while somebody waits for it: it goes once a minute at least.
+const stillness = 3 * time.Minute
+
+// AwaitTick waits until the source's clock, as the mirror has it, has gone on.
+func AwaitTick(ctx context.Context, conn *pgx.Conn, shop string) error {
+	var before, now int64
+	for began := time.Now(); ; {
+		if err := conn.QueryRow(ctx, "select ticks from spola.mirror where source = $1", shop).Scan(&now); err != nil {
+			return err
+		}
+		if before == 0 {
+			before = now
+		}
+		switch {
+		case now > before:
+			return nil
+		case time.Since(began) > stillness:
+			return fmt.Errorf("the clock of shop %s has not gone on for %v: is its cdc running, and intake with it? Nothing is repaired without it", shop, stillness)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

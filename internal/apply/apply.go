@@ -18,6 +18,7 @@ package apply
 
 import (
 	"context"
+	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
 )
@@ -32,6 +33,16 @@ type Effect[Tx any] interface {
 	// Part begins a new part of a batch. applied is the number of records applied before it:
 	// its first record is number applied+1 (column spola_at of the mirror).
 	Part(applied int64) Part[Tx]
+}
+
+// Idler is an effect that has work without records, too: what could not be written is to be tried
+// again while the log is quiet. Both are called by the writing goroutine, between batches.
+type Idler[Tx any] interface {
+	// Due tells whether there is such work now. It must not block.
+	Due(now time.Time) bool
+
+	// Idle does it, in transactions that fence an overtaken applier; the place stays where it is.
+	Idle(ctx context.Context, tx Tx) error
 }
 
 // Part is a batch, or a piece of a source transaction too large for one. The reading

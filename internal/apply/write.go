@@ -9,10 +9,20 @@ import (
 // write gives each batch its transaction. ctx ends the waiting for the next batch, finishing the
 // work on the one in hand.
 func (r *runner[Tx]) write(ctx, finishing context.Context, reader Reader, in, ended <-chan piece[Tx]) error {
+	look := time.NewTicker(idleEvery)
+	defer look.Stop()
+	idler, _ := r.effect.(Idler[Tx])
 	for {
 		select {
 		case first := <-in:
 			if err := r.chain(ctx, finishing, reader, first, in, ended); err != nil {
+				return err
+			}
+		case now := <-look.C:
+			if idler == nil || !idler.Due(now) {
+				continue
+			}
+			if err := r.idle(finishing, idler); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -84,6 +94,20 @@ func (r *runner[Tx]) early(ctx context.Context, b *begun[Tx]) (err error) {
 	}
 	b.has = true
 	return b.part.(Early[Tx]).Early(ctx, b.tx)
+}
+
+// idleEvery is how often an effect is asked whether it has work without records.
+const idleEvery = time.Second
+
+func (r *runner[Tx]) idle(ctx context.Context, idler Idler[Tx]) error {
+	tx, err := r.target.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := idler.Idle(ctx, tx); err != nil {
+		return fmt.Errorf("try again what could not be written: %w", err)
+	}
+	return r.target.Commit(ctx, tx)
 }
 
 // batch is the order that everything hangs on: place, effect, commit.

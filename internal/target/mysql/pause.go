@@ -23,7 +23,7 @@ var ErrNeverRan = errors.New("it has never run")
 
 // Look reads where an applier stands and leaves a running one alone.
 func Look(ctx context.Context, url, applier, source string) (s Standing, err error) {
-	err = withPlace(ctx, url, applier, source, func(_ *sql.Tx, p *place) error {
+	err = withPlace(ctx, url, applier, source, (*place).glance, func(_ *sql.Tx, p *place) error {
 		s = p.row.standing()
 		return nil
 	})
@@ -33,7 +33,7 @@ func Look(ctx context.Context, url, applier, source string) (s Standing, err err
 // Pause keeps an applier from writing anything until Resume, whether it runs or is started. The
 // batch in hand is finished first. It returns since when; pausing again changes nothing.
 func Pause(ctx context.Context, url, applier, source, who string) (s Standing, err error) {
-	err = withPlace(ctx, url, applier, source, func(tx *sql.Tx, p *place) error {
+	err = withPlace(ctx, url, applier, source, (*place).scan, func(tx *sql.Tx, p *place) error {
 		if p.row.with.Paused == nil {
 			with, now := p.row.with, time.Now().UTC().Truncate(time.Second)
 			with.Paused, with.PausedBy = &now, who
@@ -49,7 +49,7 @@ func Pause(ctx context.Context, url, applier, source, who string) (s Standing, e
 
 // Resume lets a paused applier go on, within seconds if it runs. It tells whether it was paused.
 func Resume(ctx context.Context, url, applier, source string) (was bool, err error) {
-	err = withPlace(ctx, url, applier, source, func(tx *sql.Tx, p *place) error {
+	err = withPlace(ctx, url, applier, source, (*place).scan, func(tx *sql.Tx, p *place) error {
 		if was = p.row.with.Paused != nil; !was {
 			return nil
 		}
@@ -64,8 +64,8 @@ func (r *row) standing() Standing {
 	return Standing{Stand: r.stand, Moved: r.with.Moved, Paused: r.with.Paused, PausedBy: r.with.PausedBy}
 }
 
-// withPlace calls do with a place locked, and commits.
-func withPlace(ctx context.Context, url, applier, source string, do func(*sql.Tx, *place) error) error {
+// withPlace reads a place, locked or at a glance, calls do with it, and commits.
+func withPlace(ctx context.Context, url, applier, source string, read func(*place, context.Context, *sql.Tx) (row, error), do func(*sql.Tx, *place) error) error {
 	conn, end, err := Connect(ctx, url, 0)
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ func withPlace(ctx context.Context, url, applier, source string, do func(*sql.Tx
 	}
 	defer func() { _ = tx.Rollback() }() // nothing is left to roll back after a commit
 	p := &place{applier: applier, source: source}
-	p.row, err = p.scan(ctx, tx)
+	p.row, err = read(p, ctx, tx)
 	if errors.Is(err, sql.ErrNoRows) || errors.Is(err, errNoMarker) {
 		return fmt.Errorf("%s: %w", p.named("read"), ErrNeverRan)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
@@ -98,8 +99,17 @@ func (p *place) read(ctx context.Context, tx *sql.Tx) (change.Stand, error) {
 	return found.stand, found.paused()
 }
 
-func (p *place) scan(ctx context.Context, tx *sql.Tx) (r row, err error) {
-	err = tx.QueryRowContext(ctx, readPlace, p.name()).Scan(&r.stand.Gen, &r.stand.Seq, &r.stand.Applied, &r.note)
+func (p *place) scan(ctx context.Context, tx *sql.Tx) (row, error) {
+	return p.query(ctx, tx, readPlace)
+}
+
+// glance reads the row as it was committed last, and waits for nobody.
+func (p *place) glance(ctx context.Context, tx *sql.Tx) (row, error) {
+	return p.query(ctx, tx, strings.Replace(readPlace, " FOR UPDATE", "", 1))
+}
+
+func (p *place) query(ctx context.Context, tx *sql.Tx, query string) (r row, err error) {
+	err = tx.QueryRowContext(ctx, query, p.name()).Scan(&r.stand.Gen, &r.stand.Seq, &r.stand.Applied, &r.note)
 	if IsMissing(err) {
 		return r, errNoMarker
 	}

@@ -167,7 +167,8 @@ func (x *Tx) Query(ctx context.Context, query string, args []any, each func(scan
 
 // Ahead has a part of a batch's work done and committed in a transaction of its own, before the
 // batch's, whose place stays where it was. It is for an effect that would lock too many rows of the
-// shop for too long at once, and may be repeated: after a crash the whole batch is read again.
+// shop for too long at once, and may be repeated: after a crash the whole batch is read again. Work
+// without a batch is done so too.
 // Nothing may have been written in x before.
 func (x *Tx) Ahead(ctx context.Context, do func(*Tx) error) error {
 	t := x.t
@@ -193,5 +194,8 @@ func (x *Tx) Ahead(ctx context.Context, do func(*Tx) error) error {
 		return err
 	}
 	x.tx, x.was = again.tx, again.was
+	if !x.moved {
+		return nil
+	}
 	return t.place.move(ctx, x.tx, x.from, x.to)
 }

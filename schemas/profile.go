@@ -18,6 +18,9 @@ type Profile struct {
 	// their code: charge, discount, payment, tax or ignored. A shop file may say otherwise.
 	Totals map[string]string `yaml:"totals"`
 
+	// Tracking is a regular expression: what the platform takes for a tracking number.
+	Tracking string `yaml:"tracking"`
+
 	// Consumes are the columns of the catalogue that decide, beside an order's state, whether the
 	// shop's own code subtracts stock for it.
 	Consumes []Column `yaml:"consumes"`

@@ -31,6 +31,8 @@ type ShopFile struct {
 	Customers      Customers         `yaml:"customers" json:"customers"`
 	Natures        []Nature          `yaml:"natures" json:"natures"`
 	Stock          Stock             `yaml:"stock" json:"stock"`
+	Statuses       map[string]string `yaml:"statuses" json:"statuses,omitempty"` // state of the ERP's order → state of the shop's
+	Parcels        map[string]string `yaml:"parcels" json:"parcels,omitempty"`   // language → what the customer reads of a parcel, with {carrier} and {tracking}
 
 	// ParkedPerMinute is how many orders may be parked for one reason within a minute of the
 	// source's clock; one more stops the stream. 0: the default, 20.
@@ -134,6 +136,7 @@ var (
 	Meanings   = []string{"tax_code", "vat_number", "pec", "sdi", "invoice_wanted"} // of custom fields
 	Moneys     = []string{"paid", "to_collect"}                                     // of payment methods
 	Malformeds = []string{"take", "park"}                                           // what becomes of orders with malformed tax data
+	ERPStates  = []string{"part_shipped", "shipped", "closed_short", "cancelled"}   // of the ERP's orders, of which a shop may hear
 )
 
 func (f *ShopFile) check() error {
@@ -197,6 +200,14 @@ func (f *ShopFile) check() error {
 	for group, kind := range f.CustomerGroups {
 		oneOf("customer group "+group, kind, Kinds)
 	}
+	for state := range f.Statuses {
+		oneOf("statuses", state, ERPStates)
+	}
+	for language, text := range f.Parcels {
+		if !strings.Contains(text, "{tracking}") {
+			bad("parcels: the text of %s does not say {tracking}", language)
+		}
+	}
 	for _, n := range f.Natures {
 		if n.Kind != "" {
 			oneOf("nature of "+n.Country, n.Kind, Kinds)
@@ -236,6 +247,19 @@ func (s Stock) check() (errs []error) {
 		}
 	}
 	return errs
+}
+
+// Class is the class of a state for a payment method; empty if the file has none. A line for
+// "cod.cod" counts before one for "cod", and that before one for all methods.
+func (f *ShopFile) Class(state, method string) string {
+	first, _, _ := strings.Cut(method, ".")
+	for _, of := range []string{method, first, "", "*"} {
+		at := slices.IndexFunc(f.States, func(s StateClass) bool { return s.State == state && s.Method == of })
+		if at >= 0 {
+			return f.States[at].Class
+		}
+	}
+	return ""
 }
 
 // store writes the file into schema spola, for the SQL, in place of the one before, with the

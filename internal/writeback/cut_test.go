@@ -19,6 +19,29 @@ type cutter struct {
 	left   int  // statements until it breaks; 0: it does not
 	behind bool // the statement arrives
 	broken bool
+	away   bool
+	open   map[net.Conn]bool
+}
+
+// close takes the shop away, or brings it back.
+func (c *cutter) close(away bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.away = away
+	for conn := range c.open {
+		_ = conn.Close()
+	}
+}
+
+// admit tells whether a connection comes through.
+func (c *cutter) admit(conn net.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open == nil {
+		c.open = map[net.Conn]bool{}
+	}
+	c.open[conn] = true
+	return !c.away
 }
 
 // newCutter stands in front of a shop's database, and returns the URL that leads through it.
@@ -62,6 +85,9 @@ func (c *cutter) broke() bool {
 
 func (c *cutter) serve(client net.Conn) {
 	defer client.Close()
+	if !c.admit(client) {
+		return
+	}
 	server, err := net.Dial("tcp", c.upstream)
 	if err != nil {
 		return

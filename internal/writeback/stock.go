@@ -26,7 +26,7 @@ const atOnce = 200
 
 // retryEvery is how often rows that could not take what they are owed are looked at again, beside
 // each new entry of theirs.
-const retryEvery = time.Minute
+var retryEvery = time.Minute
 
 // entry is what the ledger says last of a stock row.
 type entry struct {
@@ -49,10 +49,11 @@ func (e entry) newer(life, no int64) bool {
 // Stock is the effect of `applier run stock`: the shop's stock rows get the pieces that the ledger
 // owes them, as differences.
 type Stock struct {
-	shop string
-	sql  statements
-	log  zerolog.Logger
-	life life
+	shop   string
+	prefix string // of the shop's tables
+	sql    statements
+	log    zerolog.Logger
+	life   life
 
 	// Of the writing goroutine.
 	columns []column
@@ -66,13 +67,16 @@ func NewStock(shop, platform, prefix string, log zerolog.Logger) (*Stock, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Stock{shop: shop, sql: sql, log: log, life: life{row: "life." + StockApplier + "." + Log}}, nil
+	return &Stock{shop: shop, prefix: prefix, sql: sql, log: log, life: life{row: "life." + StockApplier + "." + Log}}, nil
 }
 
 // Start reads what the columns of the shop can hold, and what is still owed.
 func (s *Stock) Start(ctx context.Context, tx *mysql.Tx) (err error) {
 	s.pending, s.owed = map[string]entry{}, map[string]time.Time{}
-	if err := s.sql.check(ctx, tx); err != nil {
+	if err := s.sql.check(ctx, tx, "stock engines"); err != nil {
+		return err
+	}
+	if err := s.sql.checkRights(ctx, tx, s.prefix, "lock product", "add product", "lock option", "add option", "sum rows option"); err != nil {
 		return err
 	}
 	if s.columns, err = s.sql.columns(ctx, tx); err != nil {
@@ -204,6 +208,33 @@ func (p *stockPart) Apply(ctx context.Context, tx *mysql.Tx, last bool) error {
 	}
 	s.tell(append(missed, short...))
 	return s.life.save(ctx, tx, p.life)
+}
+
+// Due tells whether a row that is owed something was not tried for a while.
+func (s *Stock) Due(now time.Time) bool {
+	for _, tried := range s.owed {
+		if now.Sub(tried) >= retryEvery {
+			return true
+		}
+	}
+	return false
+}
+
+// Idle tries such rows while the ledger is quiet.
+func (s *Stock) Idle(ctx context.Context, tx *mysql.Tx) error {
+	entries := map[string]entry{}
+	s.addOwed(entries, time.Now())
+	for rows := range slices.Chunk(slices.Sorted(maps.Keys(entries)), atOnce) {
+		err := tx.Ahead(ctx, func(tx *mysql.Tx) error {
+			missed, err := s.deliver(ctx, tx, rows, entries)
+			s.tell(missed)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addOwed adds the rows that are owed something and were not tried for a while.

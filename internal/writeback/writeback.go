@@ -1,9 +1,12 @@
-// Package writeback brings into the shop what changes in the ERP: so far its stock. It is an effect
-// of an applier on the ERP's log; its place stands in the shop, in the transaction of what it writes
-// there.
+// Package writeback brings into the shop what changes in the ERP: its stock, and what became of
+// its orders. Each is an effect of an applier on the ERP's log; its place stands in the shop, in the
+// transaction of what it writes there.
 //
 //	stock.go   the newest entry of the ledger for each stock row, as a difference to what was applied
 //	deliver.go one transaction of it: lock, take what the columns can hold, add
+//	orders.go  parcels and states of orders, one transaction an order
+//	decide.go  what becomes of a status: forward only, never into a state that moves stock twice
+//	rights.go  what the shop's user lacks, named with the grants
 //
 // What is written, and into which columns, is SQL: schemas/shop/<platform>/writeback.mysql.sql.
 // DESIGN.md says what holds.
@@ -58,9 +61,9 @@ func (s statements) of(name string, ids []int64, added map[int64]int64) (string,
 }
 
 // check refuses a shop whose tables can't keep what is written and the marker in one transaction.
-func (s statements) check(ctx context.Context, tx *mysql.Tx) error {
+func (s statements) check(ctx context.Context, tx *mysql.Tx, engines string) error {
 	var bad, mend []string
-	err := tx.Query(ctx, s["stock engines"], nil, func(scan func(...any) error) error {
+	err := tx.Query(ctx, s[engines], nil, func(scan func(...any) error) error {
 		var table, engine string
 		if err := scan(&table, &engine); err != nil {
 			return err
@@ -72,7 +75,8 @@ func (s statements) check(ctx context.Context, tx *mysql.Tx) error {
 	if err != nil || len(bad) == 0 {
 		return err
 	}
-	return &mysql.StopError{What: "tables without transactions can't be written exactly once: " + strings.Join(bad, ", "), Mend: strings.Join(mend, "; ")}
+	return &mysql.StopError{What: "tables without transactions can't be written exactly once: " + strings.Join(bad, ", "),
+		Mend: "have an administrator of the shop's database run " + strings.Join(mend, "; ")}
 }
 
 // life follows which life of the ERP its log tells of: the incarnation of the last claim. It is kept

@@ -76,11 +76,11 @@ func TestSchemasAgreeWithThePrograms(t *testing.T) {
 			_, err := intake.ParseShopFile([]byte(text))
 			return err
 		}, sound: [][2]string{
-			{"fixed_taxes: []", `fixed_taxes: [{title: Eco, rate: "22.5"}]`}, {"match: []", "match: [email]"}, {"tax_class: 9}", "rate: 22}"},
+			{"fixed_taxes: []", `fixed_taxes: [{title: Eco, rate: "22.5"}]`}, {"match: []", "match: [email]"}, {"parcels: {}", "parcels: {it: 'Spedito: {tracking}'}"}, {"tax_class: 9}", "rate: 22}"},
 		}, wrong: [][2]string{
 			{"class: ignored}", "class: ignred}"}, {"class: ignored}", `class: "?"}`}, {"kind: charge,", "kind: charges,"}, {"to_collect\n", "collect\n"}, {"tax_code\n", "taxcode\n"},
 			{"{country: EU,", "{country: eu,"}, {"match: []", "match: [name]"}, {"malformed: take", "malformed: ignore"}, {"platform: opencart", "platform: opencart\nprefix: oc_"},
-			{"parked_per_minute", "parked_a_minute"}, {`"2": company`, `"2": firm`},
+			{"parked_per_minute", "parked_a_minute"}, {"  shipped: \"3\"", "  sent: \"3\""}, {"parcels: {}", "parcels: {it: Spedito}"}, {`"2": company`, `"2": firm`},
 		}},
 	} {
 		text, err := os.ReadFile(file.path)

@@ -19,6 +19,7 @@ type setting struct {
 	words    map[string][]string // those that may stand for a key
 	patterns map[string]string
 	required map[string][]string // keys of a section that have to be there
+	names    map[string][]string // what the keys of a map may be
 	left     string              // a key that is refused with a sentence of its own
 }
 
@@ -38,7 +39,8 @@ func settings() map[string]setting {
 				"customer_groups{}": intake.Kinds, "customers.match[]": intake.Matches, "customers.malformed": append([]string{""}, intake.Malformeds...),
 				"natures[].kind": append([]string{""}, intake.Kinds...),
 			},
-			patterns: map[string]string{"natures[].country": intake.CountryCode},
+			patterns: map[string]string{"natures[].country": intake.CountryCode, "parcels{}": `\{tracking\}`},
+			names:    map[string][]string{"statuses": intake.ERPStates},
 			required: map[string][]string{"": {"platform", "states"}, "states[]": {"state", "class"}, "totals[]": {"code", "kind"},
 				"fixed_taxes[]": {"title", "rate"}, "natures[]": {"country", "nature"}},
 			left: "prefix"},
@@ -120,7 +122,11 @@ func (s setting) kind(said *comments, t reflect.Type, key string) (object, error
 		return object{{"type", []string{"array", "null"}}, {"items", of}}, err
 	case reflect.Map:
 		of, err := s.kind(said, t.Elem(), key+"{}")
-		return object{{"type", []string{"object", "null"}}, {"additionalProperties", of}}, err
+		out := object{{"type", []string{"object", "null"}}, {"additionalProperties", of}}
+		if names := s.names[key]; names != nil {
+			out = append(out, entry{"propertyNames", object{{"enum", names}}})
+		}
+		return out, err
 	case reflect.Bool:
 		return object{{"type", "boolean"}}, nil
 	case reflect.String:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 
 	driver "github.com/go-sql-driver/mysql"
 )
@@ -141,4 +142,20 @@ func mend(e *driver.MySQLError) string {
 		return "make room on the disk of the shop's database, then start the applier again"
 	}
 	return "nothing was written; the applier goes on from the same record once the cause is mended"
+}
+
+// refusedTable finds the table in what the servers say of a right that lacks.
+var refusedTable = regexp.MustCompile("in table ['`]([^'`]+)['`]|for table (?:`[^`]+`\\.)?['`]([^'`]+)['`]")
+
+// RefusedTable tells whether the server has refused for want of a right on a table, and on which.
+func RefusedTable(err error) (table string, refused bool) {
+	state, ok := errors.AsType[*driver.MySQLError](err)
+	if !ok || state.Number != 1142 && state.Number != 1143 {
+		return "", false
+	}
+	found := refusedTable.FindStringSubmatch(state.Message)
+	if found == nil {
+		return "", false
+	}
+	return found[1] + found[2], true
 }

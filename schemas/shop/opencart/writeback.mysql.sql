@@ -6,6 +6,11 @@
 -- shop subtracts an order line with an option from both, each only where `subtract` is 1, product first.
 -- So does Spola: an option's pieces are added to its product too, which sums them up. Nothing else
 -- depends on the quantity in this platform.
+--
+-- A status is order.order_status_id with a row of order_history. The customer sees a history row's
+-- comment only where notify is 1; no mail goes out for a row that SQL has written. There is no place
+-- for a tracking number but this comment (order.tracking is a marketing code). order.date_modified
+-- stays, as with the shop's own changes of a status.
 
 -- name: stock columns
 -- The kinds of stock rows in the order in which they are locked, and what their columns can hold.
@@ -37,3 +42,25 @@ UPDATE `{prefix}product` FORCE INDEX (PRIMARY) SET `quantity` = `quantity` + CAS
 -- name: add option
 UPDATE `{prefix}product_option_value` FORCE INDEX (PRIMARY) SET `quantity` = `quantity` + CASE `product_option_value_id` {cases} END
 WHERE `product_option_value_id` IN ({ids})
+
+-- name: order engines
+SELECT table_name, engine FROM information_schema.tables
+WHERE table_schema = DATABASE() AND engine <> 'InnoDB' AND table_name IN ('{prefix}order', '{prefix}order_history', 'spola_marker')
+
+-- name: show orders
+-- State and language of orders, as they are.
+SELECT `order_id`, CAST(`order_status_id` AS CHAR), COALESCE(`language_code`, '') FROM `{prefix}order` WHERE `order_id` IN ({ids})
+
+-- name: lock order
+SELECT CAST(`order_status_id` AS CHAR), COALESCE(`language_code`, '') FROM `{prefix}order` WHERE `order_id` IN ({ids}) FOR UPDATE
+
+-- name: order status
+UPDATE `{prefix}order` SET `order_status_id` = ? WHERE `order_id` = ?
+
+-- name: order history
+-- Order, state, whether the customer sees the comment, comment (as HTML), the shop's wall time.
+INSERT INTO `{prefix}order_history` (`order_id`, `order_status_id`, `notify`, `comment`, `date_added`) VALUES (?, ?, ?, ?, ?)
+
+-- name: order history of none
+-- For trying the right.
+INSERT INTO `{prefix}order_history` (`order_id`, `order_status_id`, `notify`, `comment`, `date_added`) SELECT 0, 0, 0, '', NOW() FROM `spola_marker` WHERE 1 = 0

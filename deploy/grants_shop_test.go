@@ -127,7 +127,7 @@ func makeShop(t *testing.T, root *sql.DB) *schemas.Profile {
 		run(t, root, "CREATE TABLE shop.`oc_"+name+"` (id int PRIMARY KEY)") // for the survey alone
 	}
 	for _, table := range profile.Tables {
-		columns := "`" + strings.Join(table.Columns, "` varchar(32), `") + "` varchar(32)"
+		columns := "`" + strings.Join(table.Columns, "` varchar(32) DEFAULT '', `") + "` varchar(32) DEFAULT ''"
 		run(t, root, fmt.Sprintf("CREATE TABLE shop.`oc_%s` (%s, password text, token text, PRIMARY KEY (`%s`))", table.Name, columns, strings.Join(table.Key, "`, `")))
 	}
 	return profile

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -147,4 +148,116 @@ func (p *pipeline) ledger(no int64, row string, target int64) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// Tracking numbers and states of the ERP's own functions reach the shop, over kills of the applier, and do
+// not come back as edits. A shop that was restored stops it until a person has looked.
+func TestOrdersReachTheShop(t *testing.T) {
+	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 1000})
+	p.readsERP()
+	p.writesShop()
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	read := p.start("cdc", "run")
+	take := p.start("applier", "run")
+	readERP := p.start("cdc", "run", "erp")
+	write := p.start("applier", "run", "orders")
+	running := []*program{read, take, readERP}
+	p.live(running...)
+	var ids []int64
+	for i := range 12 {
+		ids = append(ids, p.place(fmt.Sprintf("anna%d@example.com", i)))
+	}
+	p.arrived(running, ids...)
+	erp := func(statement string, id int64, args ...any) {
+		t.Helper()
+		_, err := p.erp.Exec(t.Context(), statement, append([]any{p.number("select erp_order from spola.link where shop = $1 and order_id = $2", testShop, id)}, args...)...)
+		if err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	for i, id := range ids[:8] {
+		erp("select erp.ship_order($1, carrier => 'BRT', tracking => $2)", id, fmt.Sprintf("BRT%06d", i))
+		if i%2 == 0 {
+			write.kill()
+			write = p.start("applier", "run", "orders")
+		}
+	}
+	erp(`select erp.ship_order($1, '{"1": 1}', carrier => 'GLS', tracking => 'GLS1')`, ids[8])
+	erp("select erp.ship_order($1, carrier => 'GLS', tracking => 'GLS2')", ids[8])
+	erp("select erp.cancel_order($1, 'broken')", ids[9])
+	running = append(running, write)
+	first := p.history(ids[11])[3:]
+	want := map[int64]string{ids[8]: "3: " + first + ",11 GLS1,31 GLS2", ids[9]: "7: " + first + ",70 ", ids[10]: "1: " + first}
+	for i, id := range ids[:8] {
+		want[id] = fmt.Sprintf("3: %s,31 BRT%06d", first, i)
+	}
+	all := func() bool {
+		for id, text := range want {
+			if p.history(id) != text {
+				return false
+			}
+		}
+		return true
+	}
+	p.until("tracking numbers and states in the shop", running, all)
+	p.settled(running...)
+	for id, text := range want {
+		if got := p.history(id); got != text {
+			t.Errorf("order %d: %s, want %s", id, got, text)
+		}
+	}
+	p.shopExec("UPDATE oc_order SET order_status_id = 5 WHERE order_id = ?", ids[11])
+	erp("select erp.cancel_order($1, 'too late')", ids[11])
+	p.until("the status tells of it", running, func() bool {
+		text := p.run(0, "applier", "status")
+		return strings.Contains(text, fmt.Sprintf("final: order %d", ids[11])) && strings.Contains(text, "to mend: the ERP has cancelled") && strings.Contains(text, "orders    back into the shop")
+	})
+	p.want("parked", "", "select coalesce(string_agg(reason, ', '), '') from spola.parked")
+	p.want("states in the ERP", "cancelled 2, open 1, shipped 9", "select string_agg(state || ' ' || n, ', ' order by state) from (select state, count(*) n from erp.sales_order group by state) s")
+
+	// The shop is restored from a backup: place, marks, states and histories of before the last shipment.
+	write.stop()
+	p.until("lag tools know of it", nil, func() bool { return p.committed("orders", p.cfg.ERPTopic()) > 0 })
+	for _, statement := range []string{"CREATE TABLE backup_marker AS SELECT * FROM spola_marker", "CREATE TABLE backup_history AS SELECT * FROM oc_order_history",
+		"CREATE TABLE backup_order AS SELECT order_id, order_status_id FROM oc_order"} {
+		p.shopExec(statement)
+	}
+	write = p.start("applier", "run", "orders")
+	erp("select erp.ship_order($1, carrier => 'BRT', tracking => 'BRT9')", ids[10])
+	want[ids[10]] = "3: " + first + ",31 BRT9"
+	p.until("one more", []*program{write}, all)
+	write.stop()
+	for _, statement := range []string{"DELETE FROM spola_marker WHERE name LIKE 'order.%' OR name = 'place.orders.erp'",
+		"INSERT INTO spola_marker SELECT * FROM backup_marker WHERE name LIKE 'order.%' OR name = 'place.orders.erp'",
+		"DELETE FROM oc_order_history", "INSERT INTO oc_order_history SELECT * FROM backup_history",
+		"UPDATE oc_order o JOIN backup_order b USING (order_id) SET o.order_status_id = b.order_status_id"} {
+		p.shopExec(statement)
+	}
+	if text := p.run(3, "applier", "run", "orders"); !strings.Contains(text, "the shop's database was restored") || !strings.Contains(text, "applier recover orders") {
+		t.Errorf("behind its witness it says: %s", text)
+	}
+	if text := p.run(0, "applier", "recover", "orders", "--dry-run"); !strings.Contains(text, "Nothing was changed") {
+		t.Errorf("recover --dry-run: %s", text)
+	}
+	p.run(3, "applier", "run", "orders")
+	if text := p.run(0, "applier", "recover", "orders", "--json"); !strings.Contains(text, `"recovered":true`) {
+		t.Errorf("recover: %s", text)
+	}
+	write = p.start("applier", "run", "orders")
+	p.until("what the restored shop lacks", []*program{write}, all)
+	if text := p.run(0, "applier", "recover", "orders"); !strings.Contains(text, "Nothing to recover") {
+		t.Errorf("recover once more: %s", text)
+	}
+	write.stop()
+}
+
+// history is an order's state and, of each row of its history, state, notify and the comment's last word.
+func (p *pipeline) history(id int64) (text string) {
+	p.t.Helper()
+	err := p.shop.DB().QueryRowContext(p.t.Context(), `SELECT CONCAT(o.order_status_id, ': ', GROUP_CONCAT(h.order_status_id, h.notify, ' ', SUBSTRING_INDEX(h.comment, ' ', -1) ORDER BY h.order_history_id))
+		FROM oc_order o JOIN oc_order_history h USING (order_id) WHERE o.order_id = ? GROUP BY o.order_id`, id).Scan(&text)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return text
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/writeback"
 )
 
 // checkStates looks for states without a class, for classes that contradict what the shop does with
@@ -50,6 +51,40 @@ func (x *examination) checkStates() {
 		case c.Class == "cancelled" && every[at].Consumes:
 			x.add(Warning, "state_stock", line, fmt.Sprintf("state %s is cancelled, but the shop keeps its pieces: nobody can buy them", c.State),
 				"take the state out of the shop's processing and complete states (System > Settings > Option), or class it otherwise")
+		}
+	}
+}
+
+// checkStatuses holds the map of the way back against the shop: what would move stock twice keeps
+// `applier run orders` from running.
+func (x *examination) checkStatuses() {
+	if len(x.file.Statuses) == 0 {
+		if x.Config.Shop.Writes() {
+			x.add(Warning, "statuses", 0, "statuses is not in the shop file: tracking numbers and states of orders are not brought into the shop",
+				"write it: deploy/shop.opencart.example.yaml explains it")
+		}
+		return
+	}
+	names := map[string]string{}
+	var consuming []string
+	for _, state := range x.shop.everyState() {
+		if len(state.Names) > 0 {
+			names[state.ID] = oneLine(state.Names[0])
+		}
+		if state.Consumes {
+			consuming = append(consuming, state.ID)
+		}
+	}
+	for _, err := range each(writeback.CheckStatuses(&x.file.ShopFile, names, consuming)) {
+		if err == nil {
+			continue
+		}
+		what, mend, _ := strings.Cut(err.Error(), "; ")
+		x.add(Blocking, "statuses", x.file.section("statuses"), what, mend)
+	}
+	for _, of := range []string{"shipped", "cancelled"} {
+		if x.file.Statuses[of] == "" {
+			x.add(Warning, "statuses", x.file.section("statuses"), "statuses has no state for "+of+": such orders wait, by name, in `applier status`", "write the shop's state for it")
 		}
 	}
 }

@@ -44,6 +44,32 @@ func (s *Shop) everyState() []State {
 	return all
 }
 
+// statusGuesses are the states that stand for what an order has become in the ERP.
+func (s *Shop) statusGuesses() (all []guess) {
+	pick := func(what, reason string, fits func(State, string) bool) bool {
+		for _, state := range s.everyState() {
+			names := strings.ToLower(strings.Join(state.Names, " / "))
+			if names != "" && state.ID != s.Settings["void"].Value && fits(state, names) {
+				all = append(all, guess{what: what, value: state.ID, reason: strings.Join(state.Names, " / ") + ": " + reason})
+				return true
+			}
+		}
+		return false
+	}
+	if !pick("shipped", "its name says so, and the shop holds the pieces", func(st State, _ string) bool { return st.Consumes && stateSays(st.Names) == saysShipped }) {
+		pick("shipped", "the shop has no state for shipped orders, and this one is the end", func(st State, _ string) bool { return st.Consumes && stateSays(st.Names) == saysFinal })
+	}
+	pick("cancelled", "its name says so, and the shop takes the pieces back", func(st State, names string) bool {
+		for _, word := range []string{"cancel", "annul", "storn", "anulad"} {
+			if strings.Contains(names, word) {
+				return !st.Consumes && stateSays(st.Names) == saysCancelled
+			}
+		}
+		return false
+	})
+	return all
+}
+
 func (s *Shop) guessState(state State) []stateGuess {
 	counts, n := s.OrdersIn(state.ID)
 	title := strings.Join(state.Names, " / ")

@@ -122,7 +122,7 @@ func TestGenuineShopAsInstalled(t *testing.T) {
 			t.Errorf("found %+v with %d products and %d states; not read: %v", found, len(s.Products), len(s.States), s.Unread)
 		}
 		for _, line := range []string{`{state: "1", class: placed}`, `{state: "1", method: cod, class: taken}`, `{state: "5", class: final}`,
-			`{state: "7", class: cancelled}`, `{state: "16", class: cancelled}`, `{state: "12", class: "?"}`, "cod: to_collect", "free_checkout: paid", "totals: []"} {
+			`{state: "7", class: cancelled}`, `{state: "16", class: cancelled}`, `{state: "12", class: "?"}`, "cod: to_collect", "free_checkout: paid", "totals: []", `shipped: "3"`, `cancelled: "7"`} {
 			if !strings.Contains(text, line) {
 				t.Errorf("%s does not stand in\n%s", line, text)
 			}

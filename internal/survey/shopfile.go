@@ -58,7 +58,7 @@ func (x *examination) examineShopFile() {
 	if x.shop == nil {
 		return
 	}
-	for _, check := range []func(){x.checkStates, x.checkTotals, x.checkTitles, x.checkPayments, x.checkFields, x.checkGroups, x.checkNatures, x.checkArticles} {
+	for _, check := range []func(){x.checkStates, x.checkStatuses, x.checkTotals, x.checkTitles, x.checkPayments, x.checkFields, x.checkGroups, x.checkNatures, x.checkArticles} {
 		check()
 	}
 }

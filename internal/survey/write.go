@@ -107,6 +107,7 @@ func ShopFile(w Wish, s *Shop, e *ERP) string {
 	d := &draft{}
 	d.head(w, s, e)
 	d.states(s)
+	d.statuses(s)
 	d.totals(s)
 	d.fixedTaxes(s)
 	d.payments(s)
@@ -243,6 +244,19 @@ its orders until it stands here.`)
 		}
 		d.line(entry+", class: "+scalar(g.Class)+"}", g.Reason)
 	}
+}
+
+func (d *draft) statuses(s *Shop) {
+	d.section(`
+The way back, where shop.write_as is set in spola.yaml: the shop's state for what an order has become in the ERP. It is only ever
+written forward. shipped, part_shipped and closed_short must be states for which the shop holds the pieces, cancelled must not.`)
+	all := s.statusGuesses()
+	d.key("statuses", len(all), "{}  # no state of the shop says by its name that it would do: nothing is written back until one stands here")
+	for _, g := range all {
+		d.line(fmt.Sprintf("  %s: %q", g.what, g.value), g.reason)
+	}
+	d.section(`What the customer reads of a parcel, by language of the order, with {carrier} and {tracking}. Without a line it is Spola's own sentence.`)
+	d.line("parcels: {}", "")
 }
 
 func (d *draft) totals(s *Shop) {

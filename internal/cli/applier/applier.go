@@ -34,6 +34,7 @@ type Verbs struct {
 	Align     Align     `cmd:"" help:"Compare the shop's catalogue with the ERP's (prices, special prices, weight, sizes), and write the differences if asked to."`
 	Reconcile Reconcile `cmd:"" help:"Hold what the shop's stock shows against its accounts, and repair what differs. The applier of the ledger does it every 15 minutes."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
+	Recover   Recover   `cmd:"" help:"Let a stream go on that stopped because the shop's database was restored from a backup."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
@@ -75,13 +76,22 @@ func CheckShopFile(cfg config.Config) error {
 	return err
 }
 
-func shopIntake(cfg config.Config) (*intake.Intake, error) {
+// shopFile reads the shop file.
+func shopFile(cfg config.Config) (*intake.ShopFile, error) {
 	if err := unanswered(cfg.Shop.File); err != nil {
 		return nil, err
 	}
 	file, err := intake.LoadShopFile(cfg.Shop.File)
 	if err != nil {
 		return nil, inShopFile(cfg.Shop.File, err)
+	}
+	return file, nil
+}
+
+func shopIntake(cfg config.Config) (*intake.Intake, error) {
+	file, err := shopFile(cfg)
+	if err != nil {
+		return nil, err
 	}
 	profile, platform, err := schemas.Platform(cfg.Shop.Platform)
 	if err != nil {

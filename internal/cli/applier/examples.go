@@ -21,6 +21,7 @@ func (Run) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "intake", For: "take the shop's orders into the ERP until ctrl-C"},
 		{Args: "stock", For: "bring the ledger's pieces into the shop's stock"},
+		{Args: "orders", For: "bring tracking numbers and states of orders into the shop"},
 	}
 }
 
@@ -45,6 +46,17 @@ func (Cross) Examples() []cli.Example {
 
 // Result of `applier cross` --json.
 func (Cross) Result() any { return crossed{} }
+
+// Examples of `applier recover`.
+func (Recover) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "stock --dry-run", For: "is the shop's place behind what lag tools were told, and by how much?"},
+		{Args: "stock --reason 'backup of Tuesday'", For: "read again from where the restored shop stands"},
+	}
+}
+
+// Result of `applier recover` --json.
+func (Recover) Result() any { return recovered{} }
 
 // Examples of `applier status`.
 func (Status) Examples() []cli.Example {

@@ -20,7 +20,7 @@ import (
 
 // Pause is `applier pause`.
 type Pause struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to pause."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock,orders" help:"What to pause."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -170,7 +170,7 @@ func walHours(env *cli.Env, cfg config.Config) (hours *float64, bytes *int64) {
 
 // Resume is `applier resume`.
 type Resume struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock" help:"What to resume."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock,orders" help:"What to resume."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }

@@ -17,11 +17,12 @@ const (
 	intakeStream = "intake" // the shop's log into the ERP
 	ledgerStream = "ledger" // the ERP's log into the accounts of stock
 	stockStream  = "stock"  // the ERP's log into the shop, as the next
+	ordersStream = "orders"
 )
 
 // Run is `applier run`.
 type Run struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop, orders tracking numbers and states."`
 }
 
 // Run applies a log until a signal ends it.
@@ -32,6 +33,8 @@ func (r Run) Run(env *cli.Env) error {
 		run = Ledger
 	case stockStream:
 		needs, run = []config.Need{config.NeedShopWrite, config.NeedKafka}, Stock
+	case ordersStream:
+		needs, run = []config.Need{config.NeedShopWrite, config.NeedERP, config.NeedKafka}, Orders
 	}
 	cfg, err := config.Load(env.Config, needs...)
 	if err != nil {
@@ -55,6 +58,11 @@ func group(cfg config.Config, applier string) string { return cfg.Topic() + "." 
 
 // follow applies a log to its target until ctx ends, and tells lag tools how far it is.
 func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], o Options) error {
+	return followFrom(ctx, cfg, kafka, applier, target, effect, apply.Stream(kafka), o)
+}
+
+// followFrom is follow for a log that is opened otherwise than by Kafka alone.
+func followFrom[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], open apply.Open, o Options) error {
 	var offsets apply.Offsets
 	publishing, stop := context.WithCancel(ctx)
 	published := make(chan struct{})
@@ -65,7 +73,7 @@ func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config,
 		})
 	}()
 	defer func() { stop(); <-published }()
-	err := apply.Run(ctx, target, effect, apply.Stream(kafka), apply.Options{
+	err := apply.Run(ctx, target, effect, open, apply.Options{
 		Log: kafka.Log,
 		OnCommit: func(p apply.Progress) {
 			offsets.Told(p)

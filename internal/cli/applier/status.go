@@ -15,6 +15,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
+	"github.com/spola-cdc/spola/internal/writeback"
 )
 
 // Status is `applier status`.
@@ -31,6 +32,13 @@ type lag struct {
 // status is what `applier status` tells.
 type status struct {
 	intake.Overview
+	Lag  lag    `json:"lag"`
+	Back []back `json:"back"` // what brings the ERP's changes into the shop
+}
+
+// back is how far a stream of the way back is.
+type back struct {
+	writeback.Standing
 	Lag lag `json:"lag"`
 }
 
@@ -41,8 +49,12 @@ func (s Status) Run(env *cli.Env) error {
 		return err
 	}
 	var o intake.Overview
+	var ways []writeback.Standing
 	err = withShop(env, func(conn *pgx.Conn, shop string) error {
-		o, err = intake.Look(env.Ctx, conn, shop)
+		if o, err = intake.Look(env.Ctx, conn, shop); err != nil {
+			return err
+		}
+		ways, err = writeback.Standings(env.Ctx, conn, shop)
 		return err
 	})
 	if err != nil {
@@ -51,16 +63,43 @@ func (s Status) Run(env *cli.Env) error {
 	if !s.JSON {
 		printOverview(env.Out, o)
 	}
-	measured, err := stream.MeasureLag(env.Ctx, cfg.Stream(env.Log), o.Offset)
-	if err != nil {
+	told := status{Overview: o, Back: []back{}}
+	if told.Lag, err = measure(env, cfg.Stream(env.Log), o.Offset); err != nil {
 		return err
 	}
-	behind := lag{Events: measured.Events, Seconds: measured.Age.Seconds()}
-	if s.JSON {
-		return json.NewEncoder(env.Out).Encode(status{o, behind})
+	for _, way := range ways {
+		behind, err := measure(env, cfg.ERPStream(env.Log), way.Offset)
+		if err != nil {
+			return err
+		}
+		told.Back = append(told.Back, back{way, behind})
 	}
-	printable.Printf(env.Out, "lag       %d records, %.1f s\n", behind.Events, behind.Seconds)
+	if s.JSON {
+		return json.NewEncoder(env.Out).Encode(told)
+	}
+	printable.Printf(env.Out, "lag       %d records, %.1f s\n", told.Lag.Events, told.Lag.Seconds)
+	for _, b := range told.Back {
+		printBack(env.Out, b)
+	}
 	return nil
+}
+
+func measure(env *cli.Env, log stream.Config, offset int64) (lag, error) {
+	measured, err := stream.MeasureLag(env.Ctx, log, offset)
+	return lag{Events: measured.Events, Seconds: measured.Age.Seconds()}, err
+}
+
+// printBack prints a stream of the way back, and what of it waits.
+func printBack(w io.Writer, b back) {
+	printable.Printf(w, "%-9s back into the shop: generation %d, record %d, moved %s ago; lag %d records, %.1f s\n", b.Stream, b.Generation, b.Seq,
+		time.Since(b.Moved).Round(time.Second), b.Lag.Events, b.Lag.Seconds)
+	if b.Paused != nil {
+		printable.Printf(w, "          Paused by %s since %s: applier resume %s lets it go on.\n", b.PausedBy, b.Paused.Local().Format(time.DateTime), b.Stream)
+	}
+	for _, wait := range b.Waits {
+		printable.Printf(w, "%-8s %7d  %s: %s%s\n%18sto mend: %s\n", "waits", wait.Count, wait.Why, strings.Join(wait.Examples, ", "),
+			yes(wait.Count > int64(len(wait.Examples)), " …", ""), "", wait.Mend)
+	}
 }
 
 func printOverview(w io.Writer, o intake.Overview) {

@@ -52,6 +52,11 @@ func (Run) Run(env *cli.Env) error {
 	}
 	if err := applier.CheckWriter(cfg, env.Config); err == nil {
 		group.Go(func() error { return applier.Stock(ctx, cfg, options) })
+		if applier.WritesOrders(cfg) {
+			group.Go(func() error { return applier.Orders(ctx, cfg, options) })
+		} else {
+			env.Log.Info().Msg("statuses is not in the shop file: tracking numbers and states of orders are not brought into the shop")
+		}
 	} else if cfg.ERP.Log.Read() {
 		env.Log.Info().Msg("shop.write_as is not set: nothing of the ERP is brought into the shop")
 	}

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
@@ -23,6 +25,7 @@ const law = `select coalesce(string_agg(format('%s shows %s of %s - %s in flight
 func (p *pipeline) keepsStock() (running []*program) {
 	p.t.Helper()
 	p.readsERP()
+	p.writesShop()
 	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
 	return p.startReturn()
 }
@@ -43,7 +46,7 @@ func TestStockFollowsTheERP(t *testing.T) {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPipeline(t, one.url(t), server.Kafka(t), shop.Options{})
-			p.append("shop.yaml", "\nstock: {reconcile: 2s}\n")
+			p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
 			running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 			p.live(running...)
 			running = append(running, p.keepsStock()...)

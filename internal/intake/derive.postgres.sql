@@ -73,8 +73,8 @@ begin
                 and (l.status is null or not l.consuming or a.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'placed')),
             case a.action
                 when 'reused' then row('id_used_again', format('It was %s, it is %s.', l.fingerprint, h.fingerprint), null, null)::spola.problem
-                when 'unknown' then row('unknown_state', format('State %s (%s), payment method "%s".', h.state,
-                    (select t.name from spola.shop_state t where t.shop = '{{.Shop}}' and t.state = h.state), h.method), 'state', h.state || '|' || h.method)::spola.problem
+                when 'unknown' then row('unknown_state', format('State %s%s, payment method "%s".', h.state,
+                    (select ' (' || t.name || ')' from spola.shop_state t where t.shop = '{{.Shop}}' and t.state = h.state), h.method), 'state', h.state || '|' || h.method)::spola.problem
                 when 'untaken' then row('never_taken', format('State %s.', h.state), null, null)::spola.problem
             end)::{{.Schema}}.task
         -- offset 0: what heads works out is not worked out again wherever it is named.

@@ -50,6 +50,9 @@ func (in *Intake) takeLookups(ctx context.Context, tx pgx.Tx) error {
 	}
 	in.lookups++
 	in.lookupsDue = nil
+	if err := in.release(ctx, tx, "state"); err != nil { // whose name may be known now
+		return err
+	}
 	return in.release(ctx, tx, "setting")
 }
 

@@ -296,7 +296,7 @@ func TestIdUsedAgainIsParked(t *testing.T) {
 	erp.article("OTHER")
 	erp.importArticles("product,sku\n41,OTHER\n")
 	erp.exec("update spola.shop set incarnation = 2")
-	if _, err := RetryParked(t.Context(), erp.conn, testShop, id); err != nil {
+	if _, err := RetryParked(t.Context(), erp.conn, testShop, By{Who: "anna@office"}, id); err != nil {
 		t.Fatal(err)
 	}
 	shop.tick(1)

@@ -29,6 +29,9 @@ type Overview struct {
 	Offset     int64     `json:"-"`         // of that record on Kafka
 	Waiting    int64     `json:"waiting"`   // orders that settle, or are to be derived again
 
+	// A decision from behind the figures, as an import of articles: what follows from it comes with the next tick.
+	Decided *time.Time `json:"decided,omitempty"`
+
 	Paused   *time.Time `json:"paused,omitempty"` // by a person: nothing is applied since
 	PausedBy string     `json:"paused_by,omitempty"`
 
@@ -82,7 +85,7 @@ func Look(ctx context.Context, conn *pgx.Conn, shop string) (Overview, error) {
 	o := Overview{Shop: shop, Orders: map[string]Sample{}}
 	query := namedStatements(overviewSQL)
 	err := conn.QueryRow(ctx, query["shop"], shop).Scan(&o.Mode, &o.Cut, &o.Derived, &o.Snapshot, &o.Generation, &o.Seq,
-		&o.Offset, &o.RecordTime, &o.Moved, &o.Paused, &o.PausedBy, &o.Waiting)
+		&o.Offset, &o.RecordTime, &o.Moved, &o.Paused, &o.PausedBy, &o.Waiting, &o.Decided)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, fmt.Errorf("shop %s is not known: %w", shop, ErrUnknownShop)
 	}

@@ -3,7 +3,8 @@
 -- name: shop
 select s.mode, s.cut, s.derived, coalesce(m.snapshot_done, false), coalesce(p.generation, 0), coalesce(p.seq, 0),
     coalesce(p.kafka_offset, -1), coalesce(p.record_time, 0), coalesce(p.moved_at, now()), p.paused_at, coalesce(p.paused_by, ''),
-    (select count(*) from spola.due d where d.shop = s.shop)
+    (select count(*) from spola.due d where d.shop = s.shop),
+    (select max(a.at) from spola.audit a where a.shop = s.shop and a.verb in ('articles', 'retry', 'resolve', 'golive') and a.at > p.moved_at)
 from spola.shop s
 left join spola.mirror m on m.source = s.shop
 left join spola.place p on p.source = s.shop and p.applier = 'intake'

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // Parked is an order that is not in the ERP as the shop has it, with what to do about it.
@@ -106,17 +108,33 @@ func CompareParked(ctx context.Context, conn *pgx.Conn, shop string, order int64
 }
 
 // RetryParked has parked orders derived again with the applier's next batch: those named, or all
-// of the shop. It returns how many.
-func RetryParked(ctx context.Context, conn *pgx.Conn, shop string, orders ...int64) (int, error) {
-	tag, err := conn.Exec(ctx, `insert into spola.due (shop, order_id, tick, settling)
-		select p.shop, p.order_id, 0, false from spola.parked p
-		where p.shop = $1 and (cardinality($2::bigint[]) = 0 or p.order_id = any ($2::bigint[])) on conflict do nothing`,
-		shop, append([]int64{}, orders...))
-	if err != nil {
-		return 0, fmt.Errorf("retry parked orders of %s: %w", shop, err)
-	}
-	if tag.RowsAffected() == 0 && len(orders) > 0 {
-		return 0, fmt.Errorf("orders %v of %s are %w, or are to be retried already", orders, shop, ErrNotParked)
-	}
-	return int(tag.RowsAffected()), nil
+// of the shop. It returns how many, and leaves a row of audit for each that was named, one for all that were not.
+func RetryParked(ctx context.Context, conn *pgx.Conn, shop string, by By, orders ...int64) (n int, err error) {
+	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `insert into spola.due (shop, order_id, tick, settling)
+			select p.shop, p.order_id, 0, false from spola.parked p
+			where p.shop = $1 and (cardinality($2::bigint[]) = 0 or p.order_id = any ($2::bigint[])) on conflict do nothing returning order_id`,
+			shop, append([]int64{}, orders...))
+		if err != nil {
+			return fmt.Errorf("retry parked orders of %s: %w", shop, err)
+		}
+		due, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return fmt.Errorf("retry parked orders of %s: %w", shop, err)
+		}
+		n = len(due)
+		switch {
+		case n == 0 && len(orders) > 0:
+			return fmt.Errorf("orders %v of %s are %w, or are to be retried already", orders, shop, ErrNotParked)
+		case len(orders) == 0 && n > 0:
+			return audit(ctx, tx, by, shop, 0, "retry", fmt.Sprintf("all %d parked orders", n), nil)
+		}
+		for _, order := range due {
+			if err := audit(ctx, tx, by, shop, order, "retry", "", nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return n, err
 }

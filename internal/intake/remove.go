@@ -23,6 +23,8 @@ type Footprint struct {
 	Running  int       // appliers of the shop that are connected
 	Removals []Removal // in their order
 	Stays    []string  // sentences
+
+	audit bool // there is a record of decisions
 }
 
 // FootprintOf lists what `spola remove` takes away for a shop, and what stays. With other shops in
@@ -62,6 +64,9 @@ func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string, named ...stri
 		return f, err
 	}
 	if others > 0 {
+		if err := f.keepAudit(ctx, conn); err != nil {
+			return f, err
+		}
 		f.Stays = append(f.Stays, fmt.Sprintf("schema spola, publications, slots and roles: %d other shops use them", others))
 		statements, err := list("rows", shop)
 		f.Removals = append(f.Removals, Removal{What: "rows of the shop in schema spola", Statement: strings.Join(statements, "; ")})
@@ -79,6 +84,9 @@ func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string, named ...stri
 	if len(whole) > 0 {
 		f.Stays = append(f.Stays, "REPLICA IDENTITY FULL of tables whose changes Spola has read, which makes more write-ahead log; if nobody else wants it: "+strings.Join(whole, "; "))
 	}
+	if err := f.keepAudit(ctx, conn); err != nil {
+		return f, err
+	}
 	slots, err := list("slots", named)
 	if err != nil {
 		return f, err
@@ -90,13 +98,32 @@ func FootprintOf(ctx context.Context, conn *pgx.Conn, shop string, named ...stri
 		return f, err
 	}
 	if spola {
-		f.Removals = append(f.Removals, Removal{What: "schema spola: links, settings, what is parked, who decided what", Statement: strings.TrimSpace(query["everything"])})
+		f.Removals = append(f.Removals, Removal{What: "schema spola: links, settings, what is parked", Statement: strings.TrimSpace(query["everything"])})
 		if err := f.keep(ctx, conn, query["kept"], shop); err != nil {
 			return f, err
 		}
 	}
 	// The migrator owns the reference ERP: what it owns changes hands before it goes.
 	return f, each("roles", "role", "reassign owned by {} to current_user; drop owned by {}; drop role {}")
+}
+
+// keepAudit says that the record of decisions stays, where there is one.
+func (f *Footprint) keepAudit(ctx context.Context, conn *pgx.Conn) error {
+	if err := conn.QueryRow(ctx, "select to_regclass('spola.audit') is not null").Scan(&f.audit); err != nil {
+		return fmt.Errorf("look for the record of decisions: %w", err)
+	}
+	if f.audit {
+		f.Stays = append(f.Stays, "table spola.audit: who decided what and why, this removal too; it goes by: drop table spola.audit")
+	}
+	return nil
+}
+
+// NoteRemoval notes who takes Spola away from a shop, before it goes.
+func (f *Footprint) NoteRemoval(ctx context.Context, conn *pgx.Conn, by By, shop string) error {
+	if !f.audit || len(f.Removals) == 0 {
+		return nil
+	}
+	return Note(ctx, conn, by, shop, "remove", "", f.Removals)
 }
 
 func (f *Footprint) keep(ctx context.Context, conn *pgx.Conn, query, shop string) error {

@@ -27,11 +27,11 @@ select pubname::text from pg_publication where pubname ~ '^spola' or pubname = a
 select nspname::text from pg_namespace where nspname in ('canonical_' || $1, 'mirror_' || $1) order by 1
 
 -- name: rows
--- Tables of schema spola with rows of one shop.
+-- Tables of schema spola with rows of one shop. Who decided what about it is nobody's to take away.
 select format('delete from spola.%I where %I = %L', c.relname, a.attname, $1::text)
 from pg_class c
 join pg_attribute a on a.attrelid = c.oid and a.attname in ('shop', 'source') and not a.attisdropped
-where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r'
+where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r' and c.relname <> 'audit'
 order by c.relname
 
 -- name: roles
@@ -43,14 +43,15 @@ select (select count(*) from erp.orders o where o.shop = $1), (select count(*) f
     to_regclass('spola.migrations_erp') is not null
 
 -- name: everything
--- All of schema spola but the version of the reference ERP: without it a later return could not tell what is there.
+-- All of schema spola but who decided what, which is the merchant's, and the version of the reference ERP: without it a
+-- later return could not tell what is there.
 do $$
 declare drops text;
 begin
     select string_agg(o.drop, '; ' order by o.n, o.drop) into drops
     from (
         select 1 as n, format('drop table if exists %s cascade', c.oid::regclass) as drop
-        from pg_class c where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r' and c.relname <> 'migrations_erp'
+        from pg_class c where c.relnamespace = 'spola'::regnamespace and c.relkind = 'r' and c.relname not in ('audit', 'migrations_erp')
         union all
         select 2, format('drop routine if exists %s cascade', p.oid::regprocedure) from pg_proc p where p.pronamespace = 'spola'::regnamespace
         union all
@@ -60,7 +61,7 @@ begin
     if drops is not null then
         execute drops;
     end if;
-    if to_regclass('spola.migrations_erp') is null then
+    if to_regclass('spola.migrations_erp') is null and to_regclass('spola.audit') is null then
         drop schema spola;
     end if;
 end $$

@@ -64,7 +64,7 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 	shop.setState(cancelled, 7)
 	shop.remove(shop.begin(testOrder{lines: []testLine{{31, 0, 1}}}))
 	shop.tick(Settle + 1)
-	if _, err := RetryParked(t.Context(), erp.conn, testShop, parked); err != nil {
+	if _, err := RetryParked(t.Context(), erp.conn, testShop, By{Who: "anna@office"}, parked); err != nil {
 		t.Fatal(err)
 	}
 	erp.catchUp(shop.testLog, 1000)

@@ -17,19 +17,20 @@ alter table spola.place
     add paused_at timestamptz,
     add paused_by text not null default '';
 
--- Who decided what, when and why. Rows are only added.
-create table spola.audit (
+-- Who decided what, when and why. Rows are only added; they are there already where Spola comes back, for
+-- "spola remove" leaves them.
+create table if not exists spola.audit (
     id       bigint generated always as identity primary key,
     at       timestamptz not null default clock_timestamp(),
     who      text   not null,  -- account and machine
     shop     text   not null,
     order_id bigint,           -- null: about the shop as a whole
-    verb     text   not null,  -- golive, resolve, retry, pause, resume
+    verb     text   not null,  -- golive, resolve, retry, articles, cross, pause, resume, remove
     decision text   not null,
     reason   text   not null default '',
     detail   jsonb  not null default '{}'
 );
-create index on spola.audit (shop, order_id, id);
+create index if not exists audit_by_order on spola.audit (shop, order_id, id);
 
 -- +goose StatementBegin
 insert into spola.reason (code, why, mend) values

@@ -165,8 +165,9 @@ func (r ResolveParked) Run(env *cli.Env) error {
 
 // RetryParked is `applier parked retry`.
 type RetryParked struct {
-	Order []int64 `arg:"" optional:"" help:"The shop's order numbers; all parked orders if none is given."`
-	JSON  bool    `help:"Print JSON." name:"json"`
+	Order  []int64 `arg:"" optional:"" help:"The shop's order numbers; all parked orders if none is given."`
+	Reason string  `help:"Why; it stands with your name in the list of decisions (applier audit)."`
+	JSON   bool    `help:"Print JSON." name:"json"`
 }
 
 // retried is what `applier parked retry` did.
@@ -178,7 +179,7 @@ type retried struct {
 // Run has orders derived again.
 func (r RetryParked) Run(env *cli.Env) error {
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
-		n, err := intake.RetryParked(env.Ctx, conn, shop, r.Order...)
+		n, err := intake.RetryParked(env.Ctx, conn, shop, intake.By{Who: cli.Person(), Reason: r.Reason}, r.Order...)
 		if err != nil {
 			return err
 		}

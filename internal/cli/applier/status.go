@@ -109,6 +109,9 @@ func printOverview(w io.Writer, o intake.Overview) {
 	}
 	printable.Printf(w, "shop      %s, mode %s%s, first snapshot %s\n", o.Shop, o.Mode, cut, yes(o.Snapshot, "complete", "not complete"))
 	printable.Printf(w, "place     generation %d, record %d, moved %s ago\n", o.Generation, o.Seq, time.Since(o.Moved).Round(time.Millisecond))
+	if o.Decided != nil {
+		printable.Printf(w, "          Decided at %s, behind these figures: what follows from it comes within a minute.\n", o.Decided.Local().Format(time.TimeOnly))
+	}
 	if o.Paused != nil {
 		printable.Printf(w, "          Paused by %s since %s: applier resume lets it go on.\n", o.PausedBy, o.Paused.Local().Format(time.DateTime))
 	}

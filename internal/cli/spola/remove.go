@@ -21,9 +21,10 @@ import (
 
 // Remove is `spola remove`.
 type Remove struct {
-	DryRun bool `help:"Only tell what would go and what stays."`
-	Yes    bool `help:"Do it."`
-	JSON   bool `help:"Print JSON." name:"json"`
+	DryRun bool   `help:"Only tell what would go and what stays."`
+	Yes    bool   `help:"Do it."`
+	Reason string `help:"Why; it stands with your name in the record of decisions, table spola.audit, which stays."`
+	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
 // removal is one thing that goes, or that an administrator has to take away.
@@ -40,6 +41,8 @@ type removal struct {
 type removed struct {
 	Removals []removal `json:"removals"`
 	Stays    []string  `json:"stays"`
+
+	erp intake.Footprint
 }
 
 // Run takes away what Spola has in the shop and in the ERP. What its accounts have no right for it
@@ -61,6 +64,9 @@ func (r Remove) Run(env *cli.Env) error {
 	if !r.DryRun {
 		if !r.Yes {
 			return errors.New("spola remove takes away what --dry-run lists, for good: add --yes to do it")
+		}
+		if err := all.erp.NoteRemoval(env.Ctx, conn, intake.By{Who: cli.Person(), Reason: r.Reason}, cfg.Shop.Name); err != nil {
+			return err
 		}
 		for i := range all.Removals {
 			x := &all.Removals[i]
@@ -94,6 +100,7 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 	if err != nil {
 		return all, err
 	}
+	all.erp = erp
 	if shop.Running || erp.Running > 0 {
 		return all, errors.New("cdc or the applier is running: stop it first, or it would make again what is taken away")
 	}

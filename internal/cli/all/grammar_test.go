@@ -20,6 +20,14 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 )
 
+// TestMain is the program spola too, where it is called so: the shell of a test needs one that it can call.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "spola" {
+		os.Exit(cli.Main(all.Program()))
+	}
+	os.Exit(m.Run())
+}
+
 // parser reads a program's command lines, and prints here.
 func parser(t *testing.T, p cli.Program) (*kong.Kong, *bytes.Buffer) {
 	t.Helper()
@@ -178,9 +186,12 @@ func TestExitStatusesAreDocumented(t *testing.T) {
 // A shell completes verbs, flags, values and names of files.
 func TestCompletion(t *testing.T) {
 	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "spola"), "../../../cmd/spola")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, "spola")); err != nil {
+		t.Fatal(err)
 	}
 	for line, want := range map[string]string{
 		"spola app":                            "applier",

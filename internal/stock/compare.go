@@ -39,7 +39,7 @@ type keyRange struct {
 // checksum is what is compared of a range.
 type checksum struct {
 	rows int64
-	sum  int64 // of 32 bits of each row's MD5: both servers have that
+	sum  int64 // of 32 bits of each row's SHA-256: all servers have that (MySQL 9.6 gave up MD5, PostgreSQL 15 has no CRC)
 }
 
 // compare asks shop and mirror for checksums of each range of keys, has those read again that differ, and tells how many these
@@ -134,13 +134,13 @@ func (c comparison) last(ctx context.Context, from *int64) (*int64, error) {
 
 func (c comparison) differs(ctx context.Context, r keyRange) (bool, error) {
 	var shop, mirror checksum
-	err := c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(MD5(CONCAT_WS('|', "+c.columns(my, "CHAR")+")), 8), 16, 10) AS UNSIGNED)), 0) FROM "+
+	err := c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', "+c.columns(my, "CHAR")+"), 256), 8), 16, 10) AS UNSIGNED)), 0) FROM "+
 		my(c.Prefix+c.table.Table)+" WHERE (? IS NULL OR "+my(c.table.Key)+" > ?) AND (? IS NULL OR "+my(c.table.Key)+" <= ?)", r.from, r.from, r.to, r.to).
 		Scan(&shop.rows, &shop.sum)
 	if err != nil {
 		return false, err
 	}
-	err = c.conn.QueryRow(ctx, "select count(*), coalesce(sum(('x00000000' || left(md5(concat_ws('|', "+c.columns(pg, "text")+")), 8))::bit(64)::bigint), 0)::bigint from "+
+	err = c.conn.QueryRow(ctx, "select count(*), coalesce(sum(('x00000000' || left(encode(sha256(convert_to(concat_ws('|', "+c.columns(pg, "text")+"), 'UTF8')), 'hex'), 8))::bit(64)::bigint), 0)::bigint from "+
 		c.mirrored()+" where ($1::bigint is null or "+pg(c.table.Key)+" > $1) and ($2::bigint is null or "+pg(c.table.Key)+" <= $2)", r.from, r.to).
 		Scan(&mirror.rows, &mirror.sum)
 	return shop != mirror, err

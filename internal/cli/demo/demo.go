@@ -26,14 +26,16 @@ import (
 
 // Demo is `spola demo`.
 type Demo struct {
-	For     time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
-	Rate    float64       `help:"Orders a second." default:"20"`
-	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
-	Seed    uint64        `help:"Decides what the customers do; drawn and printed if not given."`
-	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
-	Brokers []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
-	Dir     string        `help:"Keep the data in this directory." type:"path"`
-	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
+	For            time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
+	Rate           float64       `help:"Orders a second." default:"20"`
+	Clerk          float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
+	Saboteur       float64       `help:"Edits of the shop's stock by hand, a second, some of them hidden from its binary log; 0: none." default:"0.2"`
+	ReconcileEvery time.Duration `help:"How often the shop's stock is reconciled." default:"5s"`
+	Seed           uint64        `help:"Decides what the customers do; drawn and printed if not given."`
+	Shop           string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
+	Brokers        []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
+	Dir            string        `help:"Keep the data in this directory." type:"path"`
+	JSON           bool          `help:"End with the proof as one line of JSON." name:"json"`
 
 	Existing int `help:"Begin with a shop that has so many orders already, half of them entered in the ERP by hand; go live with them." placeholder:"5000"`
 
@@ -46,6 +48,9 @@ const settleWithin = 60 * time.Second
 // Run plays the demo: a stage is built, the pipeline starts, customers order, and when they
 // have gone home shop and ERP are compared.
 func (d Demo) Run(env *cli.Env) error {
+	if d.ReconcileEvery == 0 {
+		d.ReconcileEvery = 5 * time.Second
+	}
 	if d.Seed == 0 {
 		d.Seed = rand.Uint64N(1_000_000) + 1
 	}
@@ -57,7 +62,7 @@ func (d Demo) Run(env *cli.Env) error {
 	fmt.Fprintf(show, "Spola demo, seed %d. Starting a shop on %s and an ERP on PostgreSQL …\n", d.Seed, product(d.Shop))
 	log := env.Log.Level(max(env.Log.GetLevel(), zerolog.WarnLevel)) // the screen shows the rest
 	started := time.Now()
-	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: log,
+	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: log, writer: "root", every: d.ReconcileEvery,
 		tell: func(line string) { fmt.Fprintln(show, "  "+line) }})
 	if err != nil {
 		return fmt.Errorf("build the demo's stage: %w", err)
@@ -88,6 +93,8 @@ func (d Demo) Run(env *cli.Env) error {
 	switch {
 	case proof.Differences > 0:
 		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+	case proof.Violations > 0:
+		return cli.Differ("%d of %d SKUs do not show what there is", proof.Violations, proof.SKUs)
 	case len(proof.Broken) > 0:
 		return cli.Differ("%d totals of the ERP are broken", len(proof.Broken))
 	}
@@ -106,7 +113,15 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	pipeline.Go(func() error {
 		return applier.Intake(ctx, st.cfg, applier.Options{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
 	})
-	proof, err := d.order(ctx, env, st, show, &progress)
+	// What comes back into the shop begins when it is live. That the ledger repairs what the saboteur does is no warning here.
+	back := func() {
+		options := applier.Options{Log: log, File: st.configFile}
+		pipeline.Go(func() error { return applier.Stock(ctx, st.cfg, options) })
+		pipeline.Go(func() error { return applier.Orders(ctx, st.cfg, options) })
+		options.Log = log.Level(max(log.GetLevel(), zerolog.ErrorLevel))
+		pipeline.Go(func() error { return applier.Ledger(ctx, st.cfg, options) })
+	}
+	proof, err := d.order(ctx, env, st, show, &progress, back)
 	stop()
 	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {
 		err = errors.Join(ended, err) // what ended the pipeline comes first: the rest follows from it
@@ -116,7 +131,7 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 
 // order goes live, lets customers order, waits until all is settled, and proves. ctx ends when
 // the pipeline does.
-func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress]) (*Proof, error) {
+func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress], back func()) (*Proof, error) {
 	live := st.goLive
 	if d.Existing > 0 {
 		live = func(ctx context.Context) error { return st.firstDay(ctx, show) }
@@ -124,6 +139,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	if err := live(ctx); err != nil {
 		return nil, err
 	}
+	back()
 	journal, err := shop.OpenJournal(st.journal)
 	if err != nil {
 		return nil, err
@@ -155,12 +171,17 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 			Done: func(e verify.Entry) { count.done(e, seen) }})
 	})
 	day.Go(func() error { return clerk.Work(open, false) })
+	hand := saboteur{shop: st.shop, seed: d.Seed, rate: d.Saboteur}
+	day.Go(func() error { return hand.Work(open) })
 	err = day.Wait()
 	seconds := time.Since(began).Seconds()
 	if err == nil {
 		settling, cancel := context.WithTimeout(ctx, settleWithin)
 		err = st.settle(settling)
 		cancel()
+	}
+	if err == nil {
+		err = st.settleStock(ctx, d.ReconcileEvery)
 	}
 	unwatch()
 	if err = errors.Join(err, group.Wait()); err != nil {
@@ -174,6 +195,8 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	proof, err := st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
 	if err == nil {
 		proof.Deeds = clerk.deeds.Load()
+		proof.Stock, err = st.lookAtStock(context.WithoutCancel(ctx))
+		proof.Planted = hand.planted.Load()
 	}
 	return proof, err
 }

@@ -72,9 +72,8 @@ func (st *stage) settle(ctx context.Context) error {
 		return fmt.Errorf("wait for the last orders: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	// A shop at rest is ticked once a minute; one in which something changes, each second.
-	if _, err := st.shop.DB().ExecContext(ctx, "UPDATE oc_product SET date_modified = date_modified + INTERVAL 1 SECOND WHERE product_id = 1"); err != nil {
-		return fmt.Errorf("wake the shop: %w", err)
+	if err := st.wake(ctx); err != nil {
+		return err
 	}
 	var last, applied int64
 	if err := st.shop.DB().QueryRowContext(ctx, "SELECT number FROM spola_marker WHERE name = 'tick'").Scan(&last); err != nil {
@@ -92,6 +91,14 @@ func (st *stage) settle(ctx context.Context) error {
 	})
 	if err != nil {
 		return fmt.Errorf("wait for the last orders: %w", err)
+	}
+	return nil
+}
+
+// wake changes something in the shop: at rest it is ticked once a minute, else each second.
+func (st *stage) wake(ctx context.Context) error {
+	if _, err := st.shop.DB().ExecContext(ctx, "UPDATE oc_product SET date_modified = date_modified + INTERVAL 1 SECOND WHERE product_id = 1"); err != nil {
+		return fmt.Errorf("wake the shop: %w", err)
 	}
 	return nil
 }

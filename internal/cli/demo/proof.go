@@ -24,6 +24,7 @@ type Proof struct {
 	Deeds  int64    `json:"clerk_deeds"`          // of the ERP's clerk
 	Broken []string `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Documents
+	Stock
 	Latency Milliseconds       `json:"latency_ms"`
 	Seconds float64            `json:"seconds"`
 	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
@@ -117,6 +118,8 @@ func (p *Proof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %8d deeds of the ERP's clerk    %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
 		fmt.Fprintf(w, "           documents                   %s\n", p.Documents.text())
 	}
+	fmt.Fprintf(w, "  %8d SKUs, %d of them showing something else than there is; %d edits by hand, %d repairs\n", p.SKUs, p.Violations, p.Planted, p.Repaired)
+	fmt.Fprintf(w, "  %8d orders shown as shipped, customers told of %d parcels\n", p.Shipped, p.Tracking)
 	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)
 	if e := p.Existing; e != nil {
 		fmt.Fprintf(w, "  Of the %d orders from before: %d imported, %d adopted, %d closed, %d wait for payment or a person\n\n", e.Orders, e.Imported, e.Adopted, e.Closed, e.Waiting)
@@ -124,11 +127,14 @@ func (p *Proof) Print(w io.Writer) {
 	for _, d := range p.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
+	for _, text := range p.wrong[:min(len(p.wrong), 10)] {
+		fmt.Fprintf(w, "  %s\n", text)
+	}
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
 	}
 	fmt.Fprintf(w, "  latency p50 %.1f ms, p99 %.1f ms, max %.1f ms; %s resident\n", p.Latency.P50, p.Latency.P99, p.Latency.Max, memoryText(p.RSS))
-	if p.Differences == 0 && len(p.Broken) == 0 {
+	if p.Differences == 0 && p.Violations == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

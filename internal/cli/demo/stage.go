@@ -37,6 +37,9 @@ type stage struct {
 	shop    *shop.Shop
 	journal string // path
 	slot    string // of the reader of the ERP's log, this run's own
+	writer  string // into the shop; empty: nobody
+
+	reconcile time.Duration // how often; 0: as a merchant has it
 
 	configFile string // where programs on this stage find their configuration
 	cfg        config.Config
@@ -48,7 +51,9 @@ type setting struct {
 	brokers []string
 	dir     string
 	log     zerolog.Logger
-	tell    func(string) // a line of progress
+	writer  string        // into the shop
+	every   time.Duration // reconciliation of stock
+	tell    func(string)  // a line of progress
 }
 
 // build starts the servers and fills shop and ERP. What it has started is closed on an error.
@@ -58,6 +63,7 @@ func build(ctx context.Context, s setting) (_ *stage, err error) {
 		return nil, err
 	}
 	st := newStage(lab)
+	st.writer, st.reconcile = s.writer, s.every
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, st.Close())
@@ -128,7 +134,7 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 // configure writes the two files that a user writes, for databases by these URLs, and loads them
 // as his programs do.
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
-	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot}
+	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer, Reconcile: st.reconcile}
 	var err error
 	if st.configFile, err = site.WriteFiles(st.lab.Dir()); err != nil {
 		return config.Config{}, err

@@ -1,10 +1,12 @@
 package shop
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spola-cdc/spola/deploy"
 )
@@ -17,13 +19,19 @@ type Site struct {
 	Brokers []string // host:port
 	Topics  string   // prefix of the topics
 	Slot    string   // of the reader of the ERP's log, which reads as the ERP's own user; empty: it is not read
+	Writer  string   // user that writes into the shop; empty: nobody does
+
+	Reconcile time.Duration // how often; 0: as a merchant has it
 }
 
 // WriteFiles writes into a directory the two files that a merchant writes for a shop with the
 // usual prefix, and returns the path of spola.yaml.
 func (s Site) WriteFiles(dir string) (string, error) {
 	path := filepath.Join(dir, "spola.yaml")
-	log := ""
+	log, writer := "", ""
+	if s.Writer != "" {
+		writer = "\n  write_as: " + s.Writer
+	}
 	if s.Slot != "" {
 		log = "\n  log: {user: postgres, slot: " + s.Slot + "}"
 	}
@@ -32,14 +40,18 @@ func (s Site) WriteFiles(dir string) (string, error) {
   platform: opencart
   prefix: oc_
   database: %s
-  file: shop.yaml
+  file: shop.yaml%s
 erp:
   database: %s%s
 kafka:
   brokers: [%s]
   prefix: %s
-`, s.Name, s.Shop, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
-	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): deploy.ShopExample} {
+`, s.Name, s.Shop, writer, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
+	shopFile := deploy.ShopExample
+	if s.Reconcile > 0 {
+		shopFile = bytes.Replace(shopFile, []byte("reconcile: 15m"), fmt.Appendf(nil, "reconcile: %v", s.Reconcile), 1)
+	}
+	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): shopFile} {
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return "", fmt.Errorf("write the merchant's files: %w", err)
 		}

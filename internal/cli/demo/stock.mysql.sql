@@ -1,0 +1,23 @@
+-- What the shop itself says of its stock and of what its customers were told.
+
+-- name: shown
+SELECT CONCAT('product:', product_id), '', quantity FROM oc_product
+UNION ALL
+SELECT CONCAT('option:', product_option_value_id), '', quantity FROM oc_product_option_value
+
+-- name: sold
+-- Orders in a state for which the shop has subtracted their pieces: of a product with sizes they are the size's. Those that are complete are told.
+SELECT COALESCE(CONCAT('option:', v.product_option_value_id), CONCAT('product:', l.product_id)), CONCAT(o.order_id, IF(o.order_status_id = 5, ' done', '')), l.quantity
+FROM oc_order o
+JOIN oc_order_product l ON l.order_id = o.order_id
+LEFT JOIN oc_order_option w ON w.order_product_id = l.order_product_id AND w.product_option_value_id > 0
+LEFT JOIN oc_product_option_value v ON v.product_option_value_id = w.product_option_value_id AND v.subtract = 1
+WHERE EXISTS (SELECT 1 FROM oc_setting s, JSON_TABLE(s.value, '$[*]' COLUMNS (state INT PATH '$')) j
+    WHERE s.store_id = 0 AND s.`key` IN ('config_processing_status', 'config_complete_status') AND j.state = o.order_status_id)
+  AND (v.product_option_value_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM oc_order_option y
+    JOIN oc_product_option_value z ON z.product_option_value_id = y.product_option_value_id AND z.subtract = 1
+    WHERE y.order_product_id = l.order_product_id))
+
+-- name: told
+SELECT (SELECT COUNT(*) FROM oc_order WHERE order_status_id = 3),
+    (SELECT COUNT(*) FROM oc_order_history WHERE notify = 1 AND comment REGEXP '(BRT|GLS|SDA|DHL)[0-9]{10}')

@@ -345,6 +345,11 @@ Customers. match: one whom the ERP knows already, under no number of the shop, i
 first (vat_number, tax_code, email); several that fit park the order. malformed: what becomes of an order whose tax code, VAT
 number, SDI code or PEC can't be right: take (applier customers lists it) or park.`)
 	d.line("customers: {match: [], malformed: take}", "")
+	d.section(`
+Stock: the shop shows what the ERP has on hand in the warehouses of the web shop, less what is committed, less a buffer of pieces. reconcile:
+how often what it shows is compared, and repaired. articles: what is other for one, by its SKU in the ERP:
+- {sku: "AB-100", buffer: 2} or {sku: "AB-200", left_out: true}, whose stock in the shop is never written.`)
+	d.line("stock: {buffer: 0, reconcile: 15m, articles: []}", "")
 	d.section("More orders parked for one reason within a minute are no matter of single orders: the stream stops.")
 	d.line("parked_per_minute: 20", "")
 }

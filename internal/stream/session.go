@@ -206,7 +206,7 @@ func withSession(ctx context.Context, cfg Config, what string, do func(*session)
 			err = ctx.Err()
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(cfg.Brokers, ", "), last)
+			err = fmt.Errorf("%w at %s: %w: %w", ErrAway, strings.Join(cfg.Brokers, ", "), err, last)
 		}
 		return nil, fmt.Errorf("%s %s: %w", what, cfg.Topic, err)
 	}

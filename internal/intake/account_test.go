@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/schemas"
@@ -258,7 +257,7 @@ func TestLedgerFollowsTheERPsLog(t *testing.T) {
 			if err := ledger.Start(t.Context(), tx); err != nil {
 				return err
 			}
-			var part apply.Part[pgx.Tx] = ledger.Part(0)
+			part := ledger.Part(0)
 			if err := part.Add(records); err != nil {
 				return err
 			}

@@ -56,6 +56,9 @@ func TestStockFollowsTheERP(t *testing.T) {
 			})
 			p.until("and shows what there is", running, func() bool { p.wake(); return p.reads(law) == "" })
 
+			p.run(0, "applier", "pause", "ledger", "--reason", "inventory")
+			p.run(0, "applier", "resume", "ledger")
+
 			conn, err := pgx.Connect(t.Context(), p.cfg.ERP.URL())
 			if err != nil {
 				t.Fatal(err)

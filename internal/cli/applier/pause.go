@@ -20,7 +20,7 @@ import (
 
 // Pause is `applier pause`.
 type Pause struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock,orders" help:"What to pause."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to pause."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -100,9 +100,12 @@ func (w waits) tellWAL(env *cli.Env) {
 	}
 }
 
+// standsInERP tells whether the stream's place is in the ERP's database; else it is in the shop's.
+func standsInERP(stream string) bool { return stream == intakeStream || stream == ledgerStream }
+
 // needsOf are the passwords that who pauses a stream needs, beside the ERP's.
 func needsOf(stream string) []config.Need {
-	if stream == intakeStream {
+	if standsInERP(stream) {
 		return nil
 	}
 	return []config.Need{config.NeedShopWrite, config.NeedERPLog}
@@ -110,7 +113,7 @@ func needsOf(stream string) []config.Need {
 
 // pause pauses a stream where its place stands: that of one that writes into the shop is there.
 func pause(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by intake.By) (since, reached time.Time, err error) {
-	if stream == intakeStream {
+	if standsInERP(stream) {
 		return intake.Pause(env.Ctx, conn, cfg.Shop.Name, stream, by)
 	}
 	if err := CheckWriter(cfg, env.Config); err != nil {
@@ -125,7 +128,7 @@ func pause(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by in
 
 // resume is its opposite.
 func resume(env *cli.Env, cfg config.Config, conn *pgx.Conn, stream string, by intake.By) (was bool, err error) {
-	if stream == intakeStream {
+	if standsInERP(stream) {
 		return intake.Resume(env.Ctx, conn, cfg.Shop.Name, stream, by)
 	}
 	if err := CheckWriter(cfg, env.Config); err != nil {
@@ -170,7 +173,7 @@ func walHours(env *cli.Env, cfg config.Config) (hours *float64, bytes *int64) {
 
 // Resume is `applier resume`.
 type Resume struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,stock,orders" help:"What to resume."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to resume."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }

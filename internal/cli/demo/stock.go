@@ -134,6 +134,9 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 			if done && !known[order] {
 				continue // from before the shop went live: the ERP has counted its goods long ago
 			}
+			if _, short := counted[order+" closed short"]; short {
+				continue
+			}
 			if has, known := counted[order+" "+a.SKU]; known {
 				pieces = max(0, pieces-has)
 			}

@@ -211,10 +211,12 @@ func TestOrdersReachTheShop(t *testing.T) {
 		"CREATE TABLE backup_order AS SELECT order_id, order_status_id FROM oc_order"} {
 		p.shopExec(statement)
 	}
+	witnessed := p.committed("orders", p.cfg.ERPTopic())
 	write = p.start("applier", "run", "orders")
 	erp("select erp.ship_order($1, carrier => 'BRT', tracking => 'BRT9')", ids[10])
 	want[ids[10]] = "3: " + first + ",31 BRT9"
 	p.until("one more", []*program{write}, all)
+	p.until("lag tools know of that too", []*program{write}, func() bool { return p.committed("orders", p.cfg.ERPTopic()) > witnessed })
 	write.stop()
 	for _, statement := range []string{"DELETE FROM spola_marker WHERE name LIKE 'order.%' OR name = 'place.orders.erp'",
 		"INSERT INTO spola_marker SELECT * FROM backup_marker WHERE name LIKE 'order.%' OR name = 'place.orders.erp'",

@@ -110,7 +110,7 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.causes(ctx, seen); err != nil {
 		return err
 	}
-	r.name(seen)
+	r.Found = append(r.Found, seen[:min(len(seen), named)]...)
 	if !r.o.DryRun {
 		if err := r.mend(ctx, seen); err != nil {
 			return err
@@ -259,10 +259,6 @@ func (r *run) causes(ctx context.Context, seen []Finding) error {
 	return nil
 }
 
-func (r *run) name(seen []Finding) {
-	r.Found = append(r.Found, seen[:min(len(seen), named)]...)
-}
-
 // mend closes, opens and repairs what was seen.
 func (r *run) mend(ctx context.Context, seen []Finding) error {
 	by := map[string][]Finding{}
@@ -271,13 +267,13 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	}
 	todo := int64(len(seen))
 	var err error
-	if r.Closed, err = r.each(ctx, by["close"], "close_accounts($1)", false); err != nil {
+	if r.Closed, err = r.each(ctx, by["close"], "close_accounts($1)", 1); err != nil {
 		return err
 	}
-	if r.Opened, err = r.each(ctx, append(by["open"], by["remap"]...), "open_accounts($1, $2)", false); err != nil {
+	if r.Opened, err = r.each(ctx, append(by["open"], by["remap"]...), "open_accounts($1, $2)", 2); err != nil {
 		return err
 	}
-	if r.Repaired, err = r.each(ctx, by["repair"], "repair($1, $2, $3)", true); err != nil {
+	if r.Repaired, err = r.each(ctx, by["repair"], "repair($1, $2, $3)", 3); err != nil {
 		return err
 	}
 	r.Waiting += todo - r.Closed - r.Opened - r.Repaired
@@ -289,20 +285,15 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	return r.settleSome(ctx, articles)
 }
 
-// each calls a function for the rows, some at a time, and adds up what it has done.
-func (r *run) each(ctx context.Context, list []Finding, call string, causes bool) (done int64, err error) {
+// each calls a function for the rows, some at a time, and adds up what it has done. It takes the first so many of rows, pieces
+// and causes.
+func (r *run) each(ctx context.Context, list []Finding, call string, takes int) (done int64, err error) {
 	for some := range slices.Chunk(list, atOnce) {
 		rows, values, whys := make([]string, len(some)), make([]int64, len(some)), make([]string, len(some))
 		for i, f := range some {
 			rows[i], values[i], whys[i] = f.StockRow, f.Pieces, f.Why
 		}
-		args := []any{rows}
-		if strings.Contains(call, "$2") {
-			args = append(args, values)
-		}
-		if causes {
-			args = append(args, whys)
-		}
+		args := []any{rows, values, whys}[:takes]
 		err := r.guarded(ctx, func(tx pgx.Tx) error {
 			var n int64
 			if err := tx.QueryRow(ctx, "select "+r.schema+"."+call, args...).Scan(&n); err != nil {

@@ -18,7 +18,6 @@ import (
 	"github.com/spola-cdc/spola/internal/document"
 	"github.com/spola-cdc/spola/internal/money"
 	"github.com/spola-cdc/spola/internal/printable"
-	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // Document is `applier document`.
@@ -386,21 +385,14 @@ func printJSON(out io.Writer, v any) error {
 
 // withDocuments connects to an ERP that issues documents as the reference ERP does.
 func withDocuments(env *cli.Env, do func(conn *pgx.Conn) error) error {
-	cfg, err := config.Load(env.Config, config.NeedERP)
-	if err != nil {
-		return err
-	}
-	conn, err := postgres.Connect(env.Ctx, cfg.ERP.URL(), "spola command")
-	if err != nil {
-		return err
-	}
-	defer conn.Close(env.Ctx)
-	var there bool
-	if err := conn.QueryRow(env.Ctx, "select to_regclass('erp.documents') is not null").Scan(&there); err != nil {
-		return fmt.Errorf("look for the ERP's documents: %w", err)
-	}
-	if !there {
-		return errors.New("the ERP has no view erp.documents: run `applier migrate`; an ERP of your own issues documents itself")
-	}
-	return do(conn)
+	return withERP(env, func(_ config.Config, conn *pgx.Conn) error {
+		var there bool
+		if err := conn.QueryRow(env.Ctx, "select to_regclass('erp.documents') is not null").Scan(&there); err != nil {
+			return fmt.Errorf("look for the ERP's documents: %w", err)
+		}
+		if !there {
+			return errors.New("the ERP has no view erp.documents: run `applier migrate`; an ERP of your own issues documents itself")
+		}
+		return do(conn)
+	})
 }

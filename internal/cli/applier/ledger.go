@@ -22,9 +22,9 @@ func Ledger(ctx context.Context, cfg config.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	file, err := intake.LoadShopFile(cfg.Shop.File)
+	file, err := shopFile(cfg)
 	if err != nil {
-		return &config.Error{File: cfg.Shop.File, What: err.Error(), Mend: "deploy/shop.opencart.example.yaml explains each key"}
+		return err
 	}
 	log := o.Log.With().Str("component", "applier").Str("log", cfg.ERPTopic()).Str("stream", ledgerStream).Logger()
 	if err := prepare(ctx, cfg, log); err != nil {

@@ -191,8 +191,8 @@ func (r RetryParked) Run(env *cli.Env) error {
 	})
 }
 
-// withShop connects to the ERP's database for a command.
-func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
+// withERP connects to the ERP's database for a command.
+func withERP(env *cli.Env, do func(cfg config.Config, conn *pgx.Conn) error) error {
 	cfg, err := config.Load(env.Config, config.NeedERP)
 	if err != nil {
 		return err
@@ -202,15 +202,22 @@ func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
 		return err
 	}
 	defer conn.Close(env.Ctx)
-	var migrated bool
-	if err := conn.QueryRow(env.Ctx, "select to_regclass('spola.shop') is not null").Scan(&migrated); err != nil {
-		return fmt.Errorf("look for Spola's tables in the ERP's database: %w", err)
-	}
-	if !migrated {
-		return errors.New("the ERP's database has none of Spola's tables yet: run `applier migrate`")
-	}
-	if err := upToDate(env.Ctx, conn); err != nil {
-		return err
-	}
-	return do(conn, cfg.Shop.Name)
+	return do(cfg, conn)
+}
+
+// withShop is withERP where Spola's tables are, up to date.
+func withShop(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
+	return withERP(env, func(cfg config.Config, conn *pgx.Conn) error {
+		var migrated bool
+		if err := conn.QueryRow(env.Ctx, "select to_regclass('spola.shop') is not null").Scan(&migrated); err != nil {
+			return fmt.Errorf("look for Spola's tables in the ERP's database: %w", err)
+		}
+		if !migrated {
+			return errors.New("the ERP's database has none of Spola's tables yet: run `applier migrate`")
+		}
+		if err := upToDate(env.Ctx, conn); err != nil {
+			return err
+		}
+		return do(conn, cfg.Shop.Name)
+	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/schemas"
@@ -84,20 +85,20 @@ func comparing(cfg config.Config, log zerolog.Logger) (shop *stock.Shop, done fu
 }
 
 func printRun(out io.Writer, r stock.Run) error {
-	fmt.Fprintf(out, "Stock of shop %s: %d rows have an account; watched for %d ticks of the shop's clock.\n", r.Shop, r.Rows, r.Ticks)
+	printable.Printf(out, "Stock of shop %s: %d rows have an account; watched for %d ticks of the shop's clock.\n", r.Shop, r.Rows, r.Ticks)
 	if r.Held != "" {
-		fmt.Fprintf(out, "HELD: %s.\n", r.Held)
+		printable.Printf(out, "HELD: %s.\n", r.Held)
 	}
 	if r.NotCompared != "" {
-		fmt.Fprintf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
+		printable.Printf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
 	}
-	fmt.Fprintf(out, "drifting %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Repaired, r.Opened, r.Closed, r.Waiting)
+	printable.Printf(out, "drifting %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Repaired, r.Opened, r.Closed, r.Waiting)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, f := range r.Found {
 		if i == 0 {
 			fmt.Fprintln(table, "WHAT\tSTOCK ROW\tSKU\tPIECES\tWHY")
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", f.What, f.StockRow, f.SKU, f.Pieces, f.Why)
+		printable.Printf(table, "%s\t%s\t%s\t%d\t%s\n", f.What, f.StockRow, f.SKU, f.Pieces, f.Why)
 	}
 	if err := table.Flush(); err != nil {
 		return err

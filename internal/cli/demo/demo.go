@@ -118,8 +118,8 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 		options := applier.Options{Log: log, File: st.configFile}
 		pipeline.Go(func() error { return applier.Stock(ctx, st.cfg, options) })
 		pipeline.Go(func() error { return applier.Orders(ctx, st.cfg, options) })
-		options.Log = log.Level(max(log.GetLevel(), zerolog.ErrorLevel))
-		pipeline.Go(func() error { return applier.Ledger(ctx, st.cfg, options) })
+		quiet := applier.Options{Log: log.Level(max(log.GetLevel(), zerolog.ErrorLevel)), File: st.configFile}
+		pipeline.Go(func() error { return applier.Ledger(ctx, st.cfg, quiet) })
 	}
 	proof, err := d.order(ctx, env, st, show, &progress, back)
 	stop()

@@ -87,6 +87,13 @@ func (x pair) waits() bool {
 	return x.parked[0] == "cancelled" && x.link.clerkCancelled()
 }
 
+// calledOff tells whether a clerk cancelled the order and the shop followed. What the shop had changed of
+// it in between reached no order any more, and there is nothing left for a person to say.
+func (p *proof) calledOff(x pair) bool {
+	return x.order != nil && x.inERP() && x.link.id != nil && x.link.clerkCancelled() && x.link.class == string(Cancelled) &&
+		p.shop.rules.class(x.order.state, x.order.method) == Cancelled
+}
+
 func (l *link) clerkCancelled() bool { return *l.erpState == "cancelled" && l.cancelledBy == "clerk" }
 
 // decided tells whether a person has said what becomes of the order, so that it need not be what
@@ -119,6 +126,7 @@ func (p *proof) compare(x pair) {
 	switch {
 	case x.waits():
 		p.report.OrdersWaiting++
+	case p.calledOff(x):
 	case x.order != nil && x.inERP() && x.link.id != nil:
 		p.compareOrder(x)
 	}

@@ -389,6 +389,17 @@ func TestClerksMayActFirst(t *testing.T) {
 		}
 		s.exec(`delete from spola.parked where order_id = 1`)
 	}
+	// The shop has followed: what a customer changed before it did waits for nobody any more.
+	if err := s.shop.Cancel(t.Context(), goods); err != nil {
+		t.Fatal(err)
+	}
+	s.exec(`update spola.link set class = 'cancelled', state = '7' where order_id = 1`)
+	for by, want := range map[string]string{"'clerk'": "", "'shop'": "1 cents"} {
+		s.exec(`update erp.sales_order set state = 'cancelled', cancelled_by = %s where id = 1`, by)
+		if got := s.prove(); kinds(got) != want || got.OrdersInERP != 4 || got.OrdersWaiting != 0 {
+			t.Errorf("cancelled on both sides, in the ERP by %s: %+v", by, got)
+		}
+	}
 }
 
 // What a person has decided need not be what the shop has; that it exists, once, is held all the same.

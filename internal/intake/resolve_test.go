@@ -109,6 +109,25 @@ func TestCancellationsAreDecided(t *testing.T) {
 	erp.want("consumption", "product:31=5", totals)
 }
 
+// A clerk's cancellation that an edit crosses: when the shop follows it, nothing is left for a person to say.
+func TestShopFollowsACancellationBehindAnEdit(t *testing.T) {
+	shop, erp := bothLive(t)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1000)
+	erp.exec("select erp.cancel_order(erp_order, 'no longer made') from spola.link where order_id = $1", id)
+	shop.edit(id, testOrder{lines: []testLine{{31, 0, 1}}})
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "1 cancelled", parkedList)
+	shop.setState(id, 7)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "", parkedList)
+	erp.want("link", "cancelled cancelled", "select status || ' ' || class from spola.link")
+	erp.want("order", "cancelled clerk", "select state || ' ' || cancelled_by from erp.sales_order")
+	erp.want("consumption", "", totals)
+}
+
 // What the ERP never had may be dropped, or be let in against the rules; a number used again belongs
 // to the order before.
 func TestDropped(t *testing.T) {

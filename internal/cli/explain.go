@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -54,6 +55,9 @@ func refusedByPostgres(c *pgconn.ConnectError) string {
 }
 
 func hint(err error) string {
+	if hint := linkHint(err); hint != "" {
+		return hint
+	}
 	if e, ok := errors.AsType[*driver.MySQLError](err); ok && !stopped(err) {
 		switch e.Number {
 		case accessDenied, socketOnly:
@@ -82,6 +86,42 @@ func hint(err error) string {
 		return "end the program that listens there, or name another port"
 	}
 	return ""
+}
+
+// linkHint says what mends a link that can't be guarded as the configuration has it.
+func linkHint(err error) string {
+	link := links[0]
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		link = links[1]
+	} else if strings.Contains(err.Error(), "kafka.") { // kafka-go begins so what it says
+		link = links[2]
+	}
+	if strings.Contains(err.Error(), "broker appears to be expecting TLS") {
+		return "write kafka.tls: true in spola.yaml"
+	}
+	if strings.Contains(err.Error(), "SASL Authentication Failed") {
+		return "see that kafka.mechanism and kafka.user in spola.yaml are right, and that SPOLA_KAFKA_PASSWORD or kafka.password_file has the password"
+	}
+	if errors.Is(err, driver.ErrNoTLS) || strings.Contains(err.Error(), "server refused TLS connection") {
+		return "the server offers no encryption: switch it on there, or have plain text on purpose with " + link.plain
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "if the server is the right one, name the file with its authority's certificate (PEM): " + link.ca
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return "name the server as its certificate does in " + link.at
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok && e.Reason == x509.Expired {
+		return "renew the server's certificate (of " + link.at + "), or set the clock of this host"
+	}
+	return ""
+}
+
+// links are the places of spola.yaml that say how each server is reached: the shop's, the ERP's, Kafka.
+var links = [...]struct{ at, ca, plain string }{
+	{"shop.database", "?ssl-ca=FILE in shop.database", "?tls=false in shop.database"},
+	{"erp.database", "?sslrootcert=FILE in erp.database", "?sslmode=disable in erp.database"},
+	{"kafka.brokers", "kafka.ca_file", "kafka.tls: false"},
 }
 
 // stopped tells whether the error says itself what mends it.

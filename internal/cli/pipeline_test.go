@@ -68,10 +68,15 @@ const (
 // newPipeline makes shop and ERP, both with their goods, and starts nothing.
 func newPipeline(t *testing.T, shopURL string, brokers []string, options shop.Options) *pipeline {
 	t.Helper()
+	return newPipelineAt(t, shopURL, server.Postgres(t), brokers, options)
+}
+
+func newPipelineAt(t *testing.T, shopURL, erpURL string, brokers []string, options shop.Options) *pipeline {
+	t.Helper()
 	p := &pipeline{t: t, dir: t.TempDir(), server: rand.Uint32()&0x3fffffff | 1<<30}
 	ctx := t.Context()
 	p.write("shop.yaml", deploy.ShopExample)
-	p.configure("spola.yaml", shopURL, server.Postgres(t), brokers)
+	p.configure("spola.yaml", shopURL, erpURL, brokers)
 	p.cfg = p.load("spola.yaml")
 	var err error
 	if p.shop, err = shop.Open(ctx, shopURL, options); err != nil {

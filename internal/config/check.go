@@ -38,6 +38,9 @@ func (l *loader) check(c *Config) {
 	l.checkDatabase("erp", c.ERP.Database, []string{"postgres", "postgresql"}, "postgres://spola@host:5432/erp")
 	l.checkERPLog(&c.ERP.Log, c.Shop.Name)
 	l.checkKafka(&c.Kafka)
+	l.guardDatabase("shop", &c.Shop.Database)
+	l.guardDatabase("erp", &c.ERP.Database)
+	l.guardKafka(&c.Kafka)
 	l.checkAddress("broker.listen", c.Broker.Listen, "127.0.0.1:9392")
 }
 
@@ -119,7 +122,7 @@ func (l *loader) checkLogin(k *Kafka) {
 	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
 		err = errors.New("no certificate in " + k.CAFile)
 	}
-	if err == nil && !k.TLS {
+	if err == nil && k.TLS != nil && !*k.TLS {
 		err = errors.New("certificates without tls")
 	}
 	if err != nil {

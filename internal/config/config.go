@@ -34,7 +34,7 @@ type Shop struct {
 	Name         string `yaml:"name"`     // of the source: names topics and schemas, [a-z][a-z0-9_]*
 	Platform     string `yaml:"platform"` // opencart
 	Prefix       string `yaml:"prefix"`   // of its tables
-	Database     string `yaml:"database"` // mysql://user@host:3306/shop, without password
+	Database     string `yaml:"database"` // mysql://user@host:3306/shop, without password; ?tls=false or ?ssl-ca=FILE
 	PasswordFile string `yaml:"password_file"`
 	File         string `yaml:"file"`         // the shop file; default shop.yaml beside this file
 	ServerID     uint32 `yaml:"server_id"`    // of the reader among the server's replicas; 0: from the name
@@ -78,7 +78,7 @@ func (s Shop) URL() string { return withPassword(s.Database, s.Password) }
 
 // ERP is the database that takes the orders.
 type ERP struct {
-	Database     string `yaml:"database"` // postgres://user@host:5432/erp, without password
+	Database     string `yaml:"database"` // postgres://user@host:5432/erp, without password; ?sslmode=disable or ?sslrootcert=FILE
 	PasswordFile string `yaml:"password_file"`
 	Log          ERPLog `yaml:"log"`
 	Password     Secret `yaml:"-"`
@@ -122,7 +122,7 @@ type Kafka struct {
 	Replication       int           `yaml:"replication"`
 	MinInsyncReplicas int           `yaml:"min_insync_replicas"`
 	Retention         time.Duration `yaml:"retention"`
-	TLS               bool          `yaml:"tls"`
+	TLS               *bool         `yaml:"tls"`       // default: where a broker is on another host
 	CAFile            string        `yaml:"ca_file"`   // of the brokers' certificates; default the system's
 	Mechanism         string        `yaml:"mechanism"` // plain, scram-sha-256, scram-sha-512; empty: no login
 	User              string        `yaml:"user"`

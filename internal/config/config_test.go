@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -96,19 +97,19 @@ func TestSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Shop.URL(); got != "mysql://spola:p%40ss%2Fword@db.example.com:3306/shop" {
+	if got := c.Shop.URL(); got != "mysql://spola:p%40ss%2Fword@db.example.com:3306/shop?tls=true" {
 		t.Errorf("shop: %s", got)
 	}
 	t.Setenv("SPOLA_ERP_PASSWORD", "from environment")
-	if c, err = Load(path); err != nil || c.ERP.URL() != "postgres://spola:from%20environment@db.example.com/erp" {
+	if c, err = Load(path); err != nil || c.ERP.URL() != "postgres://spola:from%20environment@db.example.com/erp?sslmode=verify-full" {
 		t.Errorf("erp: %s, %v", c.ERP.URL(), err)
 	}
-	if got := c.ERP.As("spola_migrator").URL(); got != "postgres://spola_migrator:from%20environment@db.example.com/erp" {
+	if got := c.ERP.As("spola_migrator").URL(); got != "postgres://spola_migrator:from%20environment@db.example.com/erp?sslmode=verify-full" {
 		t.Errorf("erp for another user: %s", got)
 	}
 	t.Setenv("SPOLA_ERP_LOG_PASSWORD", "of p@ss the log's")
 	if c, err = Load(write(t, dir, "log.yaml", strings.Replace(text, "/erp\n", "/erp\n  log: {user: spola_cdc}\n", 1)), NeedERPLog); err != nil ||
-		c.ERP.LogURL() != "postgres://spola_cdc:of%20p%40ss%20the%20log%27s@db.example.com/erp" || !c.ERP.Log.Read() || c.ERP.Log.Slot != "spola_erp" {
+		c.ERP.LogURL() != "postgres://spola_cdc:of%20p%40ss%20the%20log%27s@db.example.com/erp?sslmode=verify-full" || !c.ERP.Log.Read() || c.ERP.Log.Slot != "spola_erp" {
 		t.Errorf("erp.log: %s, %v", c.ERP.LogURL(), err)
 	}
 	written := strings.Replace(text, "/shop\n", "/shop\n  write_as: spola\n", 1)
@@ -118,7 +119,7 @@ func TestSecrets(t *testing.T) {
 	written = strings.Replace(text, "/shop\n", "/shop\n  write_as: spola_writer\n  write_password_file: secrets/writer\n", 1)
 	write(t, dir, "secrets/writer", "of p@ss the writer\n")
 	if c, err = Load(write(t, dir, "write.yaml", written), NeedShopWrite); err != nil ||
-		c.Shop.WriteURL() != "mysql://spola_writer:of%20p%40ss%20the%20writer@db.example.com:3306/shop" {
+		c.Shop.WriteURL() != "mysql://spola_writer:of%20p%40ss%20the%20writer@db.example.com:3306/shop?tls=true" {
 		t.Errorf("shop, written by another: %s, %v", c.Shop.WriteURL(), err)
 	}
 	for _, shown := range []string{c.String(), fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%#v", c.ERP)} {
@@ -205,5 +206,58 @@ func wantError(t *testing.T, err error, parts ...string) {
 	}
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a secret is shown: %v", err)
+	}
+}
+
+// Nothing goes over a network in plain text unless the file says so.
+func TestLinksAreGuardedByDefault(t *testing.T) {
+	for database, want := range map[string]string{
+		"mysql://a@db.example.com/shop":                                 "tls=true",
+		"mysql://a@192.168.1.2:3306/shop":                               "tls=true",
+		"mysql://a@db.example.com/shop?tls=false":                       "tls=false",
+		"mysql://a@db.example.com/shop?tls=skip-verify":                 "tls=skip-verify",
+		"mysql://a@127.0.0.1:3306/shop":                                 "tls=false",
+		"mysql://a@localhost/shop":                                      "tls=false",
+		"mysql://a@localhost/shop?ssl-ca=/ca.pem":                       "ssl-ca=%2Fca.pem&tls=true",
+		"postgres://a@db.example.com/erp":                               "sslmode=verify-full",
+		"postgresql://a@db.example.com/erp?connect_timeout=5":           "connect_timeout=5&sslmode=verify-full",
+		"postgres://a@[::1]:5432/erp":                                   "sslmode=disable",
+		"postgres://a@localhost/erp?sslmode=require":                    "sslmode=require",
+		"postgres://a@db.example.com/erp?sslrootcert=x&sslmode=disable": "sslrootcert=x&sslmode=disable",
+	} {
+		if _, got, _ := strings.Cut(Guarded(database), "?"); got != want {
+			t.Errorf("%s: %s, want %s", database, got, want)
+		}
+	}
+}
+
+func TestLinksOfTheFile(t *testing.T) {
+	noSecrets(t)
+	dir := t.TempDir()
+	write(t, dir, "ca.pem", "")
+	for _, c := range []struct{ kafka, erp, wrong string }{
+		{"brokers: [kafka.example.com:9092]", "", ""},
+		{"brokers: [kafka.example.com:9092]\n  tls: false", "", ""},
+		{"brokers: [kafka.example.com:9092]\n  tls: false\n  mechanism: scram-sha-256\n  user: a", "", ""},
+		{"brokers: [kafka.example.com:9092]\n  tls: false\n  mechanism: plain\n  user: a", "", "plain text"},
+		{"brokers: ['127.0.0.1:9092']\n  mechanism: plain\n  user: a", "", ""},
+		{"brokers: ['127.0.0.1:9092']", "?sslmode=prefer", "falls back to plain text"},
+		{"brokers: ['127.0.0.1:9092']", "?sslmode=no", "sslmode=no is unknown"},
+		{"brokers: ['127.0.0.1:9092']", "?sslrootcert=ca.pem", ""},
+		{"brokers: ['127.0.0.1:9092']", "?sslrootcert=none.pem", "sslrootcert: open"},
+	} {
+		cfg, err := Load(write(t, dir, "spola.yaml", strings.Replace(sound, "/erp\n", "/erp"+c.erp+"\n", 1)+"kafka:\n  "+c.kafka+"\n"))
+		switch {
+		case c.wrong == "" && err != nil, c.wrong != "" && (err == nil || !strings.Contains(err.Error(), c.wrong)):
+			t.Errorf("%+v: %v", c, err)
+		case err == nil:
+			guarded := strings.Contains(c.kafka, "example.com") && !strings.Contains(c.kafka, "false")
+			if got := cfg.Stream(zerolog.Nop()).TLS != nil; got != guarded {
+				t.Errorf("%+v: the brokers' link is guarded: %t", c, got)
+			}
+			if strings.Contains(c.erp, "ca.pem") && !strings.Contains(cfg.ERP.Database, url.QueryEscape(filepath.Join(dir, "ca.pem"))) {
+				t.Errorf("%s: the authority's file is not beside the configuration", cfg.ERP.Database)
+			}
+		}
 	}
 }

@@ -217,7 +217,7 @@ func (l *loader) readSecret(key, variable string, file *string, value *Secret, n
 }
 
 func (k Kafka) tls() *tls.Config {
-	if !k.TLS {
+	if k.TLS == nil || !*k.TLS {
 		return nil
 	}
 	c := &tls.Config{MinVersion: tls.VersionTLS12}

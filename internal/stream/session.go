@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -243,6 +244,9 @@ func missingTopic(topic string) error {
 // isFinal tells whether trying again can't help.
 func isFinal(err error) bool {
 	if errors.Is(err, ErrFenced) || errors.Is(err, ErrStopped) {
+		return true
+	}
+	if _, distrusted := errors.AsType[*tls.CertificateVerificationError](err); distrusted {
 		return true
 	}
 	for _, code := range []kafka.Error{

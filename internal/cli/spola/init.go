@@ -119,7 +119,7 @@ func (i Init) find(ctx context.Context, shopURL string) (survey.Found, string, e
 	if database == "" {
 		u.Path = "/information_schema" // to look into all of them
 	}
-	db, err := mysql.Open(mysql.Config{Source: "shop", URL: u.String()})
+	db, err := mysql.Open(mysql.Config{Source: "shop", URL: config.Guarded(u.String())})
 	if err != nil {
 		return survey.Found{}, "", fmt.Errorf("--shop: %w", err)
 	}
@@ -139,7 +139,7 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 	if err != nil {
 		return nil, nil, err
 	}
-	db, err := mysql.Open(mysql.Config{Source: "shop", URL: shopURL})
+	db, err := mysql.Open(mysql.Config{Source: "shop", URL: config.Guarded(shopURL)})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--shop: %w", err)
 	}
@@ -151,7 +151,7 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 		return err
 	})
 	group.Go(func() (err error) {
-		if erp, err = survey.ReadERP(ctx, erpURL, name, sets); err != nil {
+		if erp, err = survey.ReadERP(ctx, config.Guarded(erpURL), name, sets); err != nil {
 			return fmt.Errorf("look at the ERP: %s; %s", strings.Join(strings.Fields(err.Error()), " "), hint("--erp", "SPOLA_ERP_PASSWORD"))
 		}
 		return nil

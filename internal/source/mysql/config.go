@@ -2,10 +2,12 @@ package mysql
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"hash/fnv"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +22,7 @@ const Marker = "spola_marker"
 // Config says what is read, from where.
 type Config struct {
 	Source string // the source's name, [a-z][a-z0-9_]*
-	URL    string // mysql://user:password@host:port/database, optionally ?tls=true or ?tls=skip-verify
+	URL    string // mysql://user:password@host:port/database?tls=true, skip-verify or false (plain text), &ssl-ca=FILE
 
 	// Tables are the captured tables in the order of a snapshot. The marker table is added by
 	// this package and is never part of a snapshot.
@@ -148,16 +150,36 @@ func (c *Config) address() (address, error) {
 		}
 		s.port = uint16(port)
 	}
-	switch u.Query().Get("tls") {
-	case "", "false":
-	case "true":
-		s.tls = &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}
-	case "skip-verify":
-		s.tls = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
-	default:
-		return address{}, fmt.Errorf("source %s: tls=%s: want true or skip-verify", c.Source, u.Query().Get("tls"))
+	s.tls, err = guarded(u)
+	if err != nil {
+		return address{}, fmt.Errorf("source %s: %w", c.Source, err)
 	}
 	return s, nil
+}
+
+// guarded is what the URL says of encryption; nil: plain text.
+func guarded(u *url.URL) (*tls.Config, error) {
+	c := &tls.Config{ServerName: u.Hostname(), MinVersion: tls.VersionTLS12}
+	switch mode := u.Query().Get("tls"); mode {
+	case "", "false":
+		return nil, nil
+	case "true":
+	case "skip-verify":
+		c.InsecureSkipVerify = true
+	default:
+		return nil, fmt.Errorf("tls=%s: want true, skip-verify or false", mode)
+	}
+	if file := u.Query().Get("ssl-ca"); file != "" {
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("ssl-ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ssl-ca: no certificate in %s", file)
+		}
+	}
+	return c, nil
 }
 
 // deadAfter is how long the server may be silent before a connection counts as dead: one whose

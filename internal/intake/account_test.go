@@ -43,7 +43,7 @@ func (e *testERP) reconcile(shop *testOpenCart, o stock.Options) stock.Run {
 // settled is what the reader of the ERP's log does about an article.
 func (e *testERP) settled(sku string) {
 	e.t.Helper()
-	e.exec("select spola.settle(array(select id from erp.article where sku = $1), array(select row(shop, order_id)::spola.order_ref from spola.link where erp_order is not null), true)", sku)
+	e.exec("select spola.settle('shop', array(select id from erp.article where sku = $1), array(select order_id from spola.link where erp_order is not null), true)", sku)
 }
 
 const entriesSinceStart = "select coalesce(string_agg(concat_ws(' ', stock_row, cause, pieces, nullif(detail, '')), ', ' order by no), '') from spola.ledger where cause <> 'start'"
@@ -125,7 +125,7 @@ func TestSettlingWaitsItsTurn(t *testing.T) {
 	}
 	for _, sql := range []string{
 		"select erp.receive_goods(1::smallint, array[row(id, 7)]::erp.goods_in[], '') from erp.article where sku = 'SP-31'",
-		"select spola.settle(array(select id from erp.article where sku = 'SP-31'), '{}', false)",
+		"select spola.settle('shop', array(select id from erp.article where sku = 'SP-31'), '{}', false)",
 	} {
 		if _, err := tx.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
@@ -133,7 +133,7 @@ func TestSettlingWaitsItsTurn(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		_, err := erp.conn.Exec(t.Context(), "select spola.settle(array(select id from erp.article where sku = 'SP-31'), '{}', false)")
+		_, err := erp.conn.Exec(t.Context(), "select spola.settle('shop', array(select id from erp.article where sku = 'SP-31'), '{}', false)")
 		done <- err
 	}()
 	waits := "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
@@ -155,7 +155,7 @@ func TestSettlingWaitsItsTurn(t *testing.T) {
 	erp.want("entries", "product:31 delta 7", entriesSinceStart)
 
 	err = pgx.BeginTxFunc(t.Context(), erp.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), "select spola.settle('{}', '{}', false)")
+		_, err := tx.Exec(t.Context(), "select spola.settle('shop', '{}', '{}', false)")
 		return err
 	})
 	if err == nil || !strings.Contains(err.Error(), "repeatable read") {
@@ -218,7 +218,7 @@ func TestGuardAgainstMassChanges(t *testing.T) {
 	}
 
 	erp.exec("select erp.count_stock(1::smallint, array(select row(id, 0)::erp.goods_in from erp.article where sku like 'MASS%'), 'a mistake')")
-	settle := "select spola.settle(array(select id from erp.article), '{}', true)"
+	settle := "select spola.settle('shop', array(select id from erp.article), '{}', true)"
 	_, err := erp.conn.Exec(t.Context(), settle)
 	held, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok || held.Code != "SPH01" {
@@ -250,7 +250,7 @@ func TestLedgerFollowsTheERPsLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ledger := stock.NewLedger(contract)
+	ledger := stock.NewLedger(testShop, contract)
 	read := func(records ...change.Record) {
 		t.Helper()
 		err := erp.inTx(func(tx pgx.Tx) error {

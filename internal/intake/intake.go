@@ -73,7 +73,7 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 		derive: "select more, articles, touched, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
 		awake:  "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
 		bring:  "select " + schema + ".bring_accounts($1)",
-		stock:  "select spola.settle($1, array(select row('" + shop + "', o)::spola.order_ref from unnest($2::bigint[]) as o), false)",
+		stock:  "select spola.settle('" + shop + "', $1, $2, false)",
 	}, nil
 }
 

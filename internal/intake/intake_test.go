@@ -16,6 +16,7 @@ import (
 // bench is an ERP's database with an intake over it.
 type testERP struct {
 	t       testing.TB
+	name    string // of the shop whose intake it is
 	url     string
 	conn    *pgx.Conn
 	effect  *Effect
@@ -45,7 +46,7 @@ func sub(t testing.TB, fsys fs.FS, dir string) fs.FS {
 
 func newTestERP(t testing.TB) *testERP {
 	t.Helper()
-	e := &testERP{t: t, url: server.Postgres(t)}
+	e := &testERP{t: t, name: testShop, url: server.Postgres(t)}
 	ctx := t.Context()
 	err := postgres.Migrate(ctx, e.url, postgres.Migrations{Name: "spola", Files: sub(t, schemas.Spola, "spola")},
 		postgres.Migrations{Name: "erp", Files: sub(t, schemas.ERP, "erp")})
@@ -90,7 +91,7 @@ func (e *testERP) reload(file string) {
 		e.t.Fatal(err)
 	}
 	profile, dir := testProfile(e.t)
-	in, err := New(testShop, "oc_", f, profile, dir)
+	in, err := New(e.name, "oc_", f, profile, dir)
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -33,10 +33,8 @@ type lawWorld struct {
 var lawRows = []string{"product:31", "product:41", "product:42", "product:43", "option:17", "option:18"}
 
 func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
-	profile, _ := testProfile(erp.t)
 	erp.wipe()
-	erp.exec(`truncate spola.stock_head, spola.stock_account, spola.ledger, spola.in_flight, spola.closed_short, spola.restock, spola.stock_setting;
-		delete from erp.stock_movement; delete from erp.shipment; delete from erp.shipment_line; delete from erp.stock;
+	erp.exec(`delete from erp.stock_movement; delete from erp.shipment; delete from erp.shipment_line; delete from erp.stock;
 		delete from erp.article where sku like 'SHIRT%'`)
 	for _, sku := range []string{"SHIRT-S", "SHIRT-M", "SHIRT-L"} {
 		erp.exec("insert into erp.product (code, name) values ($1, $1) on conflict do nothing", sku)
@@ -53,14 +51,37 @@ func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
 	if err != nil {
 		r.Fatal(err)
 	}
-	w := &lawWorld{testERP: erp, r: r, shop: newTestShop(profile), clerk: c, marks: map[string]int64{}, ours: map[int64]int64{}}
-	erp.catchUp(w.shop.testLog, 1000)
-	for option, sku := range map[int]string{17: "SHIRT-S", 18: "SHIRT-L"} {
-		erp.exec("insert into spola.article (shop, product, variant, article, by) select 'shop', '50', $1::text, id, 'import' from erp.article where sku = $2", fmt.Sprint(option), sku)
-	}
-	erp.live()
-	w.end()
+	w := &lawWorld{testERP: erp, r: r, clerk: c}
+	w.begin()
 	return w
+}
+
+// begin lets the shop go live.
+func (w *lawWorld) begin() {
+	profile, _ := testProfile(w.t)
+	w.shop, w.marks, w.ours = newTestShop(profile), map[string]int64{}, map[int64]int64{}
+	w.catchUp(w.shop.testLog, 1000)
+	for option, sku := range map[int]string{17: "SHIRT-S", 18: "SHIRT-L"} {
+		w.exec("insert into spola.article (shop, product, variant, article, by) select $3, '50', $1::text, id, 'import' from erp.article where sku = $2", fmt.Sprint(option), sku, w.name)
+	}
+	w.live()
+	w.end()
+}
+
+// another is a second shop on the same ERP, which holds pieces back; its intake has a connection of its own.
+func (w *lawWorld) another(name string, buffer int) *lawWorld {
+	erp := &testERP{t: w.t, name: name, url: w.url}
+	erp.connect()
+	erp.reload(strings.Replace(testShopFile, "states:", fmt.Sprintf("stock: {buffer: %d}\nstates:", buffer), 1))
+	other := &lawWorld{testERP: erp, r: w.r, clerk: w.clerk}
+	other.begin()
+	return other
+}
+
+// asks is a question about this shop: {canonical} is its schema.
+func (w *lawWorld) asks(query string, args ...any) string {
+	w.t.Helper()
+	return w.text(strings.ReplaceAll(query, "{canonical}", Schema(w.name)), args...)
 }
 
 // end notes that nobody is halfway through anything.
@@ -114,13 +135,13 @@ func (w *lawWorld) apply(all bool) {
 
 // settle is the reader of the ERP's log, which has seen everything.
 func (w *lawWorld) settle() {
-	w.exec(`select spola.settle(array(select article_id from spola.stock_account where article_id is not null),
-		array(select row(shop, order_id)::spola.order_ref from spola.link where erp_order is not null), false)`)
+	w.exec(`select spola.settle($1, array(select article_id from spola.stock_account where shop = $1 and article_id is not null),
+		array(select order_id from spola.link where shop = $1 and erp_order is not null), false)`, w.name)
 }
 
 // deliver brings what rows are owed into the shop: one transaction, with the marker.
 func (w *lawWorld) deliver() {
-	rows, err := w.conn.Query(w.t.Context(), "select stock_row, target from spola.stock_account")
+	rows, err := w.conn.Query(w.t.Context(), "select stock_row, target from spola.stock_account where shop = $1", w.name)
 	if err != nil {
 		w.r.Fatal(err)
 	}
@@ -152,7 +173,7 @@ func (w *lawWorld) deliver() {
 
 // writeCancelled cancels in the shop what the ERP has cancelled: state, history and marker, and no pieces.
 func (w *lawWorld) writeCancelled() {
-	rows, err := w.conn.Query(w.t.Context(), "select l.order_id from spola.link l join erp.sales_order o on o.id = l.erp_order where o.state = 'cancelled' and o.cancelled_by = 'clerk' order by 1")
+	rows, err := w.conn.Query(w.t.Context(), "select l.order_id from spola.link l join erp.sales_order o on o.id = l.erp_order where l.shop = $1 and o.state = 'cancelled' and o.cancelled_by = 'clerk' order by 1", w.name)
 	if err != nil {
 		w.r.Fatal(err)
 	}
@@ -176,7 +197,7 @@ func (w *lawWorld) writeCancelled() {
 
 // watch is a run of reconciliation, with the shop at work meanwhile or not.
 func (w *lawWorld) watch(meanwhile func()) stock.Run {
-	run, err := stock.Reconcile(w.t.Context(), w.conn, testShop, Schema(testShop), stock.Options{Tick: func(context.Context) error {
+	run, err := stock.Reconcile(w.t.Context(), w.conn, w.name, Schema(w.name), stock.Options{Tick: func(context.Context) error {
 		meanwhile()
 		w.shop.tick(1)
 		w.end()
@@ -191,8 +212,8 @@ func (w *lawWorld) watch(meanwhile func()) stock.Run {
 
 // law tells which rows break the law where nothing is unsettled.
 func (w *lawWorld) law() string {
-	return w.text(`select string_agg(format('%s shows %s + consumed %s - released %s, published %s - undelivered %s: drift %s', stock_row, shown, consumed, released, published, undelivered, drift), e'\n')
-		from canonical_shop.law l where drift <> 0 and stock_row not in (select stock_row from canonical_shop.unsettled)`)
+	return w.asks(`select string_agg(format('%s shows %s + consumed %s - released %s, published %s - undelivered %s: drift %s', stock_row, shown, consumed, released, published, undelivered, drift), e'\n')
+		from {canonical}.law l where drift <> 0 and stock_row not in (select stock_row from {canonical}.unsettled)`)
 }
 
 // act lets somebody do something. strays: also what leaves drift behind.
@@ -267,11 +288,11 @@ func (w *lawWorld) setting() {
 	case 0:
 		w.shop.update("product", 42, row{"subtract": rapid.IntRange(0, 1).Draw(w.r, "subtract")})
 	case 1:
-		w.exec(`insert into spola.stock_setting (shop, sku, buffer, left_out) values ('shop', 'SP-31', $1, $2)
-			on conflict (shop, sku) do update set buffer = excluded.buffer, left_out = excluded.left_out`, rapid.IntRange(0, 5).Draw(w.r, "buffer"), rapid.Bool().Draw(w.r, "left out"))
+		w.exec(`insert into spola.stock_setting (shop, sku, buffer, left_out) values ($3, 'SP-31', $1, $2)
+			on conflict (shop, sku) do update set buffer = excluded.buffer, left_out = excluded.left_out`, rapid.IntRange(0, 5).Draw(w.r, "buffer"), rapid.Bool().Draw(w.r, "left out"), w.name)
 	default:
-		w.exec("update spola.article set article = (select id from erp.article where sku = $2) where product = '50' and variant = $1",
-			rapid.SampledFrom([]string{"17", "18"}).Draw(w.r, "option"), rapid.SampledFrom([]string{"SHIRT-S", "SHIRT-M", "SHIRT-L"}).Draw(w.r, "sku"))
+		w.exec("update spola.article set article = (select id from erp.article where sku = $2) where shop = $3 and product = '50' and variant = $1",
+			rapid.SampledFrom([]string{"17", "18"}).Draw(w.r, "option"), rapid.SampledFrom([]string{"SHIRT-S", "SHIRT-M", "SHIRT-L"}).Draw(w.r, "sku"), w.name)
 	}
 }
 
@@ -319,16 +340,16 @@ func (w *lawWorld) rest(strays bool) {
 		}
 		w.apply(true)
 	}
-	wrong := w.text(`select string_agg(to_jsonb(l)::text, e'\n') from canonical_shop.law l
+	wrong := w.asks(`select string_agg(to_jsonb(l)::text, e'\n') from {canonical}.law l
 		where drift <> 0 or unpublished <> 0 or shown <> case when $1 then greatest(0, available - in_flight) else available - in_flight end or undelivered <> case when $1 then least(0, available - in_flight) else 0 end`, w.floor)
 	if wrong != "" {
 		w.r.Fatalf("at rest:\n%s\n%s", wrong, w.text("select string_agg(concat_ws(' ', no, stock_row, cause, pieces, target, detail), e'\n' order by no) from spola.ledger"))
 	}
 	w.compare(strays)
 	for _, stockRow := range lawRows {
-		why := w.text("select coalesce(x.why_not, case when l.article_id is distinct from x.article then 'has another account' else 'account' end) from canonical_shop.stock_article x left join canonical_shop.law l using (stock_row) where stock_row = $1", stockRow)
+		why := w.asks("select coalesce(x.why_not, case when l.article_id is distinct from x.article then 'has another account' else 'account' end) from {canonical}.stock_article x left join {canonical}.law l using (stock_row) where stock_row = $1", stockRow)
 		if !slices.Contains([]string{"account", "untracked", "left_out", "shared"}, why) || !strays && why != "account" {
-			w.r.Fatalf("%s: %s\n%s\n%s", stockRow, why, w.text("select string_agg(to_jsonb(l)::text, e'\\n') from canonical_shop.law l"), w.text("select string_agg(to_jsonb(l)::text, e'\\n') from canonical_shop.stock_article l"))
+			w.r.Fatalf("%s: %s\n%s\n%s", stockRow, why, w.asks("select string_agg(to_jsonb(l)::text, e'\\n') from {canonical}.law l"), w.asks("select string_agg(to_jsonb(l)::text, e'\\n') from {canonical}.stock_article l"))
 		}
 	}
 	if broken := w.text("select string_agg(b, e'\n') from (" + clerk.Broken + ") x(b)"); broken != "" {
@@ -341,12 +362,12 @@ func (w *lawWorld) rest(strays bool) {
 func (w *lawWorld) compare(strays bool) {
 	for _, product := range []int64{31, 41, 42, 43} {
 		on := fmt.Sprintf("product:%d", product)
-		if w.text("select coalesce(why_not, '') from canonical_shop.stock_article where stock_row = $1", on) != "" || strays && product == 42 {
+		if w.asks("select coalesce(why_not, '') from {canonical}.stock_article where stock_row = $1", on) != "" || strays && product == 42 {
 			continue // not written, or was not for a while
 		}
 		var free int64
-		_, _ = fmt.Sscan(w.text(`select sum(s.on_hand - s.committed) - coalesce((select x.buffer from spola.stock_setting x where x.sku = $1), 0)
-			from erp.stock s join erp.article a on a.id = s.article_id where a.sku = $1`, testProducts[product].model), &free)
+		_, _ = fmt.Sscan(w.text(`select sum(s.on_hand - s.committed) - coalesce((select x.buffer from spola.stock_setting x where x.shop = $2 and x.sku = $1), (select x.stock_buffer from spola.shop x where x.shop = $2))
+			from erp.stock s join erp.article a on a.id = s.article_id where a.sku = $1`, testProducts[product].model, w.name), &free)
 		for id, o := range w.shop.rows["order"] {
 			if !slices.Contains(testConsuming, toInt(o["order_status_id"])) {
 				continue
@@ -357,10 +378,10 @@ func (w *lawWorld) compare(strays bool) {
 					sold += l.quantity
 				}
 			}
-			state := w.text("select state from erp.sales_order where shop_number = $1", fmt.Sprint(id))
+			state := w.text("select state from erp.sales_order where shop = $2 and shop_number = $1", fmt.Sprint(id), w.name)
 			_, _ = fmt.Sscan(w.text(`select coalesce(sum(l.shipped + coalesce((select sum(c.quantity) from erp.commitment c where c.order_id = l.order_id and c.line = l.line), 0)), 0)
 				from erp.order_line l join erp.sales_order o on o.id = l.order_id join erp.article a on a.id = l.article_id
-				where o.shop_number = $1 and a.sku = $2`, fmt.Sprint(id), testProducts[product].model), &counted)
+				where o.shop = $3 and o.shop_number = $1 and a.sku = $2`, fmt.Sprint(id), testProducts[product].model, w.name), &counted)
 			if state != "closed_short" {
 				free -= max(0, sold-counted)
 			}
@@ -392,6 +413,47 @@ func TestLaw(t *testing.T) {
 			r.Fatalf("%s repairs where nothing strayed", n)
 		}
 	})
+}
+
+// Two shops sell the same goods, one of them holds pieces back. Each has its own log, ledger and law: what one sells reaches the other by
+// the ERP's log alone, and in the end each shows what there is less what is in flight from itself.
+func TestLawOfTwoShops(t *testing.T) {
+	fewer(t)
+	erp := newTestERP(t)
+	rapid.Check(t, func(r *rapid.T) {
+		shop := newLawWorld(r, erp)
+		shops := []*lawWorld{shop, shop.another("outlet", 2)}
+		for _, w := range shops {
+			w.watch(func() {})
+		}
+		for range rapid.IntRange(20, 60).Draw(r, "steps") {
+			at := rapid.IntRange(0, 1).Draw(r, "shop")
+			had := ledgerOf(shops[1-at])
+			what := shops[at].act(false)
+			for _, w := range shops {
+				if broken := w.law(); broken != "" {
+					r.Fatalf("%s, behind %s at %s:\n%s", w.name, what, shops[at].name, broken)
+				}
+			}
+			if has := ledgerOf(shops[1-at]); has != had {
+				r.Fatalf("%s at %s made entries for %s: %s, then %s", what, shops[at].name, shops[1-at].name, had, has)
+			}
+		}
+		for _, w := range shops {
+			w.rest(false) // the first shows its sales to the second
+		}
+		for _, w := range shops {
+			w.rest(false)
+		}
+		if n := shop.text("select count(*) from spola.ledger where cause = 'repair'"); n != "0" {
+			r.Fatalf("%s repairs where nothing strayed", n)
+		}
+	})
+}
+
+// ledgerOf is how many entries a shop's ledger has, and the last one's number.
+func ledgerOf(w *lawWorld) string {
+	return w.text("select count(*) || ' to ' || coalesce(max(no), 0) from spola.ledger where shop = $1", w.name)
 }
 
 // What strays (edits by hand, denied orders that keep their pieces, orders deleted in the shop) is repaired; and in the end

@@ -26,7 +26,7 @@ begin
     else
         update spola.link l set status = 'closed', decision = 'close'
         where l.shop = '{{.Shop}}' and l.order_id = id and l.incarnation = t.incarnation;
-        perform spola.settle('{}', array[row('{{.Shop}}', id)::spola.order_ref], false); -- what it has from the shop's stock is in flight no more
+        perform spola.settle('{{.Shop}}', '{}', array[id], false); -- what it has from the shop's stock is in flight no more
     end if;
     delete from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = id;
 end $$;

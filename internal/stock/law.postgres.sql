@@ -119,7 +119,7 @@ $$;
 create function {{.Schema}}.open_accounts(rows text[], seen bigint[]) returns bigint
 language plpgsql set jit = off set work_mem = '64MB' as $$
 declare
-    orders  spola.order_ref[];
+    orders  bigint[];
     opened  text[];
     entries spola.entry[];
     emptied text[];
@@ -156,7 +156,7 @@ begin
 
     -- What the orders of these rows have become is counted from their beginning.
     for orders in
-        select array_agg(row('{{.Shop}}', o.order_id)::spola.order_ref)
+        select array_agg(o.order_id)
         from (
             select u.order_id, (row_number() over (order by u.order_id) - 1) / 20000 as chunk
             from (select distinct c.order_id from spola.consumption c where c.shop = '{{.Shop}}' and c.stock_row = any (opened)) u
@@ -164,7 +164,7 @@ begin
         group by o.chunk
         order by o.chunk
     loop
-        perform spola.settle('{}', orders, false);
+        perform spola.settle('{{.Shop}}', '{}', orders, false);
     end loop;
 
     with now as materialized (
@@ -228,7 +228,7 @@ begin
         returning a.article_id
     )
     select array_agg(c.article_id) into articles from changed c;
-    return case when articles is null then 0 else spola.settle(articles, '{}', true) end;
+    return case when articles is null then 0 else spola.settle('{{.Shop}}', articles, '{}', true) end;
 end $$;
 
 -- repair undoes drift that is still what was seen: lock, then look again in the next statement, so that a second one finds

@@ -17,10 +17,11 @@ import (
 	"github.com/spola-cdc/spola/schemas"
 )
 
-// Ledger is the effect of `applier run ledger`: what changes in the ERP is settled into the accounts of all shops. The
+// Ledger is the effect of `applier run ledger`: what changes in the ERP is settled into the accounts of one shop. The
 // log only says of which articles and orders; the figures are read from the ERP as it stands, so it does not
 // matter in which order changes come, nor how late or how often.
 type Ledger struct {
+	shop   string
 	tables map[string]keys // by the table's name in the log
 
 	// Of the writing goroutine: what the parts of the batch have named so far.
@@ -32,9 +33,9 @@ type keys struct{ article, order string }
 
 var _ apply.Effect[pgx.Tx] = (*Ledger)(nil)
 
-// NewLedger makes the effect for the tables that the contract publishes.
-func NewLedger(contract *schemas.Contract) *Ledger {
-	l := &Ledger{tables: map[string]keys{}}
+// NewLedger makes the effect for a shop, and for the tables that the contract publishes.
+func NewLedger(shop string, contract *schemas.Contract) *Ledger {
+	l := &Ledger{shop: shop, tables: map[string]keys{}}
 	for _, p := range contract.Publish {
 		l.tables[contract.Schema+"."+p.Table] = keys{p.Article, p.Order}
 	}
@@ -121,8 +122,9 @@ func (p *ledgerPart) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	if len(articles)+len(orders) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `select spola.settle($1, array(select distinct row(l.shop, l.order_id)::spola.order_ref
-		from unnest($2::bigint[]) as o(id) cross join lateral (select * from spola.link l where l.erp_order = o.id offset 0) l), true)`, articles, orders)
+	_, err := tx.Exec(ctx, `select spola.settle($1, $2, array(select distinct l.order_id
+		from unnest($3::bigint[]) as o(id) cross join lateral (select * from spola.link l where l.erp_order = o.id offset 0) l where l.shop = $1), true)`,
+		p.l.shop, articles, orders)
 	if err != nil {
 		return explain(fmt.Errorf("settle %d articles and %d orders: %w", len(articles), len(orders), err))
 	}

@@ -155,7 +155,7 @@ func (r *run) settle(ctx context.Context) error {
 func (r *run) settleSome(ctx context.Context, articles []int64) error {
 	for some := range slices.Chunk(articles, atOnce) {
 		err := r.guarded(ctx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "select spola.settle($1, '{}', true)", some)
+			_, err := tx.Exec(ctx, "select spola.settle($1, $2, '{}', true)", r.Shop, some)
 			return err
 		})
 		if err != nil {

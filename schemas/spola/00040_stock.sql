@@ -111,8 +111,6 @@ create table spola.reconciliation (
 );
 create index on spola.reconciliation (shop, id);
 
-create type spola.order_ref as (shop text, order_id bigint);
-create type spola.stock_ref as (shop text, stock_row text);
 create type spola.entry as (shop text, stock_row text, cause text, pieces bigint, detail text);
 
 -- append puts entries into the ledgers, in their order, and moves the accounts. The caller has locked the accounts.
@@ -144,26 +142,26 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- recount counts anew what of these orders' consumption is in flight and what was closed short. The caller has locked the
--- accounts. Returns the entries for what is closed short now and was not, or the other way round.
+-- recount counts anew what of these orders' consumption is in flight and what was closed short, of one shop. The caller has
+-- locked the accounts. Returns the entries for what is closed short now and was not, or the other way round.
 --
 -- Of an order and a row: own pieces are those of the account's article; pending, of lines that have no article yet. The
 -- rest (a row that sums up variants, an article that the row was before) is nothing that the ERP will count here, so it
 -- counts as if it had; so do orders that are gone from the shop, or that the ERP is never to have: nobody there will give
 -- their pieces back. The ERP counts the lesser of the own pieces and what it has committed or shipped.
 -- +goose StatementBegin
-create function spola.recount(orders spola.order_ref[]) returns spola.entry[]
+create function spola.recount(of_shop text, orders bigint[]) returns spola.entry[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     short spola.entry[];
 begin
     with used as (
-        select o.shop, o.order_id, u.incarnation, u.stock_row, u.article, u.pieces, a.article_id,
-            u.article is null and not bool_or(u.article is not null) over (partition by o.shop, o.order_id, u.incarnation, u.line) as pending, a.started
-        from unnest(orders) as o
-        cross join lateral (select * from spola.consumption c where c.shop = o.shop and c.order_id = o.order_id and c.stock_row <> '' offset 0) u
-        left join lateral (select x.article_id, x.published is not null as started from spola.stock_account x where x.shop = o.shop and x.stock_row = u.stock_row offset 0) a on true
+        select of_shop as shop, o.order_id, u.incarnation, u.stock_row, u.article, u.pieces, a.article_id,
+            u.article is null and not bool_or(u.article is not null) over (partition by o.order_id, u.incarnation, u.line) as pending, a.started
+        from unnest(orders) as o(order_id)
+        cross join lateral (select * from spola.consumption c where c.shop = of_shop and c.order_id = o.order_id and c.stock_row <> '' offset 0) u
+        left join lateral (select x.article_id, x.published is not null as started from spola.stock_account x where x.shop = of_shop and x.stock_row = u.stock_row offset 0) a on true
     ), held as (
         select u.shop, u.order_id, u.incarnation, u.stock_row, u.article_id, u.started,
             coalesce(sum(u.pieces) filter (where u.article = u.article_id), 0) as own, coalesce(sum(u.pieces) filter (where u.pending), 0) as pending
@@ -239,17 +237,20 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- settle brings the accounts up to date of these articles, in all shops, and of all rows from which these orders have pieces:
--- what the ERP did alone since the last time goes into the ledgers. Called in the transaction that changes something, as
--- its last deed, and by the reader of the ERP's log. guarded: rows that go to zero are looked at by hold. Returns how many entries it made.
+-- settle brings the accounts of one shop up to date of these articles, and of all rows from which these orders of the shop have
+-- pieces: what the ERP did alone since the last time goes into the ledger. Called by the shop's intake in the transaction that
+-- changes something, as its last deed, and by the shop's reader of the ERP's log. guarded: rows that go to zero are looked at by hold.
+-- Returns how many entries it made.
+--
+-- Other shops hear of it by the ERP's log, as of all that the ERP does: so none waits for another's locks, pause or guard.
 --
 -- Locks and figures are two statements: one alone would read the figures from before its wait for the lock.
 -- +goose StatementBegin
-create function spola.settle(articles bigint[], orders spola.order_ref[], guarded boolean) returns bigint
+create function spola.settle(of_shop text, articles bigint[], orders bigint[], guarded boolean) returns bigint
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
-    accounts spola.stock_ref[];
+    accounts text[];  -- rows of the shop's stock
     entries  spola.entry[];
     emptied  text[];
     made     bigint := 0;
@@ -258,38 +259,37 @@ begin
         raise exception 'stock is settled in transactions that read what is committed, this one is %', current_setting('transaction_isolation');
     end if;
     accounts := array(
-        select distinct row(k.shop, k.stock_row)::spola.stock_ref as account
+        select distinct k.stock_row
         from (
-            select a.shop, a.stock_row
+            select a.stock_row
             from unnest(articles) as i(id)
-            cross join lateral (select x.shop, x.stock_row from spola.stock_account x where x.article_id = i.id offset 0) a
+            cross join lateral (select x.stock_row from spola.stock_account x where x.article_id = i.id and x.shop = of_shop offset 0) a
             union all
-            select a.shop, a.stock_row
-            from unnest(orders) as o
-            cross join lateral (select c.stock_row from spola.consumption c where c.shop = o.shop and c.order_id = o.order_id and c.stock_row <> '' offset 0) c
-            cross join lateral (select x.shop, x.stock_row from spola.stock_account x where x.shop = o.shop and x.stock_row = c.stock_row and x.article_id is not null offset 0) a
+            select a.stock_row
+            from unnest(orders) as o(order_id)
+            cross join lateral (select c.stock_row from spola.consumption c where c.shop = of_shop and c.order_id = o.order_id and c.stock_row <> '' offset 0) c
+            cross join lateral (select x.stock_row from spola.stock_account x where x.shop = of_shop and x.stock_row = c.stock_row and x.article_id is not null offset 0) a
             union all
-            select a.shop, a.stock_row
-            from (select distinct o.shop from unnest(orders) as o) o
-            cross join lateral (select r.stock_row from spola.restock r where r.shop = o.shop and not r.entered offset 0) r
-            cross join lateral (select x.shop, x.stock_row from spola.stock_account x where x.shop = o.shop and x.stock_row = r.stock_row and x.article_id is not null offset 0) a
+            select a.stock_row
+            from (select r.stock_row from spola.restock r where r.shop = of_shop and not r.entered and cardinality(orders) > 0 offset 0) r
+            cross join lateral (select x.stock_row from spola.stock_account x where x.shop = of_shop and x.stock_row = r.stock_row and x.article_id is not null offset 0) a
         ) k
-        order by account);
+        order by k.stock_row);
     if cardinality(accounts) > 0 then
-        perform from unnest(accounts) as k
-        cross join lateral (select from spola.stock_account a where a.shop = k.shop and a.stock_row = k.stock_row for update) a;
-        entries := spola.recount(orders);
+        perform from unnest(accounts) as k(stock_row)
+        cross join lateral (select from spola.stock_account a where a.shop = of_shop and a.stock_row = k.stock_row for update) a;
+        entries := spola.recount(of_shop, orders);
     end if;
-    if exists (select from unnest(orders) as o join spola.restock r on r.shop = o.shop and not r.entered) then
+    if cardinality(orders) > 0 and exists (select from spola.restock r where r.shop = of_shop and not r.entered) then
         with due as (
             update spola.restock r set entered = true
-            where not r.entered and r.shop = any (array(select o.shop from unnest(orders) as o))
-            returning r.shop, r.stock_row, r.order_id, r.pieces
+            where not r.entered and r.shop = of_shop
+            returning r.stock_row, r.order_id, r.pieces
         )
-        select entries || array_agg(row(d.shop, d.stock_row, 'restock', d.pieces, 'order ' || d.order_id)::spola.entry order by d.shop, d.stock_row, d.order_id)
+        select entries || array_agg(row(of_shop, d.stock_row, 'restock', d.pieces, 'order ' || d.order_id)::spola.entry order by d.stock_row, d.order_id)
         into entries
         from due d
-        join unnest(accounts) as k on k.shop = d.shop and k.stock_row = d.stock_row;
+        join unnest(accounts) as k(stock_row) on k.stock_row = d.stock_row;
     end if;
     if cardinality(accounts) = 0 then
         return 0;
@@ -298,17 +298,17 @@ begin
     -- What the ERP alone did: what it can promise, and what it counts of what the shop has subtracted.
     with now as materialized (
         select a.shop, a.stock_row, a.published, v.available - a.buffer + k.consumed - r.released - i.in_flight as supply
-        from unnest(accounts) as n
-        cross join lateral (select * from spola.stock_account a where a.shop = n.shop and a.stock_row = n.stock_row offset 0) a
+        from unnest(accounts) as n(stock_row)
+        cross join lateral (select * from spola.stock_account a where a.shop = of_shop and a.stock_row = n.stock_row offset 0) a
         cross join lateral (select v.available from erp.availability v where v.article_id = a.article_id offset 0) v
-        cross join lateral (select coalesce((select t.k from spola.stock_total t where t.shop = n.shop and t.stock_row = n.stock_row), 0) as consumed) k
-        cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as released from spola.closed_short x where x.shop = n.shop and x.stock_row = n.stock_row) r
-        cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as in_flight from spola.in_flight x where x.shop = n.shop and x.stock_row = n.stock_row) i
+        cross join lateral (select coalesce((select t.k from spola.stock_total t where t.shop = of_shop and t.stock_row = n.stock_row), 0) as consumed) k
+        cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as released from spola.closed_short x where x.shop = of_shop and x.stock_row = n.stock_row) r
+        cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as in_flight from spola.in_flight x where x.shop = of_shop and x.stock_row = n.stock_row) i
         where v.available - a.buffer + k.consumed - r.released - i.in_flight <> a.published
     ), moved as (
-        update spola.stock_account a set published = n.supply from now n where a.shop = n.shop and a.stock_row = n.stock_row
+        update spola.stock_account a set published = n.supply from now n where a.shop = of_shop and a.stock_row = n.stock_row
     )
-    select entries || array_agg(row(n.shop, n.stock_row, 'delta', n.supply - n.published, '')::spola.entry order by n.shop, n.stock_row),
+    select entries || array_agg(row(n.shop, n.stock_row, 'delta', n.supply - n.published, '')::spola.entry order by n.stock_row),
         array_agg(n.shop) filter (where n.published > 0 and n.supply <= 0)
     into entries, emptied
     from now n;
@@ -325,7 +325,7 @@ end $$;
 
 -- +goose Down
 drop function spola.settle, spola.hold, spola.recount, spola.append;
-drop type spola.entry, spola.stock_ref, spola.order_ref;
+drop type spola.entry;
 drop table spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
 alter table spola.link drop restocks;
 alter table spola.shop drop stock_buffer;

@@ -16,7 +16,7 @@ import (
 	"github.com/spola-cdc/spola/schemas"
 )
 
-// Ledger settles what changes in the ERP into the stock accounts of all shops, and reconciles this shop's, until ctx ends.
+// Ledger settles what changes in the ERP into the shop's stock accounts, and reconciles them, until ctx ends.
 func Ledger(ctx context.Context, cfg config.Config, o Options) error {
 	contract, err := schemas.LoadContract()
 	if err != nil {
@@ -33,7 +33,7 @@ func Ledger(ctx context.Context, cfg config.Config, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		target := postgres.NewTarget(cfg.ERP.URL(), ledgerStream, cfg.Shop.Name, cli.Owner())
-		return follow(ctx, cfg, cfg.ERPStream(log), ledgerStream, target, stock.NewLedger(contract), o)
+		return follow(ctx, cfg, cfg.ERPStream(log), ledgerStream, target, stock.NewLedger(cfg.Shop.Name, contract), o)
 	})
 	group.Go(func() error { return reconcileEvery(ctx, cfg, file.Stock.Reconcile, log) })
 	return group.Wait()

@@ -36,7 +36,7 @@ var (
 func (l *loader) check(c *Config) {
 	l.checkShop(&c.Shop)
 	l.checkDatabase("erp", c.ERP.Database, []string{"postgres", "postgresql"}, "postgres://spola@host:5432/erp")
-	l.checkERPLog(&c.ERP.Log, c.Shop.Name)
+	l.checkERPLog(&c.ERP.Log, c.Shop.Name, c.Embedded())
 	l.checkKafka(&c.Kafka)
 	l.guardDatabase("shop", &c.Shop.Database)
 	l.guardDatabase("erp", &c.ERP.Database)
@@ -61,11 +61,17 @@ func (l *loader) checkShop(s *Shop) {
 	l.checkDatabase("shop", s.Database, []string{"mysql"}, "mysql://spola@host:3306/shop")
 }
 
-func (l *loader) checkERPLog(e *ERPLog, shop string) {
+func (l *loader) checkERPLog(e *ERPLog, shop string, embedded bool) {
 	if !slotName.MatchString(e.Slot) {
 		l.mistake("erp.log.slot", fmt.Sprintf("%q can't name a replication slot", e.Slot), "write up to 63 small letters, digits or _: spola_erp")
 	}
-	if e.Read() && shop == ERPSource {
+	if e.Read() && e.Elsewhere {
+		l.mistake("erp.log.elsewhere", "this file names the user that reads the ERP's log, too", "take erp.log.user out, or elsewhere: one file of all shops names the user")
+	}
+	if e.Elsewhere && embedded {
+		l.mistake("erp.log.elsewhere", "the ERP's log stands on other brokers than this file's", "write the brokers of the shop that reads it into kafka.brokers; its embedded broker listens at its broker.listen")
+	}
+	if e.Stands() && shop == ERPSource {
 		l.mistake("shop.name", "erp is the name of the ERP's own log", "give the shop another name")
 	}
 }

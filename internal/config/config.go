@@ -89,15 +89,20 @@ const ERPSource = "erp"
 
 // ERPLog says how the ERP's own changes are read.
 type ERPLog struct {
-	User         string `yaml:"user"` // of erp.database, with REPLICATION and SELECT; empty: the ERP's log is not read
+	User         string `yaml:"user"`      // of erp.database, with REPLICATION and SELECT; empty: the ERP's log is not read from here
+	Elsewhere    bool   `yaml:"elsewhere"` // another shop's spola.yaml has the user: its cdc reads the ERP for all shops of these brokers and this prefix
 	PasswordFile string `yaml:"password_file"`
 	Slot         string `yaml:"slot"`        // of the reader on the server; default spola_erp
 	Publication  string `yaml:"publication"` // of the tables; default spola_erp
 	Password     Secret `yaml:"-"`
 }
 
-// Read says whether the ERP's own changes are read.
+// Read says whether the ERP's own changes are read by who has this file. Of several shops one reads them: a second
+// reader would fence the first.
 func (l ERPLog) Read() bool { return l.User != "" }
+
+// Stands says whether the ERP's own changes stand in its log, whoever reads them.
+func (l ERPLog) Stands() bool { return l.Read() || l.Elsewhere }
 
 // LogURL is the ERP's database with the user and password of its log's reader.
 func (e ERP) LogURL() string { return withPassword(e.As(e.Log.User).Database, e.Log.Password) }

@@ -168,6 +168,8 @@ func TestMistakes(t *testing.T) {
 		{"", "kafka:\n  mechanism: gssapi\n  user: x\n", ":9: kafka.mechanism: ", "scram-sha-512"},
 		{"", "kafka:\n  user: x\n", ":9: kafka.user: ", "both"},
 		{"", "broker: {listen: here}\n", ":8: broker.listen: ", "127.0.0.1:9392"},
+		{"example.com/erp", "example.com/erp\n  log: {elsewhere: true}", ":8: erp.log.elsewhere: ", "kafka.brokers"},
+		{"example.com/erp", "example.com/erp\n  log: {user: x, elsewhere: true}", ":8: erp.log.elsewhere: ", "one file"},
 		{"", "shop:\n", ":8: ", ""},
 		{"erp:", "erp:\n\t", ":", ""},
 	} {

@@ -22,7 +22,7 @@ type Installation struct {
 	Source     mysql.Config
 	Stream     stream.Config
 	Migrations []postgres.Migrations
-	ERPSource  *erplog.Config // nil: the ERP's log is not read
+	ERPSource  *erplog.Config // nil: the ERP's log is not read from here
 	ERPStream  stream.Config
 }
 
@@ -197,7 +197,7 @@ func (x *examination) examineLog(ctx context.Context) (findings []Finding) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if x.ERPSource != nil {
+	if x.Config.ERP.Log.Stands() {
 		findings = append(findings, x.examineERPTopic(ctx)...)
 	}
 	there, brokers, err := stream.CheckTopic(ctx, x.Stream, x.Config.TopicSettings())

@@ -304,4 +304,8 @@ func TestERPLogIsExamined(t *testing.T) {
 	if f := found()["log_away"]; f.Severity != survey.Blocking || !strings.Contains(f.Mend, "erp.log.user") {
 		t.Errorf("another user: %+v", f)
 	}
+	p.edit("spola.yaml", "{user: nobody_here, slot: "+slot+"}", "{elsewhere: true}")
+	if all := found(); all["erp_topic"].Severity != survey.Warning || !strings.Contains(all["erp_topic"].Mend, "erp.log.user") || len(all) != 1 {
+		t.Errorf("read from another shop's file: %+v", all)
+	}
 }

@@ -14,6 +14,9 @@ func (x *examination) examineERPLog(ctx context.Context) (findings []Finding) {
 	add := func(severity Severity, code, what, mend string) {
 		findings = append(findings, Finding{Severity: severity, Part: InERP, Code: code, What: what, Mend: mend})
 	}
+	if x.Config.ERP.Log.Elsewhere {
+		return nil // what it takes is asked by the doctor of the shop that reads it
+	}
 	if x.ERPSource == nil {
 		add(Note, "erp_log", "what changes in the ERP is not read: neither stock nor states of orders go back into the shop",
 			"erp.log: {user: spola_cdc} in "+x.File+", with the role that deploy/grants/erp-reader.postgres.sql makes")
@@ -54,6 +57,11 @@ func (x *examination) examineERPTopic(ctx context.Context) (findings []Finding) 
 	}
 	if err != nil || there {
 		return findings // brokers that are away are said of the shop's log
+	}
+	if x.ERPSource == nil {
+		add(Warning, "erp_topic", "the ERP's log, topic "+topic+", is not there: nothing comes back into this shop",
+			"start `spola run` or `cdc run erp` with the spola.yaml that has erp.log.user, and see that kafka.brokers and kafka.prefix are the same in both")
+		return findings
 	}
 	if read, err := erplog.WasRead(ctx, *x.ERPSource); err == nil && read {
 		add(Blocking, "erp_log_gone", "the ERP was read before, for its replication slot "+x.ERPSource.Slot+" is there, but its log "+topic+" is not",

@@ -211,8 +211,8 @@ func (p *place) examine() *survey.Report {
 	if cfg.ERP.Log.Read() {
 		in.ERPSource = &erplog.Config{Source: "erp", URL: cfg.ERP.LogURL(), Slot: cfg.ERP.Log.Slot, Publication: cfg.ERP.Log.Publication,
 			Tables: []erplog.Capture{{Name: "erp.stock", Needed: []string{"article_id"}}, {Name: "erp.shipment", Needed: []string{"order_id"}}}}
-		in.ERPStream = cfg.ERPStream(zerolog.Nop())
 	}
+	in.ERPStream = cfg.ERPStream(zerolog.Nop())
 	report, err := survey.Examine(p.t.Context(), in)
 	if err != nil {
 		p.t.Fatal(err)

@@ -26,9 +26,9 @@ func Stock(ctx context.Context, cfg config.Config, o Options) error {
 // CheckWriter refuses a configuration by which nothing can be brought back into the shop. file is the
 // configuration's.
 func CheckWriter(cfg config.Config, file string) error {
-	if !cfg.ERP.Log.Read() {
+	if !cfg.ERP.Log.Stands() {
 		return &config.Error{File: file, Key: "erp.log.user", What: "it is not set: nobody reads what changes in the ERP",
-			Mend: "write the user that deploy/grants/erp-reader.postgres.sql makes: spola_cdc"}
+			Mend: "write the user that deploy/grants/erp-reader.postgres.sql makes: spola_cdc; or, where another shop's file has him, erp.log.elsewhere: true"}
 	}
 	if !cfg.Shop.Writes() {
 		return &config.Error{File: file, Key: "shop.write_as", What: "it is not set: nobody may write into the shop",

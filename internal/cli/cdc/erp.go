@@ -24,6 +24,10 @@ var columnName = regexp.MustCompile(`^[a-z_][a-z0-9_]*$`)
 // ERPSource is the ERP as the reader wants it named: where it is, and which tables of it are
 // read: those that the contract publishes, and Spola's own. file is the configuration's.
 func ERPSource(cfg config.Config, file string, log zerolog.Logger) (postgres.Config, error) {
+	if cfg.ERP.Log.Elsewhere {
+		return postgres.Config{}, &config.Error{File: file, Key: "erp.log.elsewhere", What: "another shop's configuration reads the ERP's log: a second reader would fence it",
+			Mend: "use that shop's configuration; or name erp.log.user here, and take it out there"}
+	}
 	if !cfg.ERP.Log.Read() {
 		return postgres.Config{}, &config.Error{File: file, Key: "erp.log.user", What: "it is not set: the ERP's log is not read",
 			Mend: "write the user that deploy/grants/erp-reader.postgres.sql makes: spola_cdc"}

@@ -46,7 +46,11 @@ func Read(ctx context.Context, cfg config.Config, o ReadOptions) error {
 type ofERP struct{ error }
 
 func (e ofERP) Error() string {
-	return strings.ReplaceAll(e.error.Error(), "`cdc run --", "`cdc run erp --")
+	text := strings.ReplaceAll(e.error.Error(), "`cdc run --", "`cdc run erp --")
+	if errors.Is(e.error, stream.ErrFenced) {
+		text += "; where several shops share the ERP, one spola.yaml has erp.log.user, the others have erp.log.elsewhere: true"
+	}
+	return text
 }
 
 func (e ofERP) Unwrap() error { return e.error }

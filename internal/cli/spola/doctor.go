@@ -64,7 +64,10 @@ func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		in.ERPSource, in.ERPStream = &erp, cfg.ERPStream(env.Log)
+		in.ERPSource = &erp
+	}
+	if cfg.ERP.Log.Stands() {
+		in.ERPStream = cfg.ERPStream(env.Log)
 	}
 	return survey.Examine(env.Ctx, in)
 }

@@ -121,7 +121,7 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 	}
 	all.Stays = erp.Stays
 	topics := []string{cfg.Topic()}
-	if cfg.ERP.Log.Read() {
+	if cfg.ERP.Log.Stands() {
 		topics = append(topics, cfg.ERPTopic())
 	}
 	for _, topic := range topics {

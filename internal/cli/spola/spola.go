@@ -42,12 +42,12 @@ func (Run) Run(env *cli.Env) error {
 	group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
 	if cfg.ERP.Log.Read() {
 		group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log, Source: cdc.ERP}) })
-	} else {
+	} else if !cfg.ERP.Log.Elsewhere {
 		env.Log.Info().Msg("erp.log.user is not set: what changes in the ERP is not read")
 	}
 	options := applier.Options{Log: env.Log, File: env.Config}
 	group.Go(func() error { return applier.Intake(ctx, cfg, options) })
-	if cfg.ERP.Log.Read() {
+	if cfg.ERP.Log.Stands() {
 		group.Go(func() error { return applier.Ledger(ctx, cfg, options) })
 	}
 	if err := applier.CheckWriter(cfg, env.Config); err == nil {
@@ -57,7 +57,7 @@ func (Run) Run(env *cli.Env) error {
 		} else {
 			env.Log.Info().Msg("statuses is not in the shop file: tracking numbers and states of orders are not brought into the shop")
 		}
-	} else if cfg.ERP.Log.Read() {
+	} else if cfg.ERP.Log.Stands() {
 		env.Log.Info().Msg("shop.write_as is not set: nothing of the ERP is brought into the shop")
 	}
 	return group.Wait()

@@ -39,13 +39,40 @@ type Report struct {
 
 // Difference is an order that is not the same on both sides.
 type Difference struct {
-	Order int64  `json:"order"` // the shop's number
-	Kind  string `json:"kind"`  // missing, extra, state, lines, cents, vat; shop, journal: the test shop itself is wrong
+	Shop  string `json:"shop,omitempty"` // where several are told of together
+	Order int64  `json:"order"`          // the shop's number
+	Kind  string `json:"kind"`           // missing, extra, state, lines, cents, vat; shop, journal: the test shop itself is wrong
 	What  string `json:"what"`
 }
 
 // String is a line for a person: order, kind, what.
-func (d Difference) String() string { return fmt.Sprintf("order %d: %s: %s", d.Order, d.Kind, d.What) }
+func (d Difference) String() string {
+	text := fmt.Sprintf("order %d: %s: %s", d.Order, d.Kind, d.What)
+	if d.Shop != "" {
+		text = "shop " + d.Shop + ", " + text
+	}
+	return text
+}
+
+// Add takes another shop's report into this one.
+func (r *Report) Add(shop string, other *Report) {
+	r.OrdersPlaced += other.OrdersPlaced
+	r.OrdersInScope += other.OrdersInScope
+	r.OrdersInERP += other.OrdersInERP
+	r.OrdersParked += other.OrdersParked
+	r.ParkedPlanted += other.ParkedPlanted
+	r.CentsShop += other.CentsShop
+	r.CentsERP += other.CentsERP
+	r.Differences += other.Differences
+	r.OrdersDecided += other.OrdersDecided
+	r.OrdersShipped += other.OrdersShipped
+	r.OrdersWaiting += other.OrdersWaiting
+	r.Unfinished += other.Unfinished
+	for _, d := range other.Details {
+		d.Shop = shop
+		r.Details = append(r.Details, d)
+	}
+}
 
 const detailsShown = 100
 

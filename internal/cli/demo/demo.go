@@ -27,7 +27,8 @@ import (
 // Demo is `spola demo`.
 type Demo struct {
 	For            time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
-	Rate           float64       `help:"Orders a second." default:"20"`
+	Shops          int           `help:"Shops on the ERP, 1 or 2: the second one has tables, settings, log and ledger of its own, and sells the same goods." default:"1" enum:"1,2"`
+	Rate           float64       `help:"Orders a second, in each shop." default:"20"`
 	Clerk          float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Saboteur       float64       `help:"Edits of the shop's stock by hand, a second, some of them hidden from its binary log; 0: none." default:"0.2"`
 	ReconcileEvery time.Duration `help:"How often the shop's stock is reconciled." default:"5s"`
@@ -54,15 +55,18 @@ func (d Demo) Run(env *cli.Env) error {
 	if d.Seed == 0 {
 		d.Seed = rand.Uint64N(1_000_000) + 1
 	}
+	if d.Shops > 1 && d.Existing > 0 {
+		return cli.Usage("--existing goes with one shop")
+	}
 	// What the demo shows goes to standard error when standard output is for a program.
 	show := os.Stdout
 	if d.JSON {
 		show = os.Stderr
 	}
-	fmt.Fprintf(show, "Spola demo, seed %d. Starting a shop on %s and an ERP on PostgreSQL …\n", d.Seed, product(d.Shop))
+	fmt.Fprintf(show, "Spola demo, seed %d. Starting %s on %s and an ERP on PostgreSQL …\n", d.Seed, d.shops(), product(d.Shop))
 	log := env.Log.Level(max(env.Log.GetLevel(), zerolog.WarnLevel)) // the screen shows the rest
 	started := time.Now()
-	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: log, writer: "root", every: d.ReconcileEvery,
+	st, err := build(env.Ctx, setting{shop: d.Shop, brokers: d.Brokers, dir: d.Dir, log: log, shops: d.Shops, writer: "root", every: d.ReconcileEvery,
 		tell: func(line string) { fmt.Fprintln(show, "  "+line) }})
 	if err != nil {
 		return fmt.Errorf("build the demo's stage: %w", err)
@@ -92,7 +96,7 @@ func (d Demo) Run(env *cli.Env) error {
 	}
 	switch {
 	case proof.Differences > 0:
-		return cli.Differ("shop and ERP differ in %d orders", proof.Differences)
+		return cli.Differ("%s and ERP differ in %d orders", d.shops(), proof.Differences)
 	case proof.Violations > 0:
 		return cli.Differ("%d of %d SKUs do not show what there is", proof.Violations, proof.SKUs)
 	case len(proof.Broken) > 0:
@@ -107,21 +111,25 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	running, stop := context.WithCancel(context.WithoutCancel(env.Ctx))
 	defer stop()
 	pipeline, ctx := errgroup.WithContext(running)
-	var progress atomic.Pointer[apply.Progress]
-	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log}) })
+	progress := make(lags, len(st.all()))
 	pipeline.Go(func() error { return cdc.Read(ctx, st.cfg, cdc.ReadOptions{Log: log, Source: cdc.ERP}) })
-	pipeline.Go(func() error {
-		return applier.Intake(ctx, st.cfg, applier.Options{Log: log, OnCommit: func(p apply.Progress) { progress.Store(&p) }})
-	})
-	// What comes back into the shop begins when it is live. That the ledger repairs what the saboteur does is no warning here.
-	back := func() {
-		options := applier.Options{Log: log, File: st.configFile}
-		pipeline.Go(func() error { return applier.Stock(ctx, st.cfg, options) })
-		pipeline.Go(func() error { return applier.Orders(ctx, st.cfg, options) })
-		quiet := applier.Options{Log: log.Level(max(log.GetLevel(), zerolog.ErrorLevel)), File: st.configFile}
-		pipeline.Go(func() error { return applier.Ledger(ctx, st.cfg, quiet) })
+	for i, s := range st.all() {
+		pipeline.Go(func() error { return cdc.Read(ctx, s.cfg, cdc.ReadOptions{Log: log}) })
+		pipeline.Go(func() error {
+			return applier.Intake(ctx, s.cfg, applier.Options{Log: log, OnCommit: func(p apply.Progress) { progress[i].Store(&p) }})
+		})
 	}
-	proof, err := d.order(ctx, env, st, show, &progress, back)
+	// What comes back into a shop begins when it is live. That the ledger repairs what the saboteur does is no warning here.
+	back := func() {
+		for _, s := range st.all() {
+			options := applier.Options{Log: log, File: s.configFile}
+			pipeline.Go(func() error { return applier.Stock(ctx, s.cfg, options) })
+			pipeline.Go(func() error { return applier.Orders(ctx, s.cfg, options) })
+			quiet := applier.Options{Log: log.Level(max(log.GetLevel(), zerolog.ErrorLevel)), File: s.configFile}
+			pipeline.Go(func() error { return applier.Ledger(ctx, s.cfg, quiet) })
+		}
+	}
+	proof, err := d.order(ctx, env, st, show, progress, back)
 	stop()
 	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {
 		err = errors.Join(ended, err) // what ended the pipeline comes first: the rest follows from it
@@ -131,20 +139,17 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 
 // order goes live, lets customers order, waits until all is settled, and proves. ctx ends when
 // the pipeline does.
-func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress *atomic.Pointer[apply.Progress], back func()) (*Proof, error) {
-	live := st.goLive
-	if d.Existing > 0 {
-		live = func(ctx context.Context) error { return st.firstDay(ctx, show) }
-	}
-	if err := live(ctx); err != nil {
-		return nil, err
+func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File, progress lags, back func()) (*Proof, error) {
+	for _, s := range st.all() {
+		live := s.goLive
+		if d.Existing > 0 {
+			live = func(ctx context.Context) error { return s.firstDay(ctx, show) }
+		}
+		if err := live(ctx); err != nil {
+			return nil, err
+		}
 	}
 	back()
-	journal, err := shop.OpenJournal(st.journal)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = journal.Close() }() // each entry is on the disk already
 	seen, err := newWatcher(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return nil, err
@@ -160,28 +165,35 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	var count counters
 	clerk := desk{erp: st.cfg.ERP.URL(), seed: d.Seed, rate: d.Clerk}
 	group, watched := errgroup.WithContext(watching)
+	timed := newStopwatch(st)
 	group.Go(func() error { return seen.Run(watched) })
+	group.Go(func() error { return timed.Run(watched) })
 	group.Go(func() error {
-		return d.paint(watched, newScreen(show, d.title(st)), &count, &clerk, seen, progress)
+		return d.paint(watched, newScreen(show, d.title(st)), &count, &clerk, seen, timed, progress)
 	})
 	began := time.Now()
 	day, open := errgroup.WithContext(ordering)
-	day.Go(func() error {
-		return st.shop.Run(open, shop.Load{Rate: d.Rate, Seed: d.Seed, Planted: planted, Settings: true, Journal: journal,
-			Done: func(e verify.Entry) { count.done(e, seen) }})
-	})
+	hands := make([]*saboteur, len(st.all()))
+	for i, s := range st.all() {
+		hands[i] = &saboteur{shop: s.shop, seed: d.Seed + uint64(i), rate: d.Saboteur}
+		day.Go(func() error { return d.customers(open, s, d.Seed+uint64(i), &count, seen) })
+		day.Go(func() error { return hands[i].Work(open) })
+	}
 	day.Go(func() error { return clerk.Work(open, false) })
-	hand := saboteur{shop: st.shop, seed: d.Seed, rate: d.Saboteur}
-	day.Go(func() error { return hand.Work(open) })
+	day.Go(func() error { return timed.Work(open) })
 	err = day.Wait()
 	seconds := time.Since(began).Seconds()
-	if err == nil {
-		settling, cancel := context.WithTimeout(ctx, settleWithin)
-		err = st.settle(settling)
-		cancel()
+	for _, s := range st.all() {
+		if err == nil {
+			settling, cancel := context.WithTimeout(ctx, settleWithin)
+			err = s.settle(settling)
+			cancel()
+		}
 	}
-	if err == nil {
-		err = st.settleStock(ctx, d.ReconcileEvery)
+	for _, s := range st.all() {
+		if err == nil {
+			err = s.settleStock(ctx, d.ReconcileEvery)
+		}
 	}
 	unwatch()
 	if err = errors.Join(err, group.Wait()); err != nil {
@@ -192,19 +204,46 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 			return nil, err
 		}
 	}
-	proof, err := st.prove(context.WithoutCancel(ctx), seen.Latencies(), seconds)
-	if err == nil {
-		proof.Deeds = clerk.deeds.Load()
-		proof.Stock, err = st.lookAtStock(context.WithoutCancel(ctx))
-		proof.Planted = hand.planted.Load()
+	proof, err := st.prove(context.WithoutCancel(ctx), seen.Latencies(), timed.Latencies(0), seconds)
+	if err != nil {
+		return nil, err
 	}
-	return proof, err
+	proof.Deeds = clerk.deeds.Load()
+	for _, hand := range hands {
+		proof.Planted += hand.planted.Load()
+	}
+	return proof, nil
+}
+
+// customers order in a shop until ctx ends.
+func (d Demo) customers(ctx context.Context, st *stage, seed uint64, count *counters, seen *watcher) error {
+	journal, err := shop.OpenJournal(st.journal)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = journal.Close() }() // each entry is on the disk already
+	return st.shop.Run(ctx, shop.Load{Rate: d.Rate, Seed: seed, Planted: planted, Settings: true, Journal: journal,
+		Done: func(e verify.Entry) { count.done(st.name, e, seen) }})
+}
+
+// lags are how far the intake of each shop is.
+type lags []atomic.Pointer[apply.Progress]
+
+// sum is how many records are not applied, and the age of the oldest of them.
+func (l lags) sum() (behind int64, delay time.Duration) {
+	for i := range l {
+		if p := l[i].Load(); p != nil && p.Behind > 0 {
+			behind += p.Behind
+			delay = max(delay, time.Since(time.UnixMilli(p.Time)))
+		}
+	}
+	return behind, delay
 }
 
 // counters are what the shop itself says of its customers.
 type counters struct{ placed, changed atomic.Int64 }
 
-func (c *counters) done(e verify.Entry, w *watcher) {
+func (c *counters) done(shop string, e verify.Entry, w *watcher) {
 	if e.Outcome == verify.Failed {
 		return
 	}
@@ -215,23 +254,18 @@ func (c *counters) done(e verify.Entry, w *watcher) {
 		c.changed.Add(1)
 	}
 	if e.Taken {
-		w.Placed(e.Order, e.At)
+		w.Placed(shop, e.Order, e.At)
 	}
 }
 
 // paint shows what happens until ctx ends.
-func (d Demo) paint(ctx context.Context, s *screen, count *counters, clerk *desk, seen *watcher, progress *atomic.Pointer[apply.Progress]) error {
+func (d Demo) paint(ctx context.Context, s *screen, count *counters, clerk *desk, seen *watcher, back *stopwatch, progress lags) error {
 	began := time.Now()
 	tick := time.NewTicker(paintEvery)
 	defer tick.Stop()
 	for {
-		now := scene{elapsed: time.Since(began), placed: count.placed.Load(), working: count.changed.Load(), deeds: clerk.deeds.Load(), watch: seen.view()}
-		if p := progress.Load(); p != nil {
-			now.behind = p.Behind
-			if p.Behind > 0 {
-				now.delay = time.Since(time.UnixMilli(p.Time))
-			}
-		}
+		now := scene{elapsed: time.Since(began), placed: count.placed.Load(), working: count.changed.Load(), deeds: clerk.deeds.Load(), watch: seen.view(), back: back.Latencies(recent)}
+		now.behind, now.delay = progress.sum()
 		s.Paint(now)
 		select {
 		case <-ctx.Done():
@@ -242,8 +276,23 @@ func (d Demo) paint(ctx context.Context, s *screen, count *counters, clerk *desk
 }
 
 func (d Demo) title(st *stage) string {
-	return fmt.Sprintf("Spola demo · seed %d · OpenCart on %s %s → %s → ERP on PostgreSQL %s",
+	return fmt.Sprintf("Spola demo · seed %d · "+d.opencarts()+" on %s %s → %s → ERP on PostgreSQL %s",
 		d.Seed, product(d.Shop), st.shopDB.Version(), brokerName(d.Brokers), st.erpDB.Version())
+}
+
+// shops names them to people.
+func (d Demo) shops() string {
+	if d.Shops > 1 {
+		return fmt.Sprintf("%d shops", d.Shops)
+	}
+	return "shop"
+}
+
+func (d Demo) opencarts() string {
+	if d.Shops > 1 {
+		return fmt.Sprintf("%d OpenCarts", d.Shops)
+	}
+	return "OpenCart"
 }
 
 func product(shop string) string {

@@ -34,12 +34,13 @@ func environment(t *testing.T) (*cli.Env, *bytes.Buffer) {
 	return &cli.Env{Ctx: t.Context(), Out: &out, Log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel)}, &out
 }
 
-// Every order of the shop is in the ERP, or parked because it was made so, to the cent.
+// Every order of the shop is in the ERP, or parked because it was made so, to the cent, and each row of its stock shows what there
+// is; of two shops that sell one stock as of one: less what the second holds back, and what is in flight from itself.
 func TestDemoEndsWithAProof(t *testing.T) {
-	for _, product := range []string{"mysql", "mariadb"} {
+	for product, shops := range map[string]int{"mysql": 1, "mariadb": 2} {
 		t.Run(product, func(t *testing.T) {
 			env, out := environment(t)
-			if err := (demo.Demo{For: 5 * time.Second, Rate: 20, Clerk: 10, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
+			if err := (demo.Demo{For: 5 * time.Second, Shops: shops, Rate: 20 / float64(shops), Clerk: 10, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			var proof demo.Proof
@@ -50,6 +51,7 @@ func TestDemoEndsWithAProof(t *testing.T) {
 				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
 				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 ||
 				proof.Documents.Documents["ddt"] < 1 || proof.Documents.Documents["order"] < proof.Documents.Documents["ddt"]/4 || proof.NumberingHoles != 0 || proof.VATMismatches != 0 ||
+				proof.SKUs != 44*shops || proof.Violations != 0 || proof.Back.P50 <= 0 || proof.Back.Max < proof.Back.P99 ||
 				proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
 				t.Errorf("proof: %s", out)
 			}
@@ -57,8 +59,8 @@ func TestDemoEndsWithAProof(t *testing.T) {
 	}
 }
 
-// A proof that can't fail proves nothing: an order whose total differs by a cent, one that is gone from the
-// ERP, and goods that no movement brought are found and named, and the demo ends with the status of a difference.
+// A proof that can't fail proves nothing: an order of the first shop whose total differs by a cent, one of the second
+// that is gone from the ERP, and goods that no movement brought are found and named, and the demo ends with the status of a difference.
 func TestDemoFindsWhatDiffers(t *testing.T) {
 	var altered, gone, grown int64
 	spoil := func(ctx context.Context, url string) error {
@@ -69,14 +71,14 @@ func TestDemoFindsWhatDiffers(t *testing.T) {
 		defer erp.Close(context.WithoutCancel(ctx))
 		return errors.Join(
 			erp.QueryRow(ctx, `update erp.sales_order set total = total + 1 where id = (select min(erp_order) from spola.link
-				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&altered),
+				where shop = 'shop' and status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&altered),
 			erp.QueryRow(ctx, `delete from erp.sales_order where id = (select max(erp_order) from spola.link
-				where status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&gone),
+				where shop = 'outlet' and status = 'imported' and not deleted) returning shop_number::bigint`).Scan(&gone),
 			erp.QueryRow(ctx, `update erp.stock set on_hand = on_hand + 1 where (article_id, warehouse_id) = (select min(article_id), 3 from erp.stock
 				where warehouse_id = 3) returning article_id`).Scan(&grown))
 	}
 	env, out := environment(t)
-	err := demo.Spoiled(demo.Demo{For: 2 * time.Second, Rate: 20, Seed: 7, Shop: "mysql", JSON: true}, spoil).Run(env)
+	err := demo.Spoiled(demo.Demo{For: 3 * time.Second, Shops: 2, Rate: 10, Seed: 7, Shop: "mysql", JSON: true}, spoil).Run(env)
 	if status := cli.ExitStatus(err); status != cli.ExitDifference {
 		t.Errorf("the demo ends with status %d: %v", status, err)
 	}
@@ -84,14 +86,14 @@ func TestDemoFindsWhatDiffers(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
 		t.Fatalf("%v in %s", err, out)
 	}
-	found := map[int64]string{}
+	found := map[string]string{}
 	for _, d := range proof.Details {
-		found[d.Order] += d.Kind
+		found[fmt.Sprint(d.Shop, d.Order)] += d.Kind
 	}
 	if sentence := fmt.Sprintf("stock of article %d at 3:", grown); !strings.Contains(strings.Join(proof.Broken, "\n"), sentence) {
 		t.Errorf("article %d has grown by a piece at the counter; broken: %q", grown, proof.Broken)
 	}
-	if proof.Differences != 2 || len(found) != 2 || found[altered] != "cents" || found[gone] != "missing" {
+	if proof.Differences != 2 || len(found) != 2 || found[fmt.Sprint("", altered)] != "cents" || found[fmt.Sprint("outlet", gone)] != "missing" {
 		t.Errorf("order %d was altered, order %d is gone; found %+v of %d", altered, gone, proof.Details, proof.Differences)
 	}
 }

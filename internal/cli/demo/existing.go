@@ -146,7 +146,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	if err := st.observed(ctx, conn); err != nil {
 		return err
 	}
-	seen, err := intake.Look(ctx, conn, shopName)
+	seen, err := intake.Look(ctx, conn, st.name)
 	if err != nil {
 		return err
 	}
@@ -156,7 +156,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 			fmt.Fprintf(show, "%8d %s\n", n, k.Observed)
 		}
 	}
-	mapped, err := intake.ImportArticles(ctx, conn, shopName, st.sizes(), intake.By{Who: "demo"})
+	mapped, err := intake.ImportArticles(ctx, conn, st.name, st.sizes(), intake.By{Who: "demo"})
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	var file bytes.Buffer
 	how := intake.Going{From: time.Now(), By: intake.By{Who: "demo", Reason: "its first day"}, Table: &file}
 	began = time.Now()
-	r, err := intake.CheckLive(ctx, conn, shopName, how)
+	r, err := intake.CheckLive(ctx, conn, st.name, how)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 		fmt.Fprintln(show, "         ", line)
 	}
 	how.Said, how.File = &file, "golive.csv"
-	if _, err := intake.GoLive(ctx, conn, shopName, how); err != nil {
+	if _, err := intake.GoLive(ctx, conn, st.name, how); err != nil {
 		return err
 	}
 	fmt.Fprintf(show, "\napplier golive --file golive.csv: live\n\n")
@@ -188,7 +188,7 @@ func (st *stage) showInit(ctx context.Context, show io.Writer) error {
 		return fmt.Errorf("show spola init: %w", err)
 	}
 	var out bytes.Buffer
-	verb := spola.Init{Shop: st.cfg.Shop.URL(), ERP: st.cfg.ERP.URL(), Dir: dir, Name: shopName}
+	verb := spola.Init{Shop: st.cfg.Shop.URL(), ERP: st.cfg.ERP.URL(), Dir: dir, Name: st.name}
 	if err := verb.Run(&cli.Env{Ctx: ctx, Out: &out}); err != nil {
 		return fmt.Errorf("show spola init: %w", err)
 	}
@@ -202,7 +202,7 @@ func (st *stage) showInit(ctx context.Context, show io.Writer) error {
 // observed waits until the orders of the first snapshot are derived.
 func (st *stage) observed(ctx context.Context, conn *pgx.Conn) error {
 	return await(ctx, func() error {
-		o, err := intake.Look(ctx, conn, shopName)
+		o, err := intake.Look(ctx, conn, st.name)
 		switch {
 		case errors.Is(err, intake.ErrUnknownShop):
 			return err
@@ -223,7 +223,7 @@ func (st *stage) became(ctx context.Context, p past) (*Existing, error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	e := Existing{Orders: p.last - p.first + 1}
-	err = conn.QueryRow(ctx, statements(pastERPSQL)["became"], shopName, p.last).Scan(&e.Adopted, &e.Imported, &e.Waiting)
+	err = conn.QueryRow(ctx, statements(pastERPSQL)["became"], st.name, p.last).Scan(&e.Adopted, &e.Imported, &e.Waiting)
 	if err != nil {
 		return nil, fmt.Errorf("look what became of the past: %w", err)
 	}

@@ -28,15 +28,15 @@ func (st *stage) goLive(ctx context.Context) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	from := intake.Going{From: time.Now().Add(-24 * time.Hour), By: intake.By{Who: "demo", Reason: "its first day"}}
 	return await(ctx, func() error {
-		_, err := intake.CheckLive(ctx, conn, shopName, from)
+		_, err := intake.CheckLive(ctx, conn, st.name, from)
 		if errors.Is(err, intake.ErrNotReady) {
 			return err
 		}
 		if err == nil {
-			_, err = intake.ImportArticles(ctx, conn, shopName, st.sizes(), intake.By{Who: "demo"})
+			_, err = intake.ImportArticles(ctx, conn, st.name, st.sizes(), intake.By{Who: "demo"})
 		}
 		if err == nil {
-			_, err = intake.GoLive(ctx, conn, shopName, from)
+			_, err = intake.GoLive(ctx, conn, st.name, from)
 		}
 		if err != nil {
 			return backoff.Permanent(fmt.Errorf("go live: %w", err))
@@ -80,7 +80,7 @@ func (st *stage) settle(ctx context.Context) error {
 		return fmt.Errorf("read the shop's last tick: %w", err)
 	}
 	err = await(ctx, func() error {
-		err := conn.QueryRow(ctx, "select number from "+pgx.Identifier{"mirror_" + shopName, "spola_marker"}.Sanitize()+" where name = 'tick'").Scan(&applied)
+		err := conn.QueryRow(ctx, "select number from "+pgx.Identifier{"mirror_" + st.name, "spola_marker"}.Sanitize()+" where name = 'tick'").Scan(&applied)
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (st *stage) settle(ctx context.Context) error {
 
 // wake changes something in the shop: at rest it is ticked once a minute, else each second.
 func (st *stage) wake(ctx context.Context) error {
-	if _, err := st.shop.DB().ExecContext(ctx, "UPDATE oc_product SET date_modified = date_modified + INTERVAL 1 SECOND WHERE product_id = 1"); err != nil {
+	if _, err := st.shop.DB().ExecContext(ctx, "UPDATE "+st.cfg.Shop.Prefix+"product SET date_modified = date_modified + INTERVAL 1 SECOND WHERE product_id = 1"); err != nil {
 		return fmt.Errorf("wake the shop: %w", err)
 	}
 	return nil

@@ -26,6 +26,7 @@ type Proof struct {
 	Documents
 	Stock
 	Latency Milliseconds       `json:"latency_ms"`
+	Back    Milliseconds       `json:"writeback_latency_ms"` // from the return of a movement's commit in the ERP until the shop's row shows it
 	Seconds float64            `json:"seconds"`
 	RSS     map[string]float64 `json:"rss_mb"` // resident memory, a key a process
 
@@ -40,10 +41,26 @@ type Milliseconds struct {
 	Max float64 `json:"max"`
 }
 
-func (st *stage) prove(ctx context.Context, latencies Latencies, seconds float64) (*Proof, error) {
+func (st *stage) prove(ctx context.Context, latencies, back Latencies, seconds float64) (*Proof, error) {
 	report, err := compare(ctx, st)
 	if err != nil {
 		return nil, err
+	}
+	stock, err := st.lookAtStock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if st.second != nil {
+		second, err := compare(ctx, st.second)
+		if err != nil {
+			return nil, err
+		}
+		of, err := st.second.lookAtStock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		report.Add(st.second.name, second)
+		stock.add(of)
 	}
 	broken, err := st.broken(ctx)
 	if err != nil {
@@ -57,8 +74,12 @@ func (st *stage) prove(ctx context.Context, latencies Latencies, seconds float64
 	if err != nil {
 		return nil, err
 	}
-	return &Proof{Report: report, Broken: broken, Documents: issued, Seconds: seconds, RSS: rss,
-		Latency: Milliseconds{P50: millis(latencies.P50), P99: millis(latencies.P99), Max: millis(latencies.Max)}}, nil
+	return &Proof{Report: report, Broken: broken, Documents: issued, Stock: stock, Seconds: seconds, RSS: rss,
+		Latency: inMillis(latencies), Back: inMillis(back)}, nil
+}
+
+func inMillis(l Latencies) Milliseconds {
+	return Milliseconds{P50: millis(l.P50), P99: millis(l.P99), Max: millis(l.Max)}
 }
 
 func compare(ctx context.Context, st *stage) (*verify.Report, error) {
@@ -89,7 +110,7 @@ func compare(ctx context.Context, st *stage) (*verify.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return verify.Run(ctx, verify.Config{Shop: st.shop.DB(), ERP: erp, Name: shopName, Prefix: st.cfg.Shop.Prefix, Rules: rules, Journal: journal})
+	return verify.Run(ctx, verify.Config{Shop: st.shop.DB(), ERP: erp, Name: st.name, Prefix: st.cfg.Shop.Prefix, Rules: rules, Journal: journal})
 }
 
 // memory reads the resident memory of the pipeline's process and of the databases.
@@ -133,7 +154,8 @@ func (p *Proof) Print(w io.Writer) {
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
 	}
-	fmt.Fprintf(w, "  latency p50 %.1f ms, p99 %.1f ms, max %.1f ms; %s resident\n", p.Latency.P50, p.Latency.P99, p.Latency.Max, memoryText(p.RSS))
+	fmt.Fprintf(w, "  latency of orders into the ERP p50 %.1f ms, p99 %.1f ms, max %.1f ms; of stock back into the shop p50 %.1f ms, p99 %.1f ms, max %.1f ms; %s resident\n",
+		p.Latency.P50, p.Latency.P99, p.Latency.Max, p.Back.P50, p.Back.P99, p.Back.Max, memoryText(p.RSS))
 	if p.Differences == 0 && p.Violations == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}

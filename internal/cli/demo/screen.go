@@ -19,6 +19,7 @@ type scene struct {
 	behind  int64         // records in the log that are not applied
 	delay   time.Duration // age of the oldest of them
 	watch   view
+	back    Latencies // of stock into the shop
 }
 
 // screen shows scenes: on a terminal in place, elsewhere a line every few seconds.
@@ -54,8 +55,8 @@ func (s *screen) Paint(now scene) {
 		return
 	}
 	s.lastLine = now.elapsed
-	fmt.Fprintf(s.out, "%5.0f s  placed %d, in the ERP %d, parked %d, deeds there %d, latency p50 %s p99 %s, lag %d records %.1f s\n",
-		now.elapsed.Seconds(), now.placed, now.watch.arrived, now.watch.parked, now.deeds, ms(now.watch.p50), ms(now.watch.p99), now.behind, now.delay.Seconds())
+	fmt.Fprintf(s.out, "%5.0f s  placed %d, in the ERP %d, parked %d, deeds there %d, latency p50 %s p99 %s, stock back p50 %s p99 %s, lag %d records %.1f s\n",
+		now.elapsed.Seconds(), now.placed, now.watch.arrived, now.watch.parked, now.deeds, ms(now.watch.p50), ms(now.watch.p99), ms(now.back.P50), ms(now.back.P99), now.behind, now.delay.Seconds())
 }
 
 func (s *screen) picture(now scene) {
@@ -74,6 +75,7 @@ func (s *screen) picture(now scene) {
 		fmt.Sprintf("   ERP     %s%8d%s orders          latency p50 %s%s%s, p99 %s%s%s", bold, now.watch.arrived, plain, bold, ms(now.watch.p50), plain, bold, ms(now.watch.p99), plain),
 		fmt.Sprintf("           %8d parked          %ssee `applier parked`%s", now.watch.parked, dim, plain),
 		fmt.Sprintf("           %8d deeds of a clerk %swho receives, counts, sells, ships, cancels, takes back%s", now.deeds, dim, plain),
+		fmt.Sprintf("    └─▶    stock in the shop         latency p50 %s%s%s, p99 %s%s%s", bold, ms(now.back.P50), plain, bold, ms(now.back.P99), plain),
 		"",
 		"  " + s.latest(now.watch.newest),
 		fmt.Sprintf("  %s%s · ctrl-C ends it and compares shop and ERP%s", dim, clock(now.elapsed), plain),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -21,8 +22,15 @@ import (
 	"github.com/spola-cdc/spola/internal/source/postgres"
 )
 
-// shopName is what the demo's shop is called: in the log's topic, the mirror, the ERP.
-const shopName = "shop"
+// What the demo's shops are called: in the log's topic, the mirror, the ERP. The second one has another prefix and holds
+// pieces back.
+const (
+	shopName = "shop"
+
+	outletName   = "outlet"
+	outletPrefix = "out_"
+	outletBuffer = 2
+)
 
 // planted is how many orders of a run are made so that nobody can take them over.
 const planted = 3
@@ -34,9 +42,13 @@ type stage struct {
 	erpDB   *server.Server
 	broker  *broker.Broker // in this process; nil with brokers of one's own
 	brokers []string
+	name    string // of the shop
 	shop    *shop.Shop
+	second  *stage // a second shop on this ERP, with servers, broker and reader of the ERP's log of the first; nil: none
+	buffer  int    // pieces of each article that the shop does not show
+	dir     string // of the shop's files
 	journal string // path
-	slot    string // of the reader of the ERP's log, this run's own
+	slot    string // of the reader of the ERP's log, this run's own; empty: the first shop's reads it
 	writer  string // into the shop; empty: nobody
 
 	reconcile time.Duration // how often; 0: as a merchant has it
@@ -51,6 +63,7 @@ type setting struct {
 	brokers []string
 	dir     string
 	log     zerolog.Logger
+	shops   int           // on the ERP: 1 or 2
 	writer  string        // into the shop
 	every   time.Duration // reconciliation of stock
 	tell    func(string)  // a line of progress
@@ -82,11 +95,40 @@ func build(ctx context.Context, s setting) (_ *stage, err error) {
 	if err := st.furnish(ctx); err != nil {
 		return nil, err
 	}
-	return st, nil
+	if s.shops > 1 {
+		err = st.addShop(ctx)
+	}
+	return st, err
+}
+
+// addShop builds a second shop beside the first, on its servers.
+func (st *stage) addShop(ctx context.Context) (err error) {
+	other := *st
+	other.name, other.buffer, other.slot, other.dir = outletName, outletBuffer, "", filepath.Join(st.lab.Dir(), outletName)
+	other.journal = filepath.Join(other.dir, "journal")
+	if err := os.MkdirAll(other.dir, 0o755); err != nil {
+		return fmt.Errorf("make the second shop's directory: %w", err)
+	}
+	if other.cfg, err = other.configure(st.shopDB.URL(), st.erpDB.URL(), st.cfg.Kafka.Prefix); err != nil {
+		return err
+	}
+	if err := other.furnishShop(ctx); err != nil {
+		return err
+	}
+	st.second = &other
+	return nil
+}
+
+// all are the shops of the stage, each as a stage.
+func (st *stage) all() []*stage {
+	if st.second == nil {
+		return []*stage{st}
+	}
+	return []*stage{st, st.second}
 }
 
 func newStage(lab *server.Lab) *stage {
-	return &stage{lab: lab, journal: filepath.Join(lab.Dir(), "journal"), slot: "spola_demo_" + strconv.FormatInt(time.Now().UnixNano(), 36)}
+	return &stage{lab: lab, name: shopName, dir: lab.Dir(), journal: filepath.Join(lab.Dir(), "journal"), slot: "spola_demo_" + strconv.FormatInt(time.Now().UnixNano(), 36)}
 }
 
 // furnish fills shop and ERP, and makes what the ERP's log needs.
@@ -134,9 +176,13 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 // configure writes the two files that a user writes, for databases by these URLs, and loads them
 // as his programs do.
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
-	site := shop.Site{Name: shopName, Shop: shopDB + "shop", ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer, Reconcile: st.reconcile}
+	site := shop.Site{Name: st.name, Shop: shopDB + st.name, ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer,
+		Reconcile: st.reconcile, Buffer: st.buffer}
+	if st.name == outletName {
+		site.Prefix, site.Follows = outletPrefix, true
+	}
 	var err error
-	if st.configFile, err = site.WriteFiles(st.lab.Dir()); err != nil {
+	if st.configFile, err = site.WriteFiles(st.dir); err != nil {
 		return config.Config{}, err
 	}
 	return config.Load(st.configFile)
@@ -145,10 +191,13 @@ func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) 
 // furnishShop builds the shop: tables, settings, catalogue and accounts.
 func (st *stage) furnishShop(ctx context.Context) error {
 	var err error
-	if st.shop, err = shop.Open(ctx, st.cfg.Shop.URL(), shop.Options{Noise: true}); err != nil {
+	if st.shop, err = shop.Open(ctx, st.cfg.Shop.URL(), shop.Options{Noise: true, Prefix: st.cfg.Shop.Prefix}); err != nil {
 		return err
 	}
-	return st.shop.Install(ctx)
+	if err := st.shop.Install(ctx); err != nil {
+		return err
+	}
+	return st.shop.Shelve(ctx, clockProduct, clockArticle)
 }
 
 // furnishERP gives the ERP the articles that the shop sells, with goods in its warehouses.
@@ -158,12 +207,18 @@ func (st *stage) furnishERP(ctx context.Context) error {
 		return fmt.Errorf("connect to the ERP: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return Furnish(ctx, conn, st.shop.Articles())
+	if err := Furnish(ctx, conn, st.shop.Articles()); err != nil {
+		return err
+	}
+	return hangClock(ctx, conn)
 }
 
 // Close ends everything that the stage has started. Data stays where a directory was named.
 func (st *stage) Close() error {
 	var failed []error
+	if st.second != nil {
+		failed = append(failed, st.second.shop.Close())
+	}
 	if st.shop != nil {
 		failed = append(failed, st.shop.Close())
 	}

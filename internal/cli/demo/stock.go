@@ -23,7 +23,7 @@ var (
 	countedSQL string
 )
 
-// Stock is what the proof says of the way back: of shop and ERP, read by queries that know nothing of Spola's tables but how
+// Stock is what the proof says of the way back: of shops and ERP, read by queries that know nothing of Spola's tables but how
 // often something was repaired.
 type Stock struct {
 	SKUs       int   `json:"skus"`
@@ -114,7 +114,7 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 	if err != nil {
 		return s, fmt.Errorf("look at the ERP's stock: %w", err)
 	}
-	counted, err := numbers(ctx, conn, countedSQL)
+	counted, err := numbers(ctx, conn, countedSQL, st.name)
 	if err != nil {
 		return s, fmt.Errorf("look at the ERP's orders: %w", err)
 	}
@@ -128,7 +128,7 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 			continue
 		}
 		row := rowOf(a)
-		there := free[a.SKU]
+		there := free[a.SKU] - int64(st.buffer)
 		for order, pieces := range shown.sold[row] {
 			order, done := strings.CutSuffix(order, " done")
 			if done && !known[order] {
@@ -145,13 +145,25 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 		s.SKUs++
 		if shown.pieces[row] != there {
 			s.Violations++
-			s.wrong = append(s.wrong, fmt.Sprintf("stock of %s: the shop shows %d in %s, there are %d", a.SKU, shown.pieces[row], row, there))
+			s.wrong = append(s.wrong, fmt.Sprintf("stock of %s: %s shows %d in %s, there are %d", a.SKU, st.name, shown.pieces[row], row, there))
 		}
 		s.Oversold += max(0, shown.pieces[row]-max(there, 0))
 	}
-	err = errors.Join(conn.QueryRow(ctx, "select count(*) from spola.ledger where cause = 'repair'").Scan(&s.Repaired),
-		st.shop.DB().QueryRowContext(ctx, named(shownSQL, "told")).Scan(&s.Shipped, &s.Tracking))
+	err = errors.Join(conn.QueryRow(ctx, "select count(*) from spola.ledger where shop = $1 and cause = 'repair'", st.name).Scan(&s.Repaired),
+		st.shop.DB().QueryRowContext(ctx, st.query("told")).Scan(&s.Shipped, &s.Tracking))
 	return s, err
+}
+
+// add takes another shop's into this one.
+func (s *Stock) add(other Stock) {
+	s.SKUs += other.SKUs
+	s.Violations += other.Violations
+	s.Planted += other.Planted
+	s.Repaired += other.Repaired
+	s.Shipped += other.Shipped
+	s.Tracking += other.Tracking
+	s.Oversold += other.Oversold
+	s.wrong = append(s.wrong, other.wrong...)
 }
 
 func rowOf(a shop.Article) string {
@@ -170,7 +182,7 @@ type inShop struct {
 func (st *stage) shown(ctx context.Context) (s inShop, err error) {
 	s = inShop{pieces: map[string]int64{}, sold: map[string]map[string]int64{}}
 	for _, query := range []string{"shown", "sold"} {
-		rows, err := st.shop.DB().QueryContext(ctx, named(shownSQL, query))
+		rows, err := st.shop.DB().QueryContext(ctx, st.query(query))
 		if err != nil {
 			return s, fmt.Errorf("look at the shop's stock: %w", err)
 		}
@@ -197,6 +209,11 @@ func (st *stage) shown(ctx context.Context) (s inShop, err error) {
 	return s, nil
 }
 
+// query is one about this shop's tables.
+func (st *stage) query(name string) string {
+	return strings.ReplaceAll(named(shownSQL, name), "oc_", st.cfg.Shop.Prefix)
+}
+
 // named is one of several queries in a file, each behind a line "-- name:".
 func named(file, name string) string {
 	_, text, _ := strings.Cut(file, "-- name: "+name+"\n")
@@ -204,8 +221,8 @@ func named(file, name string) string {
 	return text
 }
 
-func numbers(ctx context.Context, conn *pgx.Conn, query string) (map[string]int64, error) {
-	rows, err := conn.Query(ctx, query)
+func numbers(ctx context.Context, conn *pgx.Conn, query string, args ...any) (map[string]int64, error) {
+	rows, err := conn.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (w *watcher) countParked(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		var n int64
-		err := w.erp.QueryRow(ctx, "select count(*) from spola.parked where shop = $1", shopName).Scan(&n)
+		err := w.erp.QueryRow(ctx, "select count(*) from spola.parked").Scan(&n)
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -66,7 +66,7 @@ func (st *stage) place(ctx context.Context, p pace, during time.Duration) (Laten
 	if p.genuine {
 		err = st.checkouts(watched, p.rate, orders, w)
 	} else {
-		_, _, err = st.shop.Bench(watched, shop.BenchLoad{Orders: orders, Rate: p.rate, Committed: w.Placed})
+		_, _, err = st.shop.Bench(watched, shop.BenchLoad{Orders: orders, Rate: p.rate, Committed: func(order int64, at time.Time) { w.Placed(shopName, order, at) }})
 	}
 	offered := time.Since(began)
 	if err == nil {
@@ -112,6 +112,6 @@ func (st *stage) checkout(ctx context.Context, i int, w *watch.Watch) error {
 	if err := c.Confirm(ctx); err != nil {
 		return err
 	}
-	w.Placed(c.ID, c.At)
+	w.Placed(shopName, c.ID, c.At)
 	return nil
 }

@@ -14,18 +14,20 @@ import (
 // Site says where a merchant's programs find what they work with.
 type Site struct {
 	Name    string   // of the shop
+	Prefix  string   // of its tables; empty: the usual
 	Shop    string   // URL of its database
 	ERP     string   // URL of the ERP's
 	Brokers []string // host:port
 	Topics  string   // prefix of the topics
 	Slot    string   // of the reader of the ERP's log, which reads as the ERP's own user; empty: it is not read
+	Follows bool     // another shop's programs read the ERP's log for this one too
 	Writer  string   // user that writes into the shop; empty: nobody does
 
 	Reconcile time.Duration // how often; 0: as a merchant has it
+	Buffer    int           // pieces of each article that the shop does not show
 }
 
-// WriteFiles writes into a directory the two files that a merchant writes for a shop with the
-// usual prefix, and returns the path of spola.yaml.
+// WriteFiles writes into a directory the two files that a merchant writes for a shop, and returns the path of spola.yaml.
 func (s Site) WriteFiles(dir string) (string, error) {
 	path := filepath.Join(dir, "spola.yaml")
 	log, writer := "", ""
@@ -35,10 +37,17 @@ func (s Site) WriteFiles(dir string) (string, error) {
 	if s.Slot != "" {
 		log = "\n  log: {user: postgres, slot: " + s.Slot + "}"
 	}
+	if s.Follows {
+		log = "\n  log: {elsewhere: true}"
+	}
+	prefix := s.Prefix
+	if prefix == "" {
+		prefix = usualPrefix
+	}
 	text := fmt.Sprintf(`shop:
   name: %s
   platform: opencart
-  prefix: oc_
+  prefix: %s
   database: %s
   file: shop.yaml%s
 erp:
@@ -46,10 +55,13 @@ erp:
 kafka:
   brokers: [%s]
   prefix: %s
-`, s.Name, s.Shop, writer, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
+`, s.Name, prefix, s.Shop, writer, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
 	shopFile := deploy.ShopExample
 	if s.Reconcile > 0 {
 		shopFile = bytes.Replace(shopFile, []byte("reconcile: 15m"), fmt.Appendf(nil, "reconcile: %v", s.Reconcile), 1)
+	}
+	if s.Buffer > 0 {
+		shopFile = bytes.Replace(shopFile, []byte("buffer: 0"), fmt.Appendf(nil, "buffer: %d", s.Buffer), 1)
 	}
 	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): shopFile} {
 		if err := os.WriteFile(path, text, 0o644); err != nil {

@@ -65,7 +65,6 @@ func (s *Shop) insert(ctx context.Context, table, columns string, rows [][]any) 
 }
 
 func (s *Shop) installCatalogue(ctx context.Context) error {
-	const day = "2026-01-01 09:00:00"
 	var products, names, codes, options, values [][]any
 	add := func(product, option, productOption int, typed any, choice []OptionValue, stock, subtract int) {
 		options = append(options, []any{productOption, product, option, typed, 0})
@@ -76,7 +75,7 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 	for _, p := range s.catalogue {
 		shipping, subtract := !p.Virtual, !p.Untraced && !p.Virtual
 		products = append(products, []any{p.ID, 0, p.Model, "", "", "", s.options.Stock, 7, "", 0, shipping, p.Net, 0,
-			p.TaxClass, "2026-01-01", "0.50000000", 1, 10, 10, 10, 1, subtract, 1, 0, p.ID, 1, day, day})
+			p.TaxClass, "2026-01-01", "0.50000000", 1, 10, 10, 10, 1, subtract, 1, 0, p.ID, 1, installed, installed})
 		for language := 1; language <= 2; language++ {
 			names = append(names, []any{p.ID, language, escape(p.Name), "", "", escape(p.Name), "", ""})
 		}
@@ -99,7 +98,7 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 		name, columns string
 		rows          [][]any
 	}{
-		{"product", "product_id, master_id, model, location, variant, override, quantity, stock_status_id, image, manufacturer_id, shipping, price, points, tax_class_id, date_available, weight, weight_class_id, length, width, height, length_class_id, subtract, minimum, rating, sort_order, status, date_added, date_modified", products},
+		{"product", productColumns, products},
 		{"product_description", "product_id, language_id, name, description, tag, meta_title, meta_description, meta_keyword", names},
 		{"product_code", "product_id, code, value", codes},
 		{"option", "option_id, type, validation, sort_order", kinds},
@@ -114,6 +113,21 @@ func (s *Shop) installCatalogue(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+const (
+	installed      = "2026-01-01 09:00:00"
+	productColumns = "product_id, master_id, model, location, variant, override, quantity, stock_status_id, image, manufacturer_id, shipping, price, points, tax_class_id, date_available, weight, weight_class_id, length, width, height, length_class_id, subtract, minimum, rating, sort_order, status, date_added, date_modified"
+)
+
+// Shelve puts products into the shop that it keeps stock of and offers to no customer: numbers from first on, with
+// these models, and no pieces. They are not in the catalogue: nobody orders or edits them.
+func (s *Shop) Shelve(ctx context.Context, first int, models ...string) error {
+	rows := make([][]any, len(models))
+	for i, model := range models {
+		rows[i] = []any{first + i, 0, model, "", "", "", 0, 7, "", 0, 1, "10.0000", 0, Standard, "2026-01-01", "0.50000000", 1, 10, 10, 10, 1, 1, 1, 0, first + i, 0, installed, installed}
+	}
+	return s.insert(ctx, "product", productColumns, rows)
 }
 
 // optionTables are the rows of options and their values, each with its names, before any product

@@ -17,6 +17,9 @@ import (
 	"github.com/spola-cdc/spola/internal/verify"
 )
 
+// usualPrefix is what the tables of a genuine shop begin with.
+const usualPrefix = "oc_"
+
 // Options say how a shop is built. The zero value is a shop with prefix oc_, 40 products and
 // 20 accounts.
 type Options struct {
@@ -78,7 +81,7 @@ func Open(ctx context.Context, url string, options Options) (*Shop, error) {
 
 func (o *Options) setDefaults() {
 	if o.Prefix == "" {
-		o.Prefix = "oc_"
+		o.Prefix = usualPrefix
 	}
 	if o.Products == 0 {
 		o.Products = 40

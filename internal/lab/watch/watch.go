@@ -4,7 +4,7 @@
 //
 //	w, err := watch.Open(ctx, "postgres://…/erp")
 //	go w.Run(ctx)
-//	w.Placed(order, committedAt)
+//	w.Placed("shop", order, committedAt)
 //	times := w.Latencies()
 package watch
 
@@ -32,6 +32,7 @@ const patience = 5 * time.Second
 
 // Arrival is an order as the ERP shows it.
 type Arrival struct {
+	Shop    string
 	Order   int64  // the shop's number
 	Number  string // the ERP's
 	Cents   int64
@@ -44,15 +45,21 @@ type Watch struct {
 	erp *pgx.Conn
 
 	mu      sync.Mutex
-	placed  map[int64]time.Time // on their way: shop order → when its commit returned
-	seen    map[int64]time.Time // seen in the ERP; zero once the latency is known
-	told    time.Time           // when an order was placed last
-	last    int64               // ERP order seen last
+	placed  map[shopOrder]time.Time // on their way: when their commit returned
+	seen    map[shopOrder]time.Time // seen in the ERP; zero once the latency is known
+	told    time.Time               // when an order was placed last
+	last    int64                   // ERP order seen last
 	arrived int
 	at      time.Time // when the newest was seen
 	newest  Arrival
 	times   []time.Duration
 	wake    chan struct{}
+}
+
+// shopOrder is an order by the shop and its number there.
+type shopOrder struct {
+	shop  string
+	order int64
 }
 
 // Open connects to the ERP. Orders that are there already are passed over.
@@ -76,12 +83,13 @@ func Open(ctx context.Context, erp string) (*Watch, error) {
 }
 
 func newWatch() *Watch {
-	return &Watch{placed: map[int64]time.Time{}, seen: map[int64]time.Time{}, wake: make(chan struct{}, 1)}
+	return &Watch{placed: map[shopOrder]time.Time{}, seen: map[shopOrder]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
 // Placed notes that the commit returned which makes an order one for the ERP. Told again of an
 // order that is there, it does nothing.
-func (w *Watch) Placed(order int64, at time.Time) {
+func (w *Watch) Placed(shop string, number int64, at time.Time) {
+	order := shopOrder{shop, number}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if seen, ok := w.seen[order]; ok {
@@ -130,7 +138,7 @@ func (w *Watch) expecting() bool {
 	return len(w.placed) > 0 && time.Since(w.told) < patience
 }
 
-const arrivals = `select id, shop_number, series || year || '/' || number, total, (shipping).first_name || ' ' || (shipping).last_name || ', ' || (shipping).city
+const arrivals = `select id, shop, shop_number, series || year || '/' || number, total, (shipping).first_name || ' ' || (shipping).last_name || ', ' || (shipping).city
 from erp.sales_order where id > $1 and channel = 'web' order by id`
 
 func (w *Watch) look(ctx context.Context) error {
@@ -140,7 +148,7 @@ func (w *Watch) look(ctx context.Context) error {
 	}
 	var a Arrival
 	var shopNumber string
-	_, err = pgx.ForEachRow(rows, []any{&w.last, &shopNumber, &a.Number, &a.Cents, &a.Name}, func() (err error) {
+	_, err = pgx.ForEachRow(rows, []any{&w.last, &a.Shop, &shopNumber, &a.Number, &a.Cents, &a.Name}, func() (err error) {
 		if a.Order, err = strconv.ParseInt(shopNumber, 10, 64); err != nil {
 			return fmt.Errorf("ERP order %s: shop number %q: %w", a.Number, shopNumber, err)
 		}
@@ -158,12 +166,13 @@ func (w *Watch) arrive(a Arrival, at time.Time) {
 	defer w.mu.Unlock()
 	w.arrived++
 	w.at = at
-	if placed, ok := w.placed[a.Order]; ok {
-		delete(w.placed, a.Order)
+	order := shopOrder{a.Shop, a.Order}
+	if placed, ok := w.placed[order]; ok {
+		delete(w.placed, order)
 		a.Latency, at = at.Sub(placed), time.Time{}
 		w.times = append(w.times, a.Latency)
 	}
-	w.seen[a.Order] = at
+	w.seen[order] = at
 	w.newest = a
 }
 

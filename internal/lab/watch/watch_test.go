@@ -11,19 +11,19 @@ import (
 func TestBothEndsMakeALatency(t *testing.T) {
 	w, start := newWatch(), time.Now()
 	after := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
-	w.Placed(1, after(0))
-	w.Placed(2, after(1))
-	w.arrive(Arrival{Order: 1}, after(5))
-	w.arrive(Arrival{Order: 3}, after(6)) // its commit's return is told late
+	w.Placed("shop", 1, after(0))
+	w.Placed("shop", 2, after(1))
+	w.arrive(Arrival{Shop: "shop", Order: 1}, after(5))
+	w.arrive(Arrival{Shop: "shop", Order: 3}, after(6)) // its commit's return is told late
 	if w.OnTheWay() != 1 {
 		t.Errorf("%d on the way, want order 2", w.OnTheWay())
 	}
-	w.Placed(3, after(4))
-	w.Placed(3, after(0)) // told again
-	w.Placed(1, after(0))
-	w.arrive(Arrival{Order: 2}, after(11))
-	w.arrive(Arrival{Order: 4}, after(12))
-	w.Placed(4, after(13)) // clocks of two threads
+	w.Placed("shop", 3, after(4))
+	w.Placed("shop", 3, after(0)) // told again
+	w.Placed("shop", 1, after(0))
+	w.arrive(Arrival{Shop: "shop", Order: 2}, after(11))
+	w.arrive(Arrival{Shop: "shop", Order: 4}, after(12))
+	w.Placed("shop", 4, after(13)) // clocks of two threads
 	want := []time.Duration{5 * time.Millisecond, 2 * time.Millisecond, 10 * time.Millisecond, 0}
 	if diff := cmp.Diff(want, w.Latencies(0)); diff != "" {
 		t.Error(diff)

@@ -397,7 +397,7 @@ func (w *lawWorld) compare(strays bool) {
 
 // The law holds at every position of the log, whatever shop, clerk and bridge do, and nothing is left to repair.
 func TestLaw(t *testing.T) {
-	fewer(t)
+	fewer(t, "10")
 	erp := newTestERP(t)
 	rapid.Check(t, func(r *rapid.T) {
 		w := newLawWorld(r, erp)
@@ -418,7 +418,7 @@ func TestLaw(t *testing.T) {
 // Two shops sell the same goods, one of them holds pieces back. Each has its own log, ledger and law: what one sells reaches the other by
 // the ERP's log alone, and in the end each shows what there is less what is in flight from itself.
 func TestLawOfTwoShops(t *testing.T) {
-	fewer(t)
+	fewer(t, "5")
 	erp := newTestERP(t)
 	rapid.Check(t, func(r *rapid.T) {
 		shop := newLawWorld(r, erp)
@@ -459,7 +459,7 @@ func ledgerOf(w *lawWorld) string {
 // What strays (edits by hand, denied orders that keep their pieces, orders deleted in the shop) is repaired; and in the end
 // no row shows more than there is.
 func TestDriftIsRepaired(t *testing.T) {
-	fewer(t)
+	fewer(t, "10")
 	erp := newTestERP(t)
 	rapid.Check(t, func(r *rapid.T) {
 		w := newLawWorld(r, erp)
@@ -472,15 +472,15 @@ func TestDriftIsRepaired(t *testing.T) {
 	})
 }
 
-// fewer plays a quarter of the histories that other properties have: one of these is long.
-func fewer(t *testing.T) {
+// fewer plays fewer histories than other properties have: one of these is long.
+func fewer(t *testing.T, to string) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks")
 	had := checks.Value.String()
 	if had != "40" {
 		return // asked for on the command line
 	}
-	if err := checks.Value.Set("10"); err != nil {
+	if err := checks.Value.Set(to); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = checks.Value.Set(had) })

@@ -64,7 +64,7 @@ func TestRemovedByAnAdministrator(t *testing.T) {
 	if err := migrate("spola_migrator"); err != nil {
 		t.Fatal(err)
 	}
-	erp := &testERP{t: t, url: address("spola_applier", "erp")}
+	erp := &testERP{t: t, name: testShop, url: address("spola_applier", "erp")}
 	erp.connect()
 	erp.reload(testShopFile)
 	profile, _ := testProfile(t)

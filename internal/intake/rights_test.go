@@ -46,7 +46,7 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 		insert into erp.article (product_id, sku, name, vat_rate) select id, 'SP-31', 'SP-31', 22 from p;
 		insert into erp.stock (article_id, warehouse_id, on_hand) select id, 1, 1000 from erp.article`)
 
-	erp := &testERP{t: t, url: address("spola_applier", "erp")}
+	erp := &testERP{t: t, name: testShop, url: address("spola_applier", "erp")}
 	erp.connect()
 	erp.reload(testShopFile)
 	profile, _ := testProfile(t)

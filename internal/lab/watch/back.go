@@ -79,9 +79,9 @@ func (b *Back) Run(ctx context.Context) error {
 		began := time.Now()
 		if err := b.look(ctx); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // it ends by that
 			}
-			return fmt.Errorf("look at the shop's stock: %w", err)
+			return err
 		}
 		pause := idleEvery
 		if n, _ := b.OnTheWay(); n > 0 {
@@ -103,7 +103,7 @@ func (b *Back) look(ctx context.Context) error {
 	}
 	rows, err := b.shop.QueryContext(ctx, "SELECT product_id, quantity FROM "+b.table+" WHERE product_id IN ("+strings.Join(ids, ", ")+")")
 	if err != nil {
-		return err
+		return fmt.Errorf("look at the shop's stock: %w", err)
 	}
 	defer rows.Close()
 	seen := time.Now()

@@ -168,6 +168,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	timed := newStopwatch(st)
 	group.Go(func() error { return seen.Run(watched) })
 	group.Go(func() error { return timed.Run(watched) })
+	group.Go(func() error { return timed.Work(watched, ordering) })
 	group.Go(func() error {
 		return d.paint(watched, newScreen(show, d.title(st)), &count, &clerk, seen, timed, progress)
 	})
@@ -180,7 +181,6 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 		day.Go(func() error { return hands[i].Work(open) })
 	}
 	day.Go(func() error { return clerk.Work(open, false) })
-	day.Go(func() error { return timed.Work(open) })
 	err = day.Wait()
 	seconds := time.Since(began).Seconds()
 	for _, s := range st.all() {
@@ -194,6 +194,9 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 		if err == nil {
 			err = s.settleStock(ctx, d.ReconcileEvery)
 		}
+	}
+	if err == nil {
+		timed.Wait(watched)
 	}
 	unwatch()
 	if err = errors.Join(err, group.Wait()); err != nil {

@@ -41,18 +41,21 @@ type stopwatch struct {
 	shops []*stage
 	backs []*watch.Back // of each shop
 	free  int64         // pieces of the article in the ERP behind the last movement
+	done  chan struct{} // closed when its work is
 }
 
 func newStopwatch(st *stage) *stopwatch {
-	c := &stopwatch{erp: st.cfg.ERP.URL(), shops: st.all()}
+	c := &stopwatch{erp: st.cfg.ERP.URL(), shops: st.all(), done: make(chan struct{})}
 	for _, s := range c.shops {
 		c.backs = append(c.backs, watch.NewBack(s.shop.DB(), s.cfg.Shop.Prefix))
 	}
 	return c
 }
 
-// Work moves the article until ctx ends. It begins when all shops show what there is: before that it has no account.
-func (c *stopwatch) Work(ctx context.Context) error {
+// Work moves the article while customers order, and on a slow machine until it has timed something, but no longer than ctx. It
+// begins when all shops show what there is: before that the article has no account.
+func (c *stopwatch) Work(ctx, ordering context.Context) error {
+	defer close(c.done)
 	conn, err := pgx.Connect(ctx, c.erp)
 	if err != nil {
 		return fmt.Errorf("connect the clock to the ERP: %w", err)
@@ -77,6 +80,18 @@ func (c *stopwatch) Work(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil {
 			return fmt.Errorf("time the way back: %w", err)
 		}
+		if ordering.Err() != nil && c.Latencies(1).Max > 0 {
+			return nil
+		}
+	}
+}
+
+// Wait waits until its work is done, for a while.
+func (c *stopwatch) Wait(ctx context.Context) {
+	select {
+	case <-c.done:
+	case <-time.After(settleWithin):
+	case <-ctx.Done():
 	}
 }
 

@@ -162,6 +162,22 @@ func (c comparison) mirrored() string {
 func my(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 func pg(name string) string { return pgx.Identifier{name}.Sanitize() }
 
+// ReadAgain has rows of a compared table read again by their keys, with the rows of other tables that belong to them.
+func (s *Shop) ReadAgain(ctx context.Context, table string, keys []int64) error {
+	for _, compared := range s.Tables {
+		if compared.Table != table {
+			continue
+		}
+		var rows []keyRange
+		for _, key := range keys {
+			before := key - 1
+			rows = append(rows, keyRange{&before, &key})
+		}
+		return (comparison{Shop: s, table: compared}).readAgain(ctx, rows)
+	}
+	return fmt.Errorf("have rows of table %s%s read again: the profile does not compare it", s.Prefix, table)
+}
+
 // readAgain asks for a snapshot of the ranges, and of the rows of other tables that belong to them.
 func (c comparison) readAgain(ctx context.Context, found []keyRange) error {
 	var request mysql.SnapshotRequest

@@ -14,6 +14,8 @@ type proof struct {
 	report  *Report
 	seen    map[int64]int64 // ERP order -> shop order: no two may share one
 	visited map[int64]bool  // orders of the journal that a side knows
+
+	suspects *[]int64 // takes orders that differ, in place of the report: both sides go on while they are read
 }
 
 func (p *proof) differ(order int64, kind, format string, args ...any) {
@@ -43,7 +45,17 @@ func (p *proof) compareAll() error {
 			return err
 		}
 		p.visited[next] = true
-		p.compare(pair{id: next, order: o, link: l, parked: parked, journal: p.journal[next]})
+		p.look(pair{id: next, order: o, link: l, parked: parked, journal: p.journal[next]})
+	}
+}
+
+// look compares an order; while both sides go on, one that differs is only suspected.
+func (p *proof) look(x pair) {
+	before := *p.report
+	p.compare(x)
+	if p.suspects != nil && p.report.Differences > before.Differences {
+		*p.report = before
+		*p.suspects = append(*p.suspects, x.id)
 	}
 }
 
@@ -102,6 +114,12 @@ func (x pair) decided() bool { return x.link != nil && x.link.decided != nil && 
 
 func (p *proof) compare(x pair) {
 	p.count(x)
+	if x.order == nil && x.link != nil && x.journal == nil && p.journal == nil {
+		if !x.link.deleted {
+			p.differ(x.id, "gone", "the shop has it no longer, and nobody has noticed")
+		}
+		return
+	}
 	scope := p.inScope(x)
 	if x.inERP() {
 		p.compareLink(x)
@@ -169,7 +187,7 @@ func (p *proof) inScope(x pair) bool {
 
 func (p *proof) compareLink(x pair) {
 	order := *x.link.erpOrder
-	if first, twice := p.seen[order]; twice {
+	if first, twice := p.seen[order]; twice && first != x.id {
 		p.differ(x.id, "extra", "it is linked to ERP order %d, as order %d is", order, first)
 	}
 	p.seen[order] = x.id

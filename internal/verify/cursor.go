@@ -25,6 +25,45 @@ type cursor[T any] struct {
 	row   T
 }
 
+// newCursor is a cursor on rows, which it closes at once where the whole is taken into memory.
+func newCursor[T any](name string, r rows, closed func(), scan func(rows) (int64, T, error), whole bool) (*cursor[T], error) {
+	c := &cursor[T]{name: name, rows: r, close: closed, scan: scan}
+	if !whole {
+		return c, nil
+	}
+	defer closed()
+	held := &heldRows[T]{}
+	for r.Next() {
+		order, row, err := scan(r)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		held.orders, held.rows = append(held.orders, order), append(held.rows, row)
+	}
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	c.rows, c.close, c.scan = held, func() {}, held.scan
+	return c, nil
+}
+
+// heldRows are rows in memory.
+type heldRows[T any] struct {
+	orders []int64
+	rows   []T
+	at     int // how many were asked for
+}
+
+func (h *heldRows[T]) Next() bool {
+	h.at++
+	return h.at <= len(h.rows)
+}
+
+func (h *heldRows[T]) Scan(...any) error { return nil }
+func (h *heldRows[T]) Err() error        { return nil }
+
+func (h *heldRows[T]) scan(rows) (int64, T, error) { return h.orders[h.at-1], h.rows[h.at-1], nil }
+
 // peek returns the order of the next row; false at the end.
 func (c *cursor[T]) peek() (order int64, ok bool, err error) {
 	if c.ahead {

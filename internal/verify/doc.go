@@ -8,7 +8,7 @@
 //	report, err := verify.Run(ctx, verify.Config{Shop: db, ERP: conn, Name: "shop", Rules: rules, Journal: journal})
 //	if len(report.Details) > 0 { … }
 //
-// Both sides must be at rest: nothing placed, everything applied and settled. A journal of what a
+// Both sides must be at rest for Run (Beside compares while they go on): nothing placed, everything applied and settled. A journal of what a
 // test shop meant to do (ReadJournal) adds what the shop's tables can't tell: orders that were
 // deleted, orders that are missing, and what every order should have come to.
 package verify

@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // erpSide reads the ERP and the bridge's links.
 type erpSide struct {
-	pool       *pgxpool.Pool
+	db         erpDB
+	scope      scope
+	whole      bool // rows are taken into memory: a transaction can't answer two statements at once
 	shop       string
 	statements statements
 	cut        time.Time        // orders that were complete before it are closed, not imported
@@ -25,6 +26,12 @@ type erpSide struct {
 	vat     *cursor[erpVAT]
 	credits *cursor[erpCredit]
 	parked  *cursor[string]
+}
+
+// erpDB is a pool of connections or one transaction.
+type erpDB interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // link is an order of the shop that the bridge knows.
@@ -116,11 +123,11 @@ func (e *erpSide) open(ctx context.Context) error {
 }
 
 func erpCursor[T any](ctx context.Context, e *erpSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
-	r, err := e.pool.Query(ctx, e.statements[name], e.shop) //nolint:sqlclosecheck // the cursor closes it
+	r, err := e.db.Query(ctx, e.scope.of(e.statements[name]), e.shop) //nolint:sqlclosecheck // the cursor closes it
 	if err != nil {
 		return nil, fmt.Errorf("read the ERP's %s: %w", name, err)
 	}
-	return &cursor[T]{name: "the ERP's " + name, rows: r, close: r.Close, scan: scan}, nil
+	return newCursor("the ERP's "+name, r, r.Close, scan, e.whole)
 }
 
 func (e *erpSide) close() {
@@ -134,7 +141,7 @@ func (e *erpSide) close() {
 
 func (e *erpSide) openSettings(ctx context.Context) error {
 	var seconds int64
-	err := e.pool.QueryRow(ctx, e.statements["cut"], e.shop).Scan(&seconds)
+	err := e.db.QueryRow(ctx, e.statements["cut"], e.shop).Scan(&seconds)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("the ERP knows no shop %q", e.shop)
 	}
@@ -145,7 +152,7 @@ func (e *erpSide) openSettings(ctx context.Context) error {
 		e.cut = time.Unix(seconds, 0)
 	}
 	e.articles = map[string]int64{}
-	r, err := e.pool.Query(ctx, e.statements["articles"], e.shop)
+	r, err := e.db.Query(ctx, e.statements["articles"], e.shop)
 	if err != nil {
 		return fmt.Errorf("read the ERP's articles of %s: %w", e.shop, err)
 	}
@@ -188,7 +195,7 @@ func (e *erpSide) take(order int64) (*link, error) {
 
 // orphans are orders of the ERP that say they come from this shop and that no link knows.
 func (e *erpSide) orphans(ctx context.Context, each func(id int64, number string)) error {
-	r, err := e.pool.Query(ctx, e.statements["unlinked"], e.shop)
+	r, err := e.db.Query(ctx, e.statements["unlinked"], e.shop)
 	if err != nil {
 		return fmt.Errorf("read the ERP's orders without link: %w", err)
 	}

@@ -15,7 +15,9 @@ import (
 
 // shopSide reads the shop.
 type shopSide struct {
-	db         *sql.DB
+	db         shopDB
+	scope      scope
+	whole      bool // rows are taken into memory: a transaction can't answer two statements at once
 	statements statements
 	rules      Rules
 	zone       *time.Location
@@ -30,6 +32,12 @@ type shopSide struct {
 	options   *cursor[shopOption]
 	totals    *cursor[shopTotal]
 	histories *cursor[history]
+}
+
+// shopDB is a database or a transaction of it.
+type shopDB interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 type classKey struct {
@@ -117,11 +125,11 @@ func (s *shopSide) open(ctx context.Context) error {
 }
 
 func shopCursor[T any](ctx context.Context, s *shopSide, name string, scan func(rows) (int64, T, error)) (*cursor[T], error) {
-	r, err := s.db.QueryContext(ctx, s.statements[name]) //nolint:rowserrcheck // the cursor looks at it
+	r, err := s.db.QueryContext(ctx, s.scope.of(s.statements[name])) //nolint:rowserrcheck // the cursor looks at it
 	if err != nil {
 		return nil, fmt.Errorf("read the shop's %s: %w", name, err)
 	}
-	return &cursor[T]{name: "the shop's " + name, rows: r, close: func() { _ = r.Close() }, scan: scan}, nil
+	return newCursor("the shop's "+name, r, func() { _ = r.Close() }, scan, s.whole)
 }
 
 func (s *shopSide) close() {

@@ -40,3 +40,22 @@ func loadStatements(prefix string) (shop, erp statements, err error) {
 	erp, err = load(schemas.Verify, erpFile, "")
 	return shop, erp, err
 }
+
+// scope is which orders are read: all, or those from one number on, or some.
+type scope struct {
+	from   int64
+	orders []int64
+}
+
+// of is a statement for these orders.
+func (s scope) of(statement string) string {
+	condition := fmt.Sprintf("order_id >= %d", s.from)
+	if s.orders != nil {
+		numbers := make([]string, len(s.orders))
+		for i, id := range s.orders {
+			numbers[i] = fmt.Sprint(id)
+		}
+		condition = "order_id IN (" + strings.Join(numbers, ", ") + ")"
+	}
+	return strings.ReplaceAll(statement, "{orders}", condition)
+}

@@ -1,5 +1,5 @@
 -- What the proof reads of the reference ERP and of the bridge's links: plain rows in the order of
--- the shop's orders, nothing worked out. $1 is the shop; a line "-- name:" begins a statement. A number
+-- the shop's orders, nothing worked out. $1 is the shop, {orders} a condition on order_id; a line "-- name:" begins a statement. A number
 -- that a restored shop has used again is its newest order's; what it has lost is nobody's.
 
 -- name: cut
@@ -7,7 +7,7 @@ select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop =
 
 -- name: links
 select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, coalesce(o.cancelled_by, ''), o.total
-from (select distinct on (order_id) * from spola.link k where k.shop = $1
+from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
 left join erp.sales_order o on o.id = l.erp_order
@@ -15,7 +15,7 @@ order by l.order_id
 
 -- name: lines
 select l.order_id, a.id, a.sku, x.options, x.quantity, x.gross, x.vat_rate
-from (select distinct on (order_id) * from spola.link k where k.shop = $1
+from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
 join erp.order_line x on x.order_id = l.erp_order
@@ -24,7 +24,7 @@ order by l.order_id, x.position, x.line
 
 -- name: charges
 select l.order_id, x.code, x.gross, x.vat_rate
-from (select distinct on (order_id) * from spola.link k where k.shop = $1
+from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
 join erp.order_charge x on x.order_id = l.erp_order
@@ -32,7 +32,7 @@ order by l.order_id, x.line
 
 -- name: vat
 select l.order_id, x.vat_rate, x.gross, x.net, x.vat
-from (select distinct on (order_id) * from spola.link k where k.shop = $1
+from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
 join erp.order_vat x on x.order_id = l.erp_order
@@ -40,14 +40,21 @@ order by l.order_id, x.vat_rate
 
 -- name: credits
 select l.order_id, x.kind, x.amount
-from (select distinct on (order_id) * from spola.link k where k.shop = $1
+from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
 join erp.order_payment x on x.order_id = l.erp_order
 order by l.order_id, x.line
 
 -- name: parked
-select order_id, reason from spola.parked where shop = $1 order by order_id
+select order_id, reason from spola.parked where shop = $1 and {orders} order by order_id
+
+-- name: unsettled
+-- Orders that are being changed at the moment, or wait to be worked out.
+select order_id from spola.due where shop = $1 and {orders}
+
+-- name: mode
+select mode from spola.shop where shop = $1
 
 -- name: articles
 select product, variant, article from spola.article where shop = $1

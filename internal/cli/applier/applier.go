@@ -32,6 +32,7 @@ type Verbs struct {
 	Customers Customers `cmd:"" help:"List what is odd about customers: tax codes, VAT numbers, SDI codes and PEC that can't be right. Their orders were taken."`
 	Golive    Golive    `cmd:"" help:"Take orders over from a date on."`
 	Align     Align     `cmd:"" help:"Compare the shop's catalogue with the ERP's (prices, special prices, weight, sizes), and write the differences if asked to."`
+	Verify    Verify    `cmd:"" help:"Compare shop and ERP, order by order and to the cent, by other code than brings them there, while both go on."`
 	Reconcile Reconcile `cmd:"" help:"Hold what the shop's stock shows against its accounts, and repair what differs. The applier of the ledger does it every 15 minutes."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
 	Recover   Recover   `cmd:"" help:"Let a stream go on that stopped because the shop's database was restored from a backup."`

@@ -244,6 +244,18 @@ func (RegisterDocument) Examples() []cli.Example {
 // Result of `applier document register` --json.
 func (RegisterDocument) Result() any { return []document.Taking{} }
 
+// Examples of `applier verify`.
+func (Verify) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "all orders"},
+		{Args: "--since 2026-11-01 --stock", For: "the orders of a month, and the stock"},
+		{Args: "--orders 4711,4712 --mend", For: "two orders, by the shop's numbers; what changed there unseen is read again"},
+	}
+}
+
+// Result of `applier verify` --json.
+func (Verify) Result() any { return verified{} }
+
 // Examples of `applier reconcile`.
 func (Reconcile) Examples() []cli.Example {
 	return []cli.Example{

@@ -143,6 +143,17 @@ func RequestSnapshot(ctx context.Context, cfg Config, request SnapshotRequest) e
 	return nil
 }
 
+// Probe writes the row `probe` of the marker table, and returns its number: where a mirror of the shop shows that number or a
+// higher one, it shows everything that the shop had committed before. Numbered by the clock, as requests are.
+func Probe(ctx context.Context, db *sql.DB) (int64, error) {
+	res, err := db.ExecContext(ctx, `INSERT INTO spola_marker (name, number) VALUES ('probe', LAST_INSERT_ID(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)))
+		ON DUPLICATE KEY UPDATE number = LAST_INSERT_ID(GREATEST(number + 1, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)))`)
+	if err != nil {
+		return 0, fmt.Errorf("probe the way through table %s: %w", Marker, err)
+	}
+	return res.LastInsertId()
+}
+
 // markerRow keeps a row of the marker table that the reader itself waits for.
 func (r *reader) markerRow(l *layout, image *decoder) error {
 	buf := r.out.bytes

@@ -1,5 +1,5 @@
 -- What the proof reads of an OpenCart 4 shop: plain rows in the order of the orders, nothing
--- worked out. {prefix} is the shop's table prefix; a line "-- name:" begins a statement.
+-- worked out. {prefix} is the shop's table prefix, {orders} a condition on order_id; a line "-- name:" begins a statement.
 
 -- name: settings
 SELECT `key`, COALESCE(`value`, '') FROM `{prefix}setting`
@@ -18,23 +18,28 @@ JOIN `{prefix}zone_to_geo_zone` z ON z.`geo_zone_id` = r.`geo_zone_id`
 -- name: orders
 SELECT `order_id`, COALESCE(`order_status_id`, 0), COALESCE(`payment_method`, ''), COALESCE(`shipping_method`, ''), `customer_group_id`,
     COALESCE(`shipping_country_id`, 0), COALESCE(`payment_country_id`, 0), `total`
-FROM `{prefix}order` ORDER BY `order_id`
+FROM `{prefix}order` WHERE {orders} ORDER BY `order_id`
 
 -- name: lines
 SELECT `order_id`, `order_product_id`, `product_id`, COALESCE(`model`, ''), `quantity`, `price`, `total`, `tax`
-FROM `{prefix}order_product` ORDER BY `order_id`, `order_product_id`
+FROM `{prefix}order_product` WHERE {orders} ORDER BY `order_id`, `order_product_id`
 
 -- name: options
 SELECT o.`order_id`, o.`order_product_id`, COALESCE(o.`product_option_value_id`, 0), COALESCE(v.`subtract`, 0) = 1, COALESCE(o.`name`, ''), COALESCE(o.`value`, '')
 FROM `{prefix}order_option` o
 LEFT JOIN `{prefix}product_option_value` v ON v.`product_option_value_id` = o.`product_option_value_id`
+WHERE {orders}
 ORDER BY o.`order_id`, o.`order_product_id`, o.`order_option_id`
 
 -- name: totals
-SELECT `order_id`, `code`, `title`, `value` FROM `{prefix}order_total` ORDER BY `order_id`, `order_total_id`
+SELECT `order_id`, `code`, `title`, `value` FROM `{prefix}order_total` WHERE {orders} ORDER BY `order_id`, `order_total_id`
 
 -- name: histories
-SELECT `order_id`, COALESCE(`order_status_id`, 0), CAST(`date_added` AS CHAR) FROM `{prefix}order_history` ORDER BY `order_id`, `order_history_id`
+SELECT `order_id`, COALESCE(`order_status_id`, 0), CAST(`date_added` AS CHAR) FROM `{prefix}order_history` WHERE {orders} ORDER BY `order_id`, `order_history_id`
 
 -- name: by token
 SELECT `order_id` FROM `{prefix}order` WHERE `user_agent` = ? ORDER BY `order_id` LIMIT 1
+
+-- name: since
+-- The first order that was placed since a time, the shop's own.
+SELECT COALESCE(MIN(`order_id`), 0) FROM `{prefix}order` WHERE `date_added` >= ?

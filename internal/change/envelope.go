@@ -49,6 +49,22 @@ func Rows(value []byte) (before, after []byte, err error) {
 	return before, after, nil
 }
 
+// SourceTx is the number that the source's own log gives a record's transaction, txId of the source block; false where it gives none.
+func SourceTx(value []byte) (id int64, ok bool) {
+	const name = `"txId":`
+	at := bytes.LastIndex(value, []byte(name)) // rows come before the source block, and what follows it has no such member
+	if at < 0 {
+		return 0, false
+	}
+	digits := value[at+len(name):]
+	end := 0
+	for end < len(digits) && digits[end] >= '0' && digits[end] <= '9' {
+		end++
+	}
+	id, err := strconv.ParseInt(string(digits[:end]), 10, 64)
+	return id, err == nil
+}
+
 func rowObject(text []byte) (object, rest []byte, err error) {
 	if rest, ok := bytes.CutPrefix(text, []byte("null")); ok {
 		return nil, rest, nil

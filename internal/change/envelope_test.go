@@ -79,6 +79,19 @@ func TestRowsAreFoundInTheEnvelope(t *testing.T) {
 	})
 }
 
+// The number of the source's transaction is that of the source block, whatever a row is called or holds.
+func TestSourceTx(t *testing.T) {
+	for value, want := range map[string]int64{
+		`{"before":null,"after":{"txId":7,"note":"\"txId\":8"},"source":{"db":"erp","txId":4294967295,"lsn":3},"op":"c","transaction":{"id":"1"}}`: 4294967295,
+		`{"before":{"note":"\"txId\":8"},"after":null,"source":{"db":"erp"},"op":"d"}`:                                                             -1,
+		`{"before":null,"after":null,"source":{"txId":null},"op":"r"}`:                                                                             -1,
+	} {
+		if got, ok := SourceTx([]byte(value)); ok != (want >= 0) || ok && got != want {
+			t.Errorf("%s: %d, %v", value, got, ok)
+		}
+	}
+}
+
 func TestRowsThatAreNone(t *testing.T) {
 	for _, text := range []string{
 		"", "{}", `{"before":`, `{"before":null`, `{"before":null,"after":`, `{"before":null,"after":{`, `{"before":null,"after":{"a"`,

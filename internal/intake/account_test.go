@@ -199,6 +199,70 @@ func TestDriftIsNamed(t *testing.T) {
 	erp.want("repairs", "2", "select count(*) from spola.ledger where cause = 'repair'")
 }
 
+// The log has a transaction as soon as its commit is in the write-ahead log, others see it a moment later: nothing is counted
+// before what the records tell of can be read.
+func TestLedgerWaitsUntilItCanRead(t *testing.T) {
+	_, erp := newAccounts(t)
+	contract, err := schemas.LoadContract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := pgx.Connect(t.Context(), erp.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close(context.Background())
+	tx, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var article, id, last int64
+	err = tx.QueryRow(t.Context(), "update erp.stock set on_hand = on_hand + 7 where article_id = (select id from erp.article where sku = 'SP-31') returning article_id, pg_current_xact_id()::xid::text::bigint").Scan(&article, &id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(id int64) change.Record {
+		return change.Record{Op: change.Update, Table: "erp.stock", Value: fmt.Appendf(nil, `{"before":null,"after":{"article_id":%d},"source":{"txId":%d},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`, article, id)}
+	}
+	ledger := stock.NewLedger(testShop, contract)
+	read := func(r change.Record) error {
+		return erp.inTx(func(tx pgx.Tx) error {
+			if err := ledger.Start(t.Context(), tx); err != nil {
+				return err
+			}
+			part := ledger.Part(0)
+			if err := part.Add([]change.Record{r}); err != nil {
+				return err
+			}
+			return part.Apply(t.Context(), tx, true)
+		})
+	}
+	done := make(chan error, 1)
+	go func() { done <- read(record(id)) }()
+	select {
+	case err := <-done:
+		t.Fatalf("settled before it could be read: %v", err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	erp.want("entries", "product:31 delta 7", entriesSinceStart)
+
+	// Numbers from another life of the database hold nobody up.
+	if err := other.QueryRow(t.Context(), "select pg_current_xact_id()::xid::text::bigint").Scan(&last); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []int64{last + 1_000_000, (last + 1<<31) % (1 << 32), 1} {
+		if err := read(record(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // More than 20 rows and 5 in 100 to zero wait for a person, whoever would write them.
 func TestGuardAgainstMassChanges(t *testing.T) {
 	shop, erp := newAccounts(t)

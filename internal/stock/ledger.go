@@ -25,7 +25,7 @@ type Ledger struct {
 	tables map[string]keys // by the table's name in the log
 
 	// Of the writing goroutine: what the parts of the batch have named so far.
-	articles, orders map[int64]bool
+	articles, orders, transactions map[int64]bool
 }
 
 // keys are the columns of a table that name the article and the order of a row; empty: none does.
@@ -44,26 +44,26 @@ func NewLedger(shop string, contract *schemas.Contract) *Ledger {
 
 // Start forgets what a batch that failed has named.
 func (l *Ledger) Start(context.Context, pgx.Tx) error {
-	l.articles, l.orders = map[int64]bool{}, map[int64]bool{}
+	l.articles, l.orders, l.transactions = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
 	return nil
 }
 
 // Part begins a part of a batch.
 func (l *Ledger) Part(int64) apply.Part[pgx.Tx] {
-	return &ledgerPart{l: l, articles: map[int64]bool{}, orders: map[int64]bool{}}
+	return &ledgerPart{l: l, articles: map[int64]bool{}, orders: map[int64]bool{}, transactions: map[int64]bool{}}
 }
 
-// ledgerPart holds the articles and orders that its records name.
+// ledgerPart holds the articles and orders that its records name, and the ERP's transactions that changed them.
 type ledgerPart struct {
-	l                *Ledger
-	articles, orders map[int64]bool
+	l                              *Ledger
+	articles, orders, transactions map[int64]bool
 }
 
 // Splits is always false: settling looks at what stands, wherever a batch ends.
 func (p *ledgerPart) Splits([]change.Record) bool { return false }
 
 // Bytes is the memory that the part holds, roughly.
-func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders)) * 40 }
+func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders) + len(p.transactions)) * 40 }
 
 // Add takes note of the articles and orders of rows, as they were and as they are.
 func (p *ledgerPart) Add(records []change.Record) error {
@@ -81,6 +81,9 @@ func (p *ledgerPart) Add(records []change.Record) error {
 		}
 		if err != nil {
 			return fmt.Errorf("record %d/%d, table %s, key %s: %w", r.Gen, r.Seq, r.Table, r.Key, err)
+		}
+		if id, ok := change.SourceTx(r.Value); ok {
+			p.transactions[id] = true
 		}
 	}
 	return nil
@@ -113,14 +116,19 @@ func (p *ledgerPart) name(k keys, row []byte) error {
 func (p *ledgerPart) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	maps.Copy(p.l.articles, p.articles)
 	maps.Copy(p.l.orders, p.orders)
+	maps.Copy(p.l.transactions, p.transactions)
 	if !last {
 		return nil
 	}
 	articles, orders := slices.Sorted(maps.Keys(p.l.articles)), slices.Sorted(maps.Keys(p.l.orders))
 	clear(p.l.articles)
 	clear(p.l.orders)
+	defer clear(p.l.transactions)
 	if len(articles)+len(orders) == 0 {
 		return nil
+	}
+	if err := postgres.AwaitVisible(ctx, tx, p.l.transactions); err != nil {
+		return err
 	}
 	_, err := tx.Exec(ctx, `select spola.settle($1, $2, array(select distinct l.order_id
 		from unnest($3::bigint[]) as o(id) cross join lateral (select * from spola.link l where l.erp_order = o.id offset 0) l where l.shop = $1), true)`,

@@ -60,6 +60,7 @@ type Orders struct {
 	settings string // as last checked
 	zone     *time.Location
 	pending  map[int64]bool      // orders of the ERP of parts that are not a whole source transaction yet
+	changed  map[int64]bool      // and the ERP's transactions that changed them
 	waiting  map[int64]time.Time // orders of the ERP whose status waits, and when they are looked at again
 }
 
@@ -105,7 +106,7 @@ func (o *Orders) Close() {
 // can't be written exactly once, and a user who may not write them.
 func (o *Orders) Start(ctx context.Context, tx *mysql.Tx) (err error) {
 	o.Close()
-	o.pending, o.waiting, o.settings = map[int64]bool{}, map[int64]time.Time{}, ""
+	o.pending, o.changed, o.waiting, o.settings = map[int64]bool{}, map[int64]bool{}, map[int64]time.Time{}, ""
 	if err := o.sql.check(ctx, tx, "order engines"); err != nil {
 		return err
 	}
@@ -171,21 +172,22 @@ func (o *Orders) readSettings(ctx context.Context) error {
 
 // Part begins a part of a batch.
 func (o *Orders) Part(int64) apply.Part[*mysql.Tx] {
-	return &ordersPart{o: o, orders: map[int64]bool{}, life: o.life.read}
+	return &ordersPart{o: o, orders: map[int64]bool{}, changed: map[int64]bool{}, life: o.life.read}
 }
 
-// ordersPart holds the orders of the ERP that its records name.
+// ordersPart holds the orders of the ERP that its records name, and the transactions that changed them.
 type ordersPart struct {
-	o      *Orders
-	orders map[int64]bool
-	life   int64
+	o       *Orders
+	orders  map[int64]bool
+	changed map[int64]bool
+	life    int64
 }
 
 // Splits is always false: what counts is what the ERP says when the batch is applied.
 func (p *ordersPart) Splits([]change.Record) bool { return false }
 
 // Bytes is the memory that the part holds, roughly.
-func (p *ordersPart) Bytes() int { return len(p.orders) * 64 }
+func (p *ordersPart) Bytes() int { return (len(p.orders) + len(p.changed)) * 64 }
 
 // Add takes note of the orders that the records name.
 func (p *ordersPart) Add(records []change.Record) error {
@@ -217,6 +219,9 @@ func (p *ordersPart) note(r *change.Record, column string) error {
 	if after == nil {
 		return nil
 	}
+	if id, ok := change.SourceTx(r.Value); ok {
+		p.changed[id] = true
+	}
 	return change.Fields(after, func(name, value []byte) error {
 		if string(name) != column || string(value) == "null" {
 			return nil
@@ -233,11 +238,16 @@ func (p *ordersPart) note(r *change.Record, column string) error {
 func (p *ordersPart) Apply(ctx context.Context, tx *mysql.Tx, last bool) error {
 	o := p.o
 	maps.Copy(o.pending, p.orders)
+	maps.Copy(o.changed, p.changed)
 	if !last {
 		return nil
 	}
 	ids := o.pending
 	o.pending = map[int64]bool{}
+	defer clear(o.changed)
+	if err := postgres.AwaitVisible(ctx, o.conn, o.changed); err != nil {
+		return o.passing(err)
+	}
 	if err := o.bring(ctx, tx, slices.Sorted(maps.Keys(ids))); err != nil {
 		return err
 	}

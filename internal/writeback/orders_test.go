@@ -1,6 +1,7 @@
 package writeback
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,6 +55,7 @@ var orderTests = []struct {
 }{
 	{"are told", testOrdersAreTold},
 	{"in parts", testOrdersInParts},
+	{"before they can be read", testOrdersBeforeTheyCanBeRead},
 	{"wait", testOrdersWait},
 	{"are cancelled", testOrdersAreCancelled},
 	{"of an observed shop", testOrdersOfAnObservedShop},
@@ -247,6 +249,37 @@ func rome(t *testing.T) *time.Location {
 		t.Fatal(err)
 	}
 	return zone
+}
+
+// The log has a transaction as soon as its commit is on the disk, others see it a moment later: an order is looked at when what
+// the log tells of it can be read.
+func testOrdersBeforeTheyCanBeRead(t *testing.T, o *testOrders) {
+	id := o.order()
+	o.bring()
+	clerk, err := pgx.Connect(t.Context(), o.erpURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer clerk.Close(context.Background())
+	tx, err := clerk.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var number int64
+	err = tx.QueryRow(t.Context(), "update erp.statuses set state = 'shipped' where order_id = $1::bigint + 1000 returning pg_current_xact_id()::xid::text::bigint", id).Scan(&number)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := rowRecord(change.Update, "erp.sales_order", fmt.Sprintf(`"id":%d`, id+1000), map[string]any{"id": id + 1000})
+	record.Value = bytes.Replace(record.Value, []byte(`"source":{}`), fmt.Appendf(nil, `"source":{"txId":%d}`, number), 1)
+	o.log.add(record)
+	committed := make(chan error, 1)
+	time.AfterFunc(300*time.Millisecond, func() { committed <- tx.Commit(context.Background()) })
+	o.bring()
+	if err := <-committed; err != nil {
+		t.Fatal(err)
+	}
+	o.shows(id, 3, "3 0 ")
 }
 
 // A shop with a state for it says that a part has left.

@@ -29,8 +29,8 @@ check: ## format, vet, lint, import directions, generated files
 chaos: ## kill -9 at random moments, then the same proof; FOR=60s SEED=1 SHOP=mariadb BROKERS=3
 	@$(LAB) run ./cmd/spola chaos --shop $(SHOP) $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(BROKERS),--brokers $(BROKERS))
 
-bench: ## the benchmark; ORDERS=50000 takes five minutes
-	@$(LAB) run ./cmd/spola bench --orders $(ORDERS)
+bench: ## the benchmark; ORDERS=50000 takes five minutes, BACK=1 measures the way back
+	@$(LAB) run ./cmd/spola bench $(if $(BACK),--back,--orders $(ORDERS))
 
 servers: ## real servers to develop against, until ctrl-C
 	@$(LAB) servers

@@ -43,21 +43,22 @@ type checksum struct {
 }
 
 // compare asks shop and mirror for checksums of each range of keys, has those read again that differ, and tells how many these
-// were. The two are asked at different positions, so a difference says only that a range is worth being read: nothing is
+// were, and how many rows it has compared. The two are asked at different positions, so a difference says only that a range is worth being read: nothing is
 // repaired from it. Reading is at a matched position: a snapshot between watermarks.
-func (s *Shop) compare(ctx context.Context, conn *pgx.Conn) (unequal int64, err error) {
+func (s *Shop) compare(ctx context.Context, conn *pgx.Conn) (unequal, rows int64, err error) {
 	for _, table := range s.Tables {
 		c := comparison{Shop: s, conn: conn, table: table}
-		found, err := c.ranges(ctx)
+		found, compared, err := c.ranges(ctx)
+		rows += compared
 		if err != nil {
-			return unequal, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
+			return unequal, rows, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
 		}
 		unequal += int64(len(found))
 		if err := c.readAgain(ctx, found); err != nil {
-			return unequal, fmt.Errorf("have table %s%s read again: %w", s.Prefix, table.Table, err)
+			return unequal, rows, fmt.Errorf("have table %s%s read again: %w", s.Prefix, table.Table, err)
 		}
 	}
-	return unequal, nil
+	return unequal, rows, nil
 }
 
 type comparison struct {
@@ -67,40 +68,41 @@ type comparison struct {
 }
 
 // ranges goes through the table and returns the ranges that stay different.
-func (c comparison) ranges(ctx context.Context) (found []keyRange, err error) {
+func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, err error) {
 	var r keyRange
 	if c.table.Bounded { // older rows are not read
 		if r.from, err = c.first(ctx); err != nil || r.from == nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	for {
 		began := time.Now()
 		r.to, err = c.last(ctx, r.from)
 		if err != nil {
-			return nil, err
+			return nil, rows, err
 		}
-		differs, err := c.differs(ctx, r)
+		differs, in, err := c.differs(ctx, r)
 		if err != nil {
-			return nil, err
+			return nil, rows, err
 		}
+		rows += in
 		for n := 1; differs && n < looks; n++ {
 			if err := wait(ctx, lagging); err != nil {
-				return nil, err
+				return nil, rows, err
 			}
-			if differs, err = c.differs(ctx, r); err != nil {
-				return nil, err
+			if differs, _, err = c.differs(ctx, r); err != nil {
+				return nil, rows, err
 			}
 		}
 		if differs {
 			found = append(found, r)
 		}
 		if r.to == nil {
-			return found, nil
+			return found, rows, nil
 		}
 		r.from = r.to
 		if err := wait(ctx, min(rest*time.Since(began), time.Second)); err != nil {
-			return nil, err
+			return nil, rows, err
 		}
 	}
 }
@@ -132,18 +134,19 @@ func (c comparison) last(ctx context.Context, from *int64) (*int64, error) {
 	return key, nil
 }
 
-func (c comparison) differs(ctx context.Context, r keyRange) (bool, error) {
+// differs tells whether shop and mirror differ in a range, and how many rows of it the shop has.
+func (c comparison) differs(ctx context.Context, r keyRange) (differs bool, rows int64, err error) {
 	var shop, mirror checksum
-	err := c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', "+c.columns(my, "CHAR")+"), 256), 8), 16, 10) AS UNSIGNED)), 0) FROM "+
+	err = c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', "+c.columns(my, "CHAR")+"), 256), 8), 16, 10) AS UNSIGNED)), 0) FROM "+
 		my(c.Prefix+c.table.Table)+" WHERE (? IS NULL OR "+my(c.table.Key)+" > ?) AND (? IS NULL OR "+my(c.table.Key)+" <= ?)", r.from, r.from, r.to, r.to).
 		Scan(&shop.rows, &shop.sum)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
 	err = c.conn.QueryRow(ctx, "select count(*), coalesce(sum(('x00000000' || left(encode(sha256(convert_to(concat_ws('|', "+c.columns(pg, "text")+"), 'UTF8')), 'hex'), 8))::bit(64)::bigint), 0)::bigint from "+
 		c.mirrored()+" where ($1::bigint is null or "+pg(c.table.Key)+" > $1) and ($2::bigint is null or "+pg(c.table.Key)+" <= $2)", r.from, r.to).
 		Scan(&mirror.rows, &mirror.sum)
-	return shop != mirror, err
+	return shop != mirror, shop.rows, err
 }
 
 // columns are the compared columns as texts, null as a dash.

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/lab/bench"
 )
 
 // Examples of `spola demo`.
@@ -27,8 +26,11 @@ func (Chaos) Result() any { return ChaosProof{} }
 
 // Examples of `spola bench`.
 func (Bench) Examples() []cli.Example {
-	return []cli.Example{{Args: "--orders 50000", For: "five minutes"}}
+	return []cli.Example{
+		{Args: "--orders 50000", For: "five minutes"},
+		{Args: "--back", For: "the way back: latency of stock, an hour's backlog, the law over a million rows"},
+	}
 }
 
 // Result of `spola bench` --json.
-func (Bench) Result() any { return bench.Report{} }
+func (Bench) Result() any { return benchFigures{} }

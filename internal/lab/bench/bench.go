@@ -14,6 +14,7 @@
 //	latency.go   commit → visible           commit.go    what the databases' own commits take
 //	beside.go    the same beside a snapshot
 //	usage.go     CPU and memory             atrest.go    idle, and one huge transaction
+//	back.go      the way back: movements of the ERP → rows of the shop, the law, the comparison
 //	report.go    the figures, and how they are shown
 package bench
 
@@ -34,6 +35,12 @@ type Options struct {
 	Dir    string        // where the servers' data lies, and stays; empty: a fresh directory, removed at the end
 	For    time.Duration // how long orders come at each rate; default 20 s
 	Rest   time.Duration // how long idle CPU is measured; default 15 s
+
+	// Of the way back, which RunBack measures.
+	Articles  int   // whose stock moves; default 10,000
+	Movements int   // of the backlog; default 100,000
+	SKUs      []int // over how many the law is checked, ascending; default 10,000, 100,000 and 1,000,000
+	Old       []int // and with how many old orders in Spola's tables, ascending; default 10,000 and 5,000,000
 
 	// CDC and Applier are the command lines of the programs, to which verbs and flags are
 	// added: {"bin/cdc"}, or {"bin/spola"} for a program that has both's verbs.
@@ -85,7 +92,7 @@ func Run(ctx context.Context, o Options) (_ Report, err error) {
 	if err := o.setDefaults(); err != nil {
 		return Report{}, err
 	}
-	st, err := build(ctx, o)
+	st, err := build(ctx, o, false)
 	if err != nil {
 		return Report{}, fmt.Errorf("build the benchmark's stage: %w", err)
 	}

@@ -123,3 +123,35 @@ func readable(t *testing.T) string {
 	}
 	return path
 }
+
+// The way back is measured, too, on few articles: what comes back is delivered whole, shop and mirror agree, and the law holds of what
+// was made up to check it over.
+func TestRunBack(t *testing.T) {
+	server.Kafka(t)
+	server.MySQL(t)
+	server.Postgres(t)
+	exe := readable(t)
+	report, err := bench.RunBack(t.Context(), bench.Options{
+		Orders: 300, For: time.Second, Rest: time.Second, Articles: 200, Movements: 2000, SKUs: []int{100, 1000}, Old: []int{100, 2000},
+		CDC: []string{exe, "cdc"}, Applier: []string{exe, "applier"},
+		Furnish:  demo.Furnish,
+		Progress: func(line string) { t.Log(line) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Movements < 90 || report.Latency.P50 <= 0 || report.Latency.P99 < report.Latency.P50 || report.Hour.Movements != 2000 || report.Hour.Seconds <= 0 ||
+		report.Comparison.Rows < 500 || report.Comparison.Unequal != 0 || report.Comparison.Alone.P99 <= 0 || report.Comparison.Beside.P99 <= 0 || len(report.Law) != 3 {
+		t.Errorf("%+v", report)
+	}
+	for _, l := range report.Law {
+		if l.Rows < int64(l.SKUs) || l.Seconds <= 0 || l.LookSeconds <= 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	var page strings.Builder
+	report.Print(&page)
+	if text := page.String(); strings.Contains(text, "NaN") || strings.Contains(text, "Inf") {
+		t.Errorf("the report has no figure somewhere:\n%s", text)
+	}
+}

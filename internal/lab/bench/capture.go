@@ -40,7 +40,10 @@ func measureCapture(ctx context.Context, st *stage, r *Report) error {
 
 // pids are the processes that are running.
 func (st *stage) pids() map[string]int {
-	pids := map[string]int{"kafka": st.kafka.PID(), "mysql": st.mysql.PID(), "postgres": st.pg.PID(), "cdc": st.cdc.PID(), "applier": st.applier.PID()}
+	pids := map[string]int{"kafka": st.kafka.PID(), "mysql": st.mysql.PID(), "postgres": st.pg.PID()}
+	for name, program := range st.programs() {
+		pids[name] = program.PID()
+	}
 	for name, pid := range pids {
 		if pid == 0 {
 			delete(pids, name)

@@ -102,16 +102,21 @@ func (st *stage) checkouts(ctx context.Context, rate float64, orders int, w *wat
 }
 
 func (st *stage) checkout(ctx context.Context, i int, w *watch.Watch) error {
+	c, err := st.order(ctx, i)
+	if err == nil {
+		w.Placed(shopName, c.ID, c.At)
+	}
+	return err
+}
+
+// order is a customer's way through the checkout.
+func (st *stage) order(ctx context.Context, i int) (*shop.Checkout, error) {
 	c, err := st.shop.Begin(ctx, shop.Order{
 		Customer: shop.Customer{Email: fmt.Sprintf("checkout%d@mail.example", i)},
 		Lines:    []shop.Line{{Product: 1 + i%4, Quantity: 1 + i%3}, {Product: 6, Quantity: 1}},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := c.Confirm(ctx); err != nil {
-		return err
-	}
-	w.Placed(shopName, c.ID, c.At)
-	return nil
+	return c, c.Confirm(ctx)
 }

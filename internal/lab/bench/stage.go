@@ -35,6 +35,10 @@ type stage struct {
 	erp     *pgx.Conn
 	log     stream.Config
 	config  string // path of spola.yaml
+	back    bool   // what changes in the ERP is brought into the shop
+
+	// The way back, where it is measured.
+	erpCDC, ledger, stock *server.Server
 
 	first, last int64    // orders of the backlog
 	from, to    position // the backlog in the binlog
@@ -42,12 +46,12 @@ type stage struct {
 	decodes     []decoding
 }
 
-func build(ctx context.Context, o Options) (_ *stage, err error) {
+func build(ctx context.Context, o Options, back bool) (_ *stage, err error) {
 	lab, err := server.Open(ctx, server.Options{Dir: o.Dir, Progress: o.Progress})
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{options: o, lab: lab}
+	st := &stage{options: o, lab: lab, back: back}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, st.close())
@@ -110,17 +114,43 @@ func (st *stage) configure(ctx context.Context) error {
 		return err
 	}
 	site := shop.Site{Name: shopName, Shop: st.mysql.URL() + "shop", ERP: st.databaseURL("erp"), Brokers: []string{st.kafka.Addr()}, Topics: "bench"}
+	if st.back {
+		site.Slot, site.Writer = "spola_bench", "root"
+	}
 	var err error
 	if st.config, err = site.WriteFiles(st.lab.Dir()); err != nil {
 		return err
 	}
 	st.log = stream.Config{Brokers: site.Brokers, Topic: "bench." + shopName}
-	st.cdc, err = st.lab.Program("cdc", server.Program{Argv: append(slices.Clone(st.options.CDC), "run", "-c", st.config)})
-	if err != nil {
-		return err
+	for _, p := range []struct {
+		name    string
+		program **server.Server
+		argv    []string
+		back    bool
+	}{
+		{"cdc", &st.cdc, append(slices.Clone(st.options.CDC), "run"), false},
+		{"applier", &st.applier, append(slices.Clone(st.options.Applier), "run", "intake"), false},
+		{"cdc-erp", &st.erpCDC, append(slices.Clone(st.options.CDC), "run", "erp"), true},
+		{"ledger", &st.ledger, append(slices.Clone(st.options.Applier), "run", "ledger"), true},
+		{"stock", &st.stock, append(slices.Clone(st.options.Applier), "run", "stock"), true},
+	} {
+		if p.back && !st.back {
+			continue
+		}
+		if *p.program, err = st.lab.Program(p.name, server.Program{Argv: append(p.argv, "-c", st.config)}); err != nil {
+			return err
+		}
 	}
-	st.applier, err = st.lab.Program("applier", server.Program{Argv: append(slices.Clone(st.options.Applier), "run", "intake", "-c", st.config)})
-	return err
+	return nil
+}
+
+// programs are ours, by name.
+func (st *stage) programs() map[string]*server.Server {
+	all := map[string]*server.Server{"cdc": st.cdc, "applier": st.applier}
+	if st.back {
+		all["cdc-erp"], all["ledger"], all["stock"] = st.erpCDC, st.ledger, st.stock
+	}
+	return all
 }
 
 // furnish makes a shop, and an ERP that sells the same.
@@ -143,15 +173,24 @@ func (st *stage) furnish(ctx context.Context) error {
 
 // command runs a verb of one of our programs to its end.
 func (st *stage) command(ctx context.Context, program []string, verb ...string) error {
+	_, err := st.said(ctx, program, verb...)
+	return err
+}
+
+// said is command, and what it said.
+func (st *stage) said(ctx context.Context, program []string, verb ...string) ([]byte, error) {
 	argv := append(append(slices.Clone(program), verb...), "-c", st.config)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env = st.lab.Environment()
 	cmd.Dir = st.lab.Dir()
 	st.lab.User().Apply(cmd)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w\n%s", argv[0], strings.Join(verb, " "), err, out)
+	var log strings.Builder
+	cmd.Stderr = &log
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w\n%s%s", argv[0], strings.Join(verb, " "), err, out, log.String())
 	}
-	return nil
+	return out, nil
 }
 
 // goLive takes the first snapshot, of the empty shop, and lets its orders into the ERP. The
@@ -210,7 +249,7 @@ const lookEvery = 20 * time.Millisecond
 // until waits for a condition, as long as the programs that were started run.
 func (st *stage) until(ctx context.Context, holds func() (bool, error)) error {
 	return backoff.Retry(func() error {
-		for _, p := range []*server.Server{st.cdc, st.applier} {
+		for _, p := range st.programs() {
 			if status, ended := p.EndedWith(); ended {
 				return backoff.Permanent(fmt.Errorf("%s ended with status %d\n%s", p.Name(), status, p.LogTail()))
 			}

@@ -32,7 +32,7 @@ type ShopFile struct {
 	Natures        []Nature          `yaml:"natures" json:"natures"`
 	Stock          Stock             `yaml:"stock" json:"stock"`
 	Statuses       map[string]string `yaml:"statuses" json:"statuses,omitempty"` // state of the ERP's order → state of the shop's
-	Parcels        map[string]string `yaml:"parcels" json:"parcels,omitempty"`   // language → what the customer reads of a parcel, with {carrier} and {tracking}
+	Parcels        map[string]string `yaml:"parcels" json:"parcels,omitempty"`   // language → what the customer reads of a parcel, with {carrier}, {tracking} and {link}
 
 	// ParkedPerMinute is how many orders may be parked for one reason within a minute of the
 	// source's clock; one more stops the stream. 0: the default, 20.

@@ -255,7 +255,7 @@ written forward. shipped, part_shipped and closed_short must be states for which
 	for _, g := range all {
 		d.line(fmt.Sprintf("  %s: %q", g.what, g.value), g.reason)
 	}
-	d.section(`What the customer reads of a parcel, by language of the order, with {carrier} and {tracking}. Without a line it is Spola's own sentence.`)
+	d.section(`What the customer reads of a parcel, by language of the order, with {carrier}, {tracking} and {link}. Without a line it is Spola's own sentence.`)
 	d.line("parcels: {}", "")
 }
 

@@ -30,13 +30,14 @@ type parcel struct {
 	ID       int64  `json:"id"`
 	Carrier  string `json:"carrier"`
 	Tracking string `json:"tracking"`
+	Link     string `json:"link,omitempty"` // where the customer follows it; not in the mark
 }
 
 // same tells whether the customer would read the same of both: what leaves two warehouses under one
 // tracking number is one parcel, and so is one that a restored ERP has entered again.
 func (p parcel) same(other parcel) bool {
-	if p.Tracking == "" {
-		return p == other
+	if p.Tracking == "" && p.ID != other.ID {
+		return false
 	}
 	return p.Carrier == other.Carrier && p.Tracking == other.Tracking
 }
@@ -286,10 +287,13 @@ func (r rules) comment(p parcel, language string) string {
 	}
 	text := ""
 	short, _, _ := strings.Cut(strings.ToLower(language), "-")
-	for _, of := range []string{r.file.Parcels[language], r.file.Parcels[short], r.file.Parcels["*"], parcelTexts[short], parcelTexts["en"]} {
+	for _, of := range []string{r.file.Parcels[language], r.file.Parcels[short], r.file.Parcels["*"], withLink(parcelTexts[short]), withLink(parcelTexts["en"])} {
 		if text == "" {
 			text = of
 		}
+	}
+	if p.Link == "" {
+		text = linkPart.ReplaceAllString(text, "")
 	}
 	if p.Tracking == "" {
 		text, _, _ = strings.Cut(text, ",")
@@ -299,8 +303,19 @@ func (r rules) comment(p parcel, language string) string {
 		_, after, _ := strings.Cut(text, "{carrier}")
 		text = capital(strings.TrimLeft(after, ", "))
 	}
-	text = strings.NewReplacer("{carrier}", p.Carrier, "{tracking}", p.Tracking).Replace(text)
+	text = strings.NewReplacer("{carrier}", p.Carrier, "{tracking}", p.Tracking, "{link}", p.Link).Replace(text)
 	return strings.ReplaceAll(html.EscapeString(text), "&#39;", "'") // the shop leaves apostrophes alone
+}
+
+// linkPart is the place of a link in a text, with what leads to it.
+var linkPart = regexp.MustCompile(`[\s:(,-]*\{link\}\)?`)
+
+// withLink is one of our own texts with the carrier's page behind it.
+func withLink(text string) string {
+	if text == "" {
+		return ""
+	}
+	return text + ": {link}"
 }
 
 func capital(text string) string {

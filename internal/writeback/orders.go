@@ -423,7 +423,9 @@ func (o *Orders) planParcels(w wanted, s shown, p *plan) {
 		if p.now.has(one) || one.Tracking != "" && !o.rules.tracking.MatchString(one.Tracking) {
 			continue
 		}
-		p.now.Parcels = append(p.now.Parcels, one)
+		kept := one
+		kept.Link = "" // it may change, and what was told stays told
+		p.now.Parcels = append(p.now.Parcels, kept)
 		if comment := o.rules.comment(one, s.language); comment != "" {
 			p.rows = append(p.rows, historyRow{state: s.state, comment: comment})
 		}

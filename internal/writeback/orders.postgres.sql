@@ -3,8 +3,8 @@
 -- and none of an order from before going live that was closed.
 select l.order_id, l.method, s.order_id, s.state, coalesce(s.cancelled_by, '') = 'shop',
     coalesce((
-        select jsonb_agg(jsonb_build_object('id', p.shipment_id, 'carrier', coalesce(p.carrier_name, p.carrier, ''), 'tracking', coalesce(p.tracking, ''))
-            order by p.shipment_id)
+        select jsonb_agg(jsonb_build_object('id', p.shipment_id, 'carrier', coalesce(p.carrier_name, p.carrier, ''), 'tracking', coalesce(p.tracking, ''),
+            'link', coalesce(p.link, '')) order by p.shipment_id)
         from erp.shipments p where p.order_id = s.order_id), '[]')
 from erp.statuses s
 join spola.link l on l.erp_order = s.order_id and l.shop = $1

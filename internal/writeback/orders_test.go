@@ -29,7 +29,7 @@ import (
 const standIn = `
 create schema erp; create schema spola;
 create table erp.statuses (order_id bigint primary key, state text, cancelled_by text);
-create table erp.shipments (shipment_id bigint primary key, order_id bigint, carrier text, carrier_name text, tracking text);
+create table erp.shipments (shipment_id bigint primary key, order_id bigint, carrier text, carrier_name text, tracking text, link text);
 create table spola.shop (shop text, incarnation bigint, mode text);
 create table spola.link (shop text, order_id bigint, incarnation bigint, erp_order bigint, method text);
 create table spola.shop_settings (shop text, timezone text, consuming text[]);
@@ -126,7 +126,7 @@ func (o *testOrders) state(id int64, state string) {
 // ship sends a parcel, with which the order is in this state.
 func (o *testOrders) ship(id int64, tracking, state string) {
 	o.parcel++
-	o.inERP("insert into erp.shipments values ($2::bigint, $1::bigint + 1000, 'BRT', 'Bartolini', $3)", id, o.parcel, tracking)
+	o.inERP("insert into erp.shipments (shipment_id, order_id, carrier, carrier_name, tracking) values ($2::bigint, $1::bigint + 1000, 'BRT', 'Bartolini', $3)", id, o.parcel, tracking)
 	o.state(id, state)
 }
 
@@ -565,7 +565,7 @@ func testOrdersAreRefused(t *testing.T, o *testOrders) {
 
 // A merchant's own words, in the customer's language; without a number the words leave it out.
 func TestParcelTexts(t *testing.T) {
-	file := &intake.ShopFile{Parcels: map[string]string{"fr": "Suivi: {tracking} chez {carrier}"}}
+	file := &intake.ShopFile{Parcels: map[string]string{"fr": "Suivi: {tracking} chez {carrier}", "de": "{carrier} {tracking} ({link})"}}
 	for _, c := range []struct {
 		language string
 		parcel   parcel
@@ -577,6 +577,9 @@ func TestParcelTexts(t *testing.T) {
 		{"en-gb", parcel{Carrier: "BRT"}, "Parcel with BRT"},
 		{"en-gb", parcel{Tracking: "4"}, "Tracking number 4"},
 		{"en-gb", parcel{}, ""},
+		{"it-it", parcel{Carrier: "BRT", Tracking: "1", Link: "https://brt.example/?a=1&b=2"}, "Pacco affidato a BRT, numero di spedizione 1: https://brt.example/?a=1&amp;b=2"},
+		{"de", parcel{Carrier: "DHL", Tracking: "1", Link: "https://dhl.example/1"}, "DHL 1 (https://dhl.example/1)"},
+		{"de", parcel{Carrier: "DHL", Tracking: "X"}, "DHL X"},
 	} {
 		if got := (rules{file: file}).comment(c.parcel, c.language); got != c.want {
 			t.Errorf("%s %+v: %q, want %q", c.language, c.parcel, got, c.want)

@@ -142,7 +142,7 @@ func TestClerkIsRefused(t *testing.T) {
 		{`ship_order(1, '[1]')`, `pieces by line are written as {"1": 2}: 2 pieces of line 1`},
 		{`ship_order(1, null, erp.at('RM'))`, `nothing of order W` + year + `/1 is on hand in warehouse RM`},
 		{`ship_order(1, null, 9::smallint)`, `no warehouse has the id 9`},
-		{`ship_order(1, null, null, 'PIGEON')`, `no carrier has the code "PIGEON"; there are BRT, DHL, FEDEX, GLS, INPOST, POSTE, SDA, UPS`},
+		{`ship_order(1, null, null, 'PIGEON')`, `no carrier has the code "PIGEON"; there are BRT, DHL, DPD, FEDEX, GLS, INPOST, LAPOSTE, POSTE, SDA, TNT, UPS`},
 		{`ship_order(1, tracking => 'X1')`, `tracking number X1: of which carrier?`},
 		{`ship_order(1, packages => 0)`, `0 packages: from 1 to 10000`},
 		{`ship_order(1, weight_kg => -1)`, `weight of -1 kg: above 0, to 1000000`},

@@ -174,7 +174,11 @@ func (c *Clerk) shipPart(ctx context.Context) (bool, error) {
 func (c *Clerk) parcel(order int64) []any {
 	c.parcels++
 	carrier := []string{"BRT", "GLS", "SDA", "DHL"}[c.random.IntN(4)]
-	return []any{order, carrier, fmt.Sprintf("%s%04d%06d", carrier, c.seed, c.parcels), 1 + c.random.IntN(2), 0.1 + float64(c.random.IntN(300))/10}
+	digits := 8 // behind the seed's four: BRT's have twelve, those of DHL ten
+	if carrier == "DHL" {
+		digits = 6
+	}
+	return []any{order, carrier, fmt.Sprintf("%04d%0*d", c.seed, digits, c.parcels), 1 + c.random.IntN(2), 0.1 + float64(c.random.IntN(300))/10}
 }
 
 func (c *Clerk) cancel(ctx context.Context) (bool, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"os"
 	"regexp"
@@ -42,6 +43,58 @@ func (l *loader) check(c *Config) {
 	l.guardDatabase("erp", &c.ERP.Database)
 	l.guardKafka(&c.Kafka)
 	l.checkAddress("broker.listen", c.Broker.Listen, "127.0.0.1:9392")
+	l.checkSMTP(&c.SMTP, c.Shop.Name)
+}
+
+// TLSModes are the ways to a mail server.
+var TLSModes = []string{"starttls", "implicit", "none"}
+
+func (l *loader) checkSMTP(s *SMTP, shop string) {
+	if !s.Sends() {
+		return
+	}
+	l.checkAddress("smtp.server", s.Server, "mail.example.com:587")
+	host, _, _ := net.SplitHostPort(s.Server)
+	switch {
+	case !slices.Contains(TLSModes, s.TLS):
+		l.mistake("smtp.tls", fmt.Sprintf("%q is unknown", s.TLS), "write starttls or implicit")
+	case s.TLS == "none" && !isLoopback(host):
+		l.mistake("smtp.tls", "customers' mails would go over the network in the clear", "write starttls or implicit; none is for a server on this host")
+	}
+	if from, err := mail.ParseAddress(s.From); err != nil || !strings.Contains(from.Address, "@") {
+		l.mistake("smtp.from", fmt.Sprintf("%q is no address", s.From), "write it like Bottega <ordini@example.com>")
+	}
+	if _, err := mail.ParseAddress(s.ReplyTo); s.ReplyTo != "" && err != nil {
+		l.mistake("smtp.reply_to", fmt.Sprintf("%q is no address", s.ReplyTo), "write it like ordini@example.com, or leave it away")
+	}
+	if s.Since != "" && s.SinceTime().IsZero() {
+		l.mistake("smtp.since", fmt.Sprintf("%q is no day", s.Since), "write it like 2026-01-01, or leave it away")
+	}
+	if s.PerMinute < 0 {
+		l.mistake("smtp.per_minute", fmt.Sprintf("%d mails a minute", s.PerMinute), "write how many the server takes, such as 60")
+	}
+	if shop == SentSource {
+		l.mistake("shop.name", "sent is the name of the journal of mails", "give the shop another name")
+	}
+	if stat, err := os.Stat(s.Templates); s.Templates != "" && (err != nil || !stat.IsDir()) {
+		l.mistake("smtp.templates", s.Templates+" is no directory", "make it, or leave it away: applier mail templates writes Spola's own there")
+	}
+	if s.CAFile == "" {
+		return
+	}
+	ca, err := os.ReadFile(s.CAFile)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		err = errors.New("no certificate in " + s.CAFile)
+	}
+	if err != nil {
+		l.mistake("smtp.ca_file", err.Error(), "name a PEM file")
+	}
+	s.ca = ca
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (l *loader) checkShop(s *Shop) {
@@ -151,7 +204,7 @@ func (l *loader) checkAddress(key, address, example string) {
 func suggest(m *keys.Mistake) string {
 	switch {
 	case slices.Contains([]string{"password", "passwd", "secret"}, m.Key):
-		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD or SPOLA_KAFKA_PASSWORD, or name a file with password_file"
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD or SPOLA_SMTP_PASSWORD, or name a file with password_file"
 	case m.Near != "":
 		return "did you mean " + m.Near + "?"
 	case m.Key != "":

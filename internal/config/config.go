@@ -3,12 +3,15 @@
 // not in it; that is the merchant's shop file.
 //
 // The file holds no secrets. They come from the environment (SPOLA_SHOP_PASSWORD,
-// SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD) or from files named by
+// SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD, SPOLA_SMTP_PASSWORD) or from files named by
 // password_file; the environment wins. deploy/spola.example.yaml explains each key.
 package config
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -27,6 +30,7 @@ type Config struct {
 	ERP    ERP    `yaml:"erp"`
 	Kafka  Kafka  `yaml:"kafka"`
 	Broker Broker `yaml:"broker"`
+	SMTP   SMTP   `yaml:"smtp"`
 }
 
 // Shop is the web shop that is read, and written where a user for that is named.
@@ -143,6 +147,57 @@ type Broker struct {
 	Listen string `yaml:"listen"` // default 127.0.0.1:9392
 }
 
+// SMTP is the server that customers' mails go through, and how they look.
+type SMTP struct {
+	Server       string `yaml:"server"` // host:port; empty: nothing is mailed
+	TLS          string `yaml:"tls"`    // starttls, implicit, or none for a server on this host; default by the port
+	CAFile       string `yaml:"ca_file"`
+	User         string `yaml:"user"` // empty: no login
+	PasswordFile string `yaml:"password_file"`
+	From         string `yaml:"from"`       // Bottega <ordini@example.com>
+	ReplyTo      string `yaml:"reply_to"`   // empty: from
+	PerMinute    int    `yaml:"per_minute"` // mails at most; default 60
+	Since        string `yaml:"since"`      // a day: orders placed before it are never mailed; empty: from going live on
+	Templates    string `yaml:"templates"`  // directory of templates that replace Spola's own
+	Password     Secret `yaml:"-"`
+
+	ca []byte
+}
+
+// Sends says whether customers are mailed.
+func (s SMTP) Sends() bool { return s.Server != "" }
+
+// TLSConfig verifies the server; nil where there is no TLS.
+func (s SMTP) TLSConfig() *tls.Config {
+	if s.TLS == "none" {
+		return nil
+	}
+	host, _, _ := net.SplitHostPort(s.Server)
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if s.ca != nil {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AppendCertsFromPEM(s.ca)
+	}
+	return c
+}
+
+// SinceTime is the first day whose orders are mailed, at midnight here; zero if all are.
+func (s SMTP) SinceTime() time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, s.Since, time.Local)
+	if err != nil {
+		return time.Time{} // check has refused what is no day
+	}
+	return t
+}
+
+// SentSource names the journal of mails among the topics: PREFIX.sent.
+const SentSource = "sent"
+
+// Journal is the journal of mails, on the brokers of the logs.
+func (c Config) Journal(log zerolog.Logger) stream.Config {
+	return c.stream(c.Kafka.Prefix+"."+SentSource, log)
+}
+
 // Secret is a password. It prints as stars.
 type Secret string
 
@@ -212,7 +267,7 @@ func (c Config) String() string {
 	if err != nil {
 		return fmt.Sprintf("configuration can't be shown: %v", err)
 	}
-	return fmt.Sprintf("%s# passwords: shop %s, shop.write %s, erp %s, erp.log %s, kafka %s\n", text, c.Shop.Password, c.Shop.WritePassword, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password)
+	return fmt.Sprintf("%s# passwords: shop %s, shop.write %s, erp %s, erp.log %s, kafka %s, smtp %s\n", text, c.Shop.Password, c.Shop.WritePassword, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password, c.SMTP.Password)
 }
 
 // plain has no String method that would call itself.

@@ -39,7 +39,7 @@ func write(t *testing.T, dir, name, text string) string {
 
 // noSecrets keeps the environment of who runs the tests out of them.
 func noSecrets(t *testing.T) {
-	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_SHOP_WRITE_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_ERP_LOG_PASSWORD", "SPOLA_KAFKA_PASSWORD"} {
+	for _, name := range []string{"SPOLA_SHOP_PASSWORD", "SPOLA_SHOP_WRITE_PASSWORD", "SPOLA_ERP_PASSWORD", "SPOLA_ERP_LOG_PASSWORD", "SPOLA_KAFKA_PASSWORD", "SPOLA_SMTP_PASSWORD"} {
 		t.Setenv(name, "")
 	}
 }
@@ -127,7 +127,7 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("a secret is shown: %s", shown)
 		}
 	}
-	if !strings.Contains(c.String(), "passwords: shop ***, shop.write ***, erp ***, erp.log ***, kafka none") {
+	if !strings.Contains(c.String(), "passwords: shop ***, shop.write ***, erp ***, erp.log ***, kafka none, smtp none") {
 		t.Errorf("%s", c)
 	}
 }
@@ -170,6 +170,10 @@ func TestMistakes(t *testing.T) {
 		{"", "broker: {listen: here}\n", ":8: broker.listen: ", "127.0.0.1:9392"},
 		{"example.com/erp", "example.com/erp\n  log: {elsewhere: true}", ":8: erp.log.elsewhere: ", "kafka.brokers"},
 		{"example.com/erp", "example.com/erp\n  log: {user: x, elsewhere: true}", ":8: erp.log.elsewhere: ", "one file"},
+		{"", "smtp: {server: mail}\n", ":8: smtp.server: ", "mail.example.com:587"},
+		{"", "smtp:\n  server: mail.example.com:25\n  tls: none\n  from: a@b.it\n", ":10: smtp.tls: ", "starttls"},
+		{"", "smtp:\n  server: mail.example.com:25\n  from: Bottega\n", ":10: smtp.from: ", "Bottega <ordini@example.com>"},
+		{"", "smtp:\n  server: mail.example.com:25\n  from: a@b.it\n  since: yesterday\n", ":11: smtp.since: ", "2026-01-01"},
 		{"", "shop:\n", ":8: ", ""},
 		{"erp:", "erp:\n\t", ":", ""},
 	} {

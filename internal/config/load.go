@@ -28,6 +28,7 @@ const (
 	NeedERP       Need = "erp"
 	NeedERPLog    Need = "erp.log"
 	NeedKafka     Need = "kafka"
+	NeedSMTP      Need = "smtp"
 )
 
 // Error is a mistake in the configuration. Programs end with status 78 on it.
@@ -140,7 +141,16 @@ func (l *loader) defaults(c *Config) {
 	if c.Kafka.Retention == 0 {
 		c.Kafka.Retention = 14 * 24 * time.Hour
 	}
-	for _, path := range []*string{&c.Shop.File, &c.Broker.Dir, &c.Kafka.CAFile} {
+	if c.SMTP.PerMinute == 0 {
+		c.SMTP.PerMinute = 60
+	}
+	if c.SMTP.TLS == "" {
+		c.SMTP.TLS = "starttls"
+		if strings.HasSuffix(c.SMTP.Server, ":465") {
+			c.SMTP.TLS = "implicit"
+		}
+	}
+	for _, path := range []*string{&c.Shop.File, &c.Broker.Dir, &c.Kafka.CAFile, &c.SMTP.CAFile, &c.SMTP.Templates} {
 		*path = l.beside(*path)
 	}
 }
@@ -171,6 +181,7 @@ func (l *loader) secrets(c *Config, needs []Need) {
 		{NeedERP, "erp.password_file", &c.ERP.PasswordFile, &c.ERP.Password},
 		{NeedERPLog, "erp.log.password_file", &c.ERP.Log.PasswordFile, &c.ERP.Log.Password},
 		{NeedKafka, "kafka.password_file", &c.Kafka.PasswordFile, &c.Kafka.Password},
+		{NeedSMTP, "smtp.password_file", &c.SMTP.PasswordFile, &c.SMTP.Password},
 	} {
 		variable := "SPOLA_" + strings.ToUpper(strings.ReplaceAll(string(s.need), ".", "_")) + "_PASSWORD"
 		if value := os.Getenv(variable); value != "" {

@@ -27,10 +27,12 @@ type setting struct {
 func settings() map[string]setting {
 	return map[string]setting{
 		"spola": {title: "spola.yaml: where the shop, the ERP and the log are", of: reflect.TypeFor[config.Config](),
-			words: map[string][]string{"kafka.mechanism": append([]string{""}, config.Mechanisms...), "shop.platform": platforms()},
+			words: map[string][]string{"kafka.mechanism": append([]string{""}, config.Mechanisms...), "shop.platform": platforms(),
+				"smtp.tls": append([]string{""}, config.TLSModes...)},
 			patterns: map[string]string{
 				"shop.name": config.SourceName, "shop.database": `^mysql://[^@/:]+@[^/]+/.+`, "erp.database": `^postgres(ql)?://[^@/:]+@[^/]+/.+`,
 				"kafka.brokers[]": config.Address, "broker.listen": config.Address, "shop.orders_since": `^(\d{4}-\d{2}-\d{2})?$`,
+				"smtp.server": `^$|` + config.Address, "smtp.since": `^(\d{4}-\d{2}-\d{2})?$`,
 			},
 			required: map[string][]string{"": {"shop", "erp"}, "shop": {"name", "platform", "database"}, "erp": {"database"}}},
 		"shop": {title: "The shop file: what a shop's states, totals, payments and fields mean", of: reflect.TypeFor[intake.ShopFile](),

@@ -17,11 +17,15 @@ type Contract struct {
 	Publish   []Publication            `yaml:"publish"`
 }
 
-// Publication is a table of the ERP whose changes move stock or orders.
+// Publication is a table of the ERP whose changes move stock or orders, or are mailed.
 type Publication struct {
 	Table   string `yaml:"table"`
 	Article string `yaml:"article"` // expression over its row
 	Order   string `yaml:"order"`
+
+	// What customers are mailed about.
+	Shipment string `yaml:"shipment"`
+	Document string `yaml:"document"`
 }
 
 // LoadContract reads the contract. Unknown keys are refused.

@@ -147,6 +147,23 @@ func (s Sheet) day(date string) string {
 	return t.Format("2 January 2006")
 }
 
+// Sum is an amount of cents with its currency, as it stands on the page: for who writes about a document.
+func (s Sheet) Sum(cents int64) string { return s.sum(cents) }
+
+// Day is a date as it stands on the page.
+func (s Sheet) Day(date string) string { return s.day(date) }
+
+// Title is the kind of document as it stands on the page.
+func (s Sheet) Title() string { return s.title() }
+
+// Lines are those of an address as they stand on the page, who is there first.
+func (a Address) Lines(home, lang string) []string {
+	if name := a.name(); name != "" {
+		return append([]string{name}, a.lines(home, lang)...)
+	}
+	return a.lines(home, lang)
+}
+
 // title is the kind of document in words.
 func (s Sheet) title() string {
 	if s.say(s.Kind) == "" {

@@ -39,6 +39,7 @@ type Verbs struct {
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
+	Mail      Mail      `cmd:"" help:"Show, preview and send again what customers are mailed."`
 	Document  Document  `cmd:"" help:"Show, print and export what the ERP has issued: delivery notes, invoices, credit notes, the register of takings."`
 }
 

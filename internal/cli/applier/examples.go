@@ -4,6 +4,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/document"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/stock"
 )
 
@@ -22,6 +23,7 @@ func (Run) Examples() []cli.Example {
 		{Args: "intake", For: "take the shop's orders into the ERP until ctrl-C"},
 		{Args: "stock", For: "bring the ledger's pieces into the shop's stock"},
 		{Args: "orders", For: "bring tracking numbers and states of orders into the shop"},
+		{Args: "mail", For: "mail customers when their parcels leave and their invoices are issued"},
 	}
 }
 
@@ -267,3 +269,66 @@ func (Reconcile) Examples() []cli.Example {
 
 // Result of `applier reconcile` --json.
 func (Reconcile) Result() any { return stock.Run{} }
+
+// Examples of `applier mail list`.
+func (ListMails) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--state unknown", For: "those of which nobody knows whether they arrived: resend them, or resolve them"},
+		{Args: "--order 4711", For: "those of one order"},
+	}
+}
+
+// Result of `applier mail list` --json.
+func (ListMails) Result() any { return []mail.Row{} }
+
+// Examples of `applier mail preview`.
+func (PreviewMail) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--order 4711", For: "the mails of an order, as files and in a browser"},
+		{Args: "--language en --dir /tmp/mails", For: "samples, for who writes templates"},
+	}
+}
+
+// Result of `applier mail preview` --json.
+func (PreviewMail) Result() any { return []previewed{} }
+
+// Examples of `applier mail resend`.
+func (ResendMail) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "17 --reason 'she never got it'", For: "once more, with the same Message-ID"},
+		{Args: "18 --to mario@example.com", For: "to another address than the order's"},
+	}
+}
+
+// Result of `applier mail resend` --json.
+func (ResendMail) Result() any { return []decidedMail{} }
+
+// Examples of `applier mail resolve`.
+func (ResolveMail) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "17 --arrived", For: "the server's log says that it went out"},
+		{Args: "18 --drop --reason 'told by phone'", For: "it is not sent any more"},
+	}
+}
+
+// Result of `applier mail resolve` --json.
+func (ResolveMail) Result() any { return []decidedMail{} }
+
+// Examples of `applier mail check`.
+func (CheckMail) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "does the server let us in?"},
+		{Args: "--to me@example.com", For: "and how does a mail look in my own mailbox?"},
+	}
+}
+
+// Result of `applier mail check` --json.
+func (CheckMail) Result() any { return checkedMail{} }
+
+// Examples of `applier mail templates`.
+func (TemplatesMail) Examples() []cli.Example {
+	return []cli.Example{{Args: "/etc/spola/mail", For: "to be changed there; smtp.templates names the directory"}}
+}
+
+// Result of `applier mail templates` --json.
+func (TemplatesMail) Result() any { return []writtenTemplate{} }

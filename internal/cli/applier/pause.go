@@ -20,7 +20,7 @@ import (
 
 // Pause is `applier pause`.
 type Pause struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to pause."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders,mail" help:"What to pause."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
@@ -101,7 +101,9 @@ func (w waits) tellWAL(env *cli.Env) {
 }
 
 // standsInERP tells whether the stream's place is in the ERP's database; else it is in the shop's.
-func standsInERP(stream string) bool { return stream == intakeStream || stream == ledgerStream }
+func standsInERP(stream string) bool {
+	return stream == intakeStream || stream == ledgerStream || stream == mailStream
+}
 
 // needsOf are the passwords that who pauses a stream needs, beside the ERP's.
 func needsOf(stream string) []config.Need {
@@ -173,7 +175,7 @@ func walHours(env *cli.Env, cfg config.Config) (hours *float64, bytes *int64) {
 
 // Resume is `applier resume`.
 type Resume struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to resume."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders,mail" help:"What to resume."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }

@@ -18,11 +18,12 @@ const (
 	ledgerStream = "ledger" // the ERP's log into the accounts of stock
 	stockStream  = "stock"  // the ERP's log into the shop, as the next
 	ordersStream = "orders"
+	mailStream   = "mail" // the ERP's log into customers' mailboxes
 )
 
 // Run is `applier run`.
 type Run struct {
-	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop, orders tracking numbers and states."`
+	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders,mail" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop, orders tracking numbers and states; mail writes to customers when parcels leave and invoices are issued."`
 }
 
 // Run applies a log until a signal ends it.
@@ -35,6 +36,8 @@ func (r Run) Run(env *cli.Env) error {
 		needs, run = []config.Need{config.NeedShopWrite, config.NeedKafka}, Stock
 	case ordersStream:
 		needs, run = []config.Need{config.NeedShopWrite, config.NeedERP, config.NeedKafka}, Orders
+	case mailStream:
+		needs, run = []config.Need{config.NeedERP, config.NeedKafka, config.NeedSMTP}, Mails
 	}
 	cfg, err := config.Load(env.Config, needs...)
 	if err != nil {

@@ -1,7 +1,9 @@
 package applier
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/writeback"
@@ -34,6 +37,14 @@ type status struct {
 	intake.Overview
 	Lag  lag    `json:"lag"`
 	Back []back `json:"back"` // what brings the ERP's changes into the shop
+	Mail mails  `json:"mail"`
+}
+
+// mails is how far the mailer is.
+type mails struct {
+	mail.Counts
+	Begun bool `json:"begun"` // it has run at least once
+	Lag   lag  `json:"lag"`
 }
 
 // back is how far a stream of the way back is.
@@ -50,11 +61,16 @@ func (s Status) Run(env *cli.Env) error {
 	}
 	var o intake.Overview
 	var ways []writeback.Standing
+	var posted mails
+	var offset int64
 	err = withShop(env, func(conn *pgx.Conn, shop string) error {
 		if o, err = intake.Look(env.Ctx, conn, shop); err != nil {
 			return err
 		}
-		ways, err = writeback.Standings(env.Ctx, conn, shop)
+		if ways, err = writeback.Standings(env.Ctx, conn, shop); err != nil {
+			return err
+		}
+		posted, offset, err = mailStanding(env.Ctx, conn, shop)
 		return err
 	})
 	if err != nil {
@@ -74,6 +90,11 @@ func (s Status) Run(env *cli.Env) error {
 		}
 		told.Back = append(told.Back, back{way, behind})
 	}
+	if told.Mail = posted; posted.Begun {
+		if told.Mail.Lag, err = measure(env, cfg.ERPStream(env.Log), offset); err != nil {
+			return err
+		}
+	}
 	if s.JSON {
 		return json.NewEncoder(env.Out).Encode(told)
 	}
@@ -81,7 +102,38 @@ func (s Status) Run(env *cli.Env) error {
 	for _, b := range told.Back {
 		printBack(env.Out, b)
 	}
+	printMails(env.Out, told.Mail)
 	return nil
+}
+
+// mailStanding is what became of mails, and how far the mailer is in the ERP's log.
+func mailStanding(ctx context.Context, conn *pgx.Conn, shop string) (m mails, offset int64, err error) {
+	err = conn.QueryRow(ctx, "select kafka_offset from spola.place where applier = 'mail' and source = $1", shop).Scan(&offset)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return m, 0, nil
+	}
+	if err != nil {
+		return m, 0, fmt.Errorf("read the place of the mailer: %w", err)
+	}
+	m.Begun = true
+	m.Counts, err = mail.Count(ctx, conn, shop)
+	return m, offset, err
+}
+
+func printMails(w io.Writer, m mails) {
+	if !m.Begun {
+		return
+	}
+	printable.Printf(w, "mail      %d sent, %d queued; lag %d records, %.1f s\n", m.Sent, m.Queued+m.Sending, m.Lag.Events, m.Lag.Seconds)
+	if m.Unknown > 0 {
+		printable.Printf(w, "%-8s %7d  nobody knows whether they arrived: applier mail list --state unknown, then resend or resolve\n", "unknown", m.Unknown)
+	}
+	if m.Failed > 0 {
+		printable.Printf(w, "%-8s %7d  could not be sent: applier mail list --state failed\n", "failed", m.Failed)
+	}
+	if m.Trouble != "" {
+		printable.Printf(w, "          Nothing can be sent since %s: %s\n", m.TroubleSince.Local().Format(time.DateTime), m.Trouble)
+	}
 }
 
 func measure(env *cli.Env, log stream.Config, offset int64) (lag, error) {

@@ -17,10 +17,10 @@ import (
 // Run is `spola run`.
 type Run struct{}
 
-// Run reads the shop, takes its orders into the ERP, reads what changes there, and brings it into the shop, until a
-// signal ends it. Without brokers in the configuration it runs the embedded one.
+// Run reads the shop, takes its orders into the ERP, reads what changes there, brings it into the shop and mails the
+// customers, until a signal ends it. Without brokers in the configuration it runs the embedded one.
 func (Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka, config.NeedSMTP)
 	if err != nil {
 		return err
 	}
@@ -59,6 +59,11 @@ func (Run) Run(env *cli.Env) error {
 		}
 	} else if cfg.ERP.Log.Stands() {
 		env.Log.Info().Msg("shop.write_as is not set: nothing of the ERP is brought into the shop")
+	}
+	if err := applier.CheckMailer(cfg, env.Config); err == nil {
+		group.Go(func() error { return applier.Mails(ctx, cfg, options) })
+	} else if cfg.ERP.Log.Read() {
+		env.Log.Info().Msg("smtp.server is not set: customers are not mailed")
 	}
 	return group.Wait()
 }

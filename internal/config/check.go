@@ -58,7 +58,7 @@ func (l *loader) checkSMTP(s *SMTP, shop string) {
 	switch {
 	case !slices.Contains(TLSModes, s.TLS):
 		l.mistake("smtp.tls", fmt.Sprintf("%q is unknown", s.TLS), "write starttls or implicit")
-	case s.TLS == "none" && !isLoopback(host):
+	case s.TLS == "none" && !here(host):
 		l.mistake("smtp.tls", "customers' mails would go over the network in the clear", "write starttls or implicit; none is for a server on this host")
 	}
 	if from, err := mail.ParseAddress(s.From); err != nil || !strings.Contains(from.Address, "@") {
@@ -90,11 +90,6 @@ func (l *loader) checkSMTP(s *SMTP, shop string) {
 		l.mistake("smtp.ca_file", err.Error(), "name a PEM file")
 	}
 	s.ca = ca
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (l *loader) checkShop(s *Shop) {

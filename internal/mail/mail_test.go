@@ -520,13 +520,13 @@ func TestThousandParcelsWhileTheMailerIsKilled(t *testing.T) {
 	if strings.Contains(w.url, "?") {
 		async = w.url + "&synchronous_commit=off"
 	}
-	kills := 0
+	kills, moments := 0, rand.New(rand.NewPCG(3, 4))
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); kills++ {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "SPOLA_TEST_MAILER="+async, "SPOLA_TEST_SMTP="+w.box.Addr, "SPOLA_TEST_CA="+string(w.box.CA),
 			"SPOLA_TEST_BROKERS="+strings.Join(w.kafka.Brokers, ","), "SPOLA_TEST_TOPIC="+w.kafka.Topic)
 		w.must(cmd.Start())
-		time.Sleep(time.Duration(500+random.IntN(1000)) * time.Millisecond)
+		time.Sleep(time.Duration(500+moments.IntN(1000)) * time.Millisecond)
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if w.text(`select count(*) from spola.mail where state in ('queued', 'sending')`) == "0" {

@@ -287,16 +287,16 @@ func TestNothingInTheClear(t *testing.T) {
 	other := right
 	other.TLS = other.TLS.Clone()
 	other.TLS.RootCAs = nil
-	clear := right
-	clear.Address = plain.Addr
-	none := clear
+	inTheClear := right
+	inTheClear.Address = plain.Addr
+	none := inTheClear
 	none.TLS, none.User = nil, ""
 	for _, c := range []struct {
 		name   string
 		server Server
 		says   string
 	}{
-		{"right", right, ""}, {"wrong password", wrong, "535"}, {"unknown certificate", other, "certificate"}, {"no STARTTLS", clear, "STARTTLS"}, {"said to have none", none, ""},
+		{"right", right, ""}, {"wrong password", wrong, "535"}, {"unknown certificate", other, "certificate"}, {"no STARTTLS", inTheClear, "STARTTLS"}, {"said to have none", none, ""},
 	} {
 		err := c.server.Check(t.Context())
 		if (err == nil) != (c.says == "") || err != nil && (!strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "wr0ng")) {
@@ -597,10 +597,11 @@ func parse(t *testing.T, m mailbox.Mail) (p parsed) {
 				walk(part.Header.Get("Content-Type"), part.Header.Get("Content-Transfer-Encoding"), part)
 			}
 		}
-		if encoding == "quoted-printable" {
+		switch encoding {
+		case "quoted-printable":
 			r = quotedprintable.NewReader(r)
-		} else if encoding == "base64" {
-			r = base64Reader(r)
+		case "base64":
+			r = base64.NewDecoder(base64.StdEncoding, r)
 		}
 		body, err := io.ReadAll(r)
 		if err != nil {
@@ -641,5 +642,3 @@ func (p parsed) has(t *testing.T, to, subject string, words ...string) {
 		}
 	}
 }
-
-func base64Reader(r io.Reader) io.Reader { return base64.NewDecoder(base64.StdEncoding, r) }

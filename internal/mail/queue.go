@@ -162,12 +162,10 @@ func (q *Queue) put(ctx context.Context, tx pgx.Tx, shipments, documents []int64
 }
 
 func (q *Queue) putOne(ctx context.Context, tx pgx.Tx, d due) error {
-	state, reason, recipient := Queued, "", ""
+	state, reason, recipient := Queued, "its orders have different e-mail addresses", ""
 	if d.recipient != nil {
 		recipient = *d.recipient
 		reason = AddressFlaw(recipient)
-	} else {
-		reason = "its orders have different e-mail addresses"
 	}
 	if reason != "" {
 		state = Failed

@@ -32,7 +32,6 @@ type Sender struct {
 	Poll     time.Duration           // how often the outbox is looked at; default 500 ms
 	Again    func(int) time.Duration // the pause behind a mail's nth attempt; default 1 min, doubling, at most 1 h
 	AfterOf  func(step string) error // called behind each step; for tests. nil: nothing
-	now      func() time.Time        // nil: the clock
 	next     time.Time               // when the rate lets the next mail go
 	talk     *conversation           // nil: none
 	troubled string                  // as told last
@@ -73,7 +72,7 @@ func (s *Sender) Run(ctx context.Context) error {
 		s.Log.Warn().Err(err).Dur("wait", wait).Msg("mails: the ERP's database is away: trying again")
 		sleep(ctx, wait)
 	}
-	return nil
+	return nil //nolint:nilerr // it was told to end
 }
 
 // errLost says that the connection that held the lock is gone.

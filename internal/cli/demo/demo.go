@@ -93,8 +93,11 @@ func (d Demo) Run(env *cli.Env) error {
 		}
 	} else {
 		proof.Print(env.Out)
+		proof.Mails.tell(env.Out, d.Dir != "")
 	}
 	switch {
+	case proof.Mails.amiss():
+		return cli.Differ("mails to customers: %s", proof.Mails.text())
 	case proof.Differences > 0:
 		return cli.Differ("%s and ERP differ in %d orders", d.shops(), proof.Differences)
 	case proof.Violations > 0:
@@ -107,6 +110,11 @@ func (d Demo) Run(env *cli.Env) error {
 
 // play runs the pipeline, the customers and the screen, and proves the result.
 func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (*Proof, error) {
+	box, err := st.postbox()
+	if err != nil {
+		return nil, err
+	}
+	defer box.Close()
 	// The pipeline outlives ctrl-C: what was ordered must arrive before it is compared.
 	running, stop := context.WithCancel(context.WithoutCancel(env.Ctx))
 	defer stop()
@@ -125,11 +133,15 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 			options := applier.Options{Log: log, File: s.configFile}
 			pipeline.Go(func() error { return applier.Stock(ctx, s.cfg, options) })
 			pipeline.Go(func() error { return applier.Orders(ctx, s.cfg, options) })
+			pipeline.Go(func() error { return applier.Mails(ctx, s.cfg, options) })
 			quiet := applier.Options{Log: log.Level(max(log.GetLevel(), zerolog.ErrorLevel)), File: s.configFile}
 			pipeline.Go(func() error { return applier.Ledger(ctx, s.cfg, quiet) })
 		}
 	}
 	proof, err := d.order(ctx, env, st, show, progress, back)
+	if err == nil {
+		proof.Mails, err = st.mails(context.WithoutCancel(ctx), box)
+	}
 	stop()
 	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {
 		err = errors.Join(ended, err) // what ended the pipeline comes first: the rest follows from it

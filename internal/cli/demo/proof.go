@@ -24,6 +24,7 @@ type Proof struct {
 	Deeds  int64    `json:"clerk_deeds"`          // of the ERP's clerk
 	Broken []string `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Documents
+	Mails
 	Stock
 	Latency Milliseconds       `json:"latency_ms"`
 	Back    Milliseconds       `json:"writeback_latency_ms"` // from the return of a movement's commit in the ERP until the shop's row shows it
@@ -139,6 +140,7 @@ func (p *Proof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %8d deeds of the ERP's clerk    %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
 		fmt.Fprintf(w, "           documents                   %s\n", p.Documents.text())
 	}
+	fmt.Fprintf(w, "           mails to customers          %s\n", p.Mails.text())
 	fmt.Fprintf(w, "  %8d SKUs, %d of them showing something else than there is; %d edits by hand, %d repairs\n", p.SKUs, p.Violations, p.Planted, p.Repaired)
 	fmt.Fprintf(w, "  %8d orders shown as shipped, customers told of %d parcels\n", p.Shipped, p.Tracking)
 	fmt.Fprintf(w, "  %8d differences\n\n", p.Differences)

@@ -20,4 +20,4 @@ WHERE EXISTS (SELECT 1 FROM oc_setting s, JSON_TABLE(s.value, '$[*]' COLUMNS (st
 
 -- name: told
 SELECT (SELECT COUNT(*) FROM oc_order WHERE order_status_id = 3),
-    (SELECT COUNT(*) FROM oc_order_history WHERE notify = 1 AND comment REGEXP '(BRT|GLS|SDA|DHL)[0-9]{10}')
+    (SELECT COUNT(*) FROM oc_order_history WHERE notify = 1 AND comment REGEXP '(BRT|GLS|SDA|DHL).*[0-9]{10}')

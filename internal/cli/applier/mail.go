@@ -64,7 +64,7 @@ func Mails(ctx context.Context, cfg config.Config, o Options) error {
 
 // CheckMailer refuses a configuration by which nobody can be mailed. file is the configuration's.
 func CheckMailer(cfg config.Config, file string) error {
-	if !cfg.ERP.Log.Read() {
+	if !cfg.ERP.Log.Stands() {
 		return &config.Error{File: file, Key: "erp.log.user", What: "it is not set: nobody reads what changes in the ERP",
 			Mend: "write the user that deploy/grants/erp-reader.postgres.sql makes: spola_cdc"}
 	}

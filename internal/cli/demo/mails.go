@@ -70,9 +70,9 @@ func (st *stage) mails(ctx context.Context, box *mailbox.Server) (all Mails, err
 	for _, s := range st.all() {
 		settling, cancel := context.WithTimeout(ctx, settleWithin)
 		err := await(settling, func() error {
-			expected, waiting, came := int64(0), int64(0), int64(0)
+			var expected, waiting int64
 			err := errors.Join(conn.QueryRow(ctx, mailSQL["expected"], s.name).Scan(&expected), conn.QueryRow(ctx, mailSQL["waiting"], s.name).Scan(&waiting))
-			came = s.delivered(box)
+			came := s.delivered(box)
 			if err == nil && (waiting > 0 || came < expected) {
 				err = fmt.Errorf("%d of %d mails of %s have come", came, expected, s.name)
 			}

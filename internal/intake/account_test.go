@@ -263,6 +263,53 @@ func TestLedgerWaitsUntilItCanRead(t *testing.T) {
 	}
 }
 
+// Each order of the last days is held against the ERP's, by number and cents, day by day. One that the ERP has lost is read and derived again;
+// one that has other cents there, or that somebody has deleted there, is told.
+func TestOrdersAreReconciled(t *testing.T) {
+	shop, erp := newAccounts(t)
+	var ids []int64
+	for range 4 {
+		ids = append(ids, shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1))
+	}
+	unpaid := shop.place(testOrder{lines: []testLine{{31, 0, 1}}, method: "bank_transfer.bank_transfer"}, 1)
+	strange := shop.place(testOrder{lines: []testLine{{50, 17, 1}}}, 1) // no article
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	total := erp.text("select sum(total) from erp.sales_order")
+	run := erp.reconcile(shop, stock.Options{})
+	if o := run.Orders; o.Orders != 5 || o.InERP != 4 || o.Explained != 1 || len(o.Days) != 1 || fmt.Sprint(o.CentsERP) != total || len(o.Asked) != 0 {
+		t.Errorf("%d unpaid, %d without an article, the rest in the ERP: %+v", unpaid, strange, o)
+	}
+
+	erp.exec("delete from erp.sales_order where shop_number = $1", fmt.Sprint(ids[0]))
+	erp.exec("delete from spola.link where order_id = $1", ids[0])
+	erp.exec("delete from spola.consumption where order_id = $1", ids[0])
+	erp.exec("update spola.stock_total set k = k - 1 where stock_row = 'product:31'")
+	dry := erp.reconcile(shop, stock.Options{DryRun: true})
+	if o := dry.Orders; o.InERP != 3 || o.Left != 1 || len(o.Asked) != 1 || o.Asked[0] != ids[0] {
+		t.Errorf("the dry run: %+v", o)
+	}
+	run = erp.reconcile(shop, stock.Options{})
+	if o := run.Orders; o.InERP != 4 || o.Left != 0 || len(o.Asked) != 1 || o.Asked[0] != ids[0] || fmt.Sprint(o.CentsERP) != total {
+		t.Errorf("an order was lost: %+v", o)
+	}
+
+	erp.exec("update erp.sales_order set total = total + 1 where shop_number = $1", fmt.Sprint(ids[1]))
+	run = erp.reconcile(shop, stock.Options{})
+	if o := run.Orders; o.InERP != 3 || o.Left != 1 || o.Asked[0] != ids[1] || o.CentsERP != o.Days[0].CentsERP || o.Days[0].InERP != 3 {
+		t.Errorf("an order has a cent more: %+v", o)
+	}
+
+	// What somebody has deleted in the ERP is told, and not brought there again behind his back.
+	erp.exec("delete from erp.sales_order where shop_number = $1", fmt.Sprint(ids[2]))
+	run = erp.reconcile(shop, stock.Options{})
+	if o := run.Orders; o.InERP != 2 || o.Left != 2 || o.Explained != 1 || fmt.Sprint(o.Asked) != fmt.Sprint(ids[1:3]) {
+		t.Errorf("an order was deleted in the ERP: %+v", o)
+	}
+	erp.want("orders", "3", "select count(*) from erp.sales_order")
+	erp.want("what was kept", "2", "select orders->'left' from spola.reconciliation order by id desc limit 1")
+}
+
 // More than 20 rows and 5 in 100 to zero wait for a person, whoever would write them.
 func TestGuardAgainstMassChanges(t *testing.T) {
 	shop, erp := newAccounts(t)

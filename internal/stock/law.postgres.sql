@@ -114,6 +114,37 @@ language sql stable set jit = off as $$
     group by c.stock_row
 $$;
 
+-- What the ERP has of these orders of the shop. why: empty when both have the same cents; untaken, when the order is in no state in which the
+-- ERP takes it, nor past it; else what explains the difference, or
+--   missing   the ERP lacks it, and nothing says why          cents   it has another total, and nothing says why
+create function {{.Schema}}.reconciled_orders(ids bigint[]) returns table (order_id bigint, day date, total bigint, erp_total bigint, why text)
+language sql stable set jit = off set enable_seqscan = off as $$
+    select h.order_id, (g.placed_at at time zone s.timezone)::date, g.total, e.total,
+        case
+            when k.class is null or k.class not in ('taken', 'final') then 'untaken'
+            when e.total = g.total then ''
+            when exists (select from spola.due d where d.shop = '{{.Shop}}' and d.order_id = h.order_id) then 'settling'
+            when exists (select from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = h.order_id) then 'parked'
+            when l.status = 'closed' then 'closed'
+            when l.adopted or l.decision <> 'import' then 'decided'
+            when e.order_id is null then 'missing'
+            else 'cents'
+        end
+    from {{.Schema}}.heads(ids) h
+    join {{.Schema}}.glance(ids) g on g.order_id = h.order_id
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    cross join lateral (
+        select coalesce(
+            (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = h.method),
+            (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = split_part(h.method, '.', 1)),
+            (select x.class from spola.state_class x where x.shop = '{{.Shop}}' and x.state = h.state and x.method = '*')) as class
+    ) k
+    left join lateral (
+        select x.* from spola.link x where x.shop = '{{.Shop}}' and x.order_id = h.order_id and x.incarnation > 0 order by x.incarnation desc limit 1
+    ) l on true
+    left join lateral (select o.order_id, o.total from erp.orders o where o.order_id = l.erp_order offset 0) e on true
+$$;
+
 -- open_accounts opens accounts, or opens them anew for another article, for rows of which shown and consumed still add up to
 -- what was seen. The start entry sets the row to what the ERP can promise less what is in flight. Returns how many.
 create function {{.Schema}}.open_accounts(rows text[], seen bigint[]) returns bigint

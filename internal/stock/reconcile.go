@@ -48,6 +48,7 @@ type Run struct {
 	Unequal     int64     `json:"unequal"`                // ranges of rows that were read again, for shop and mirror differed
 	CompareRows int64     `json:"compared_rows"`          // of the shop
 	CompareTook float64   `json:"compared_seconds"`       // four parts in five of it the shop was left alone
+	Orders      Orders    `json:"orders"`                 // of the shop, held against the ERP's
 	Waiting     int64     `json:"waiting"`                // rows left: unsettled, not the same all the time, or held by the guard
 	Held        string    `json:"held,omitempty"`
 	Found       []Finding `json:"found"` // the first of them
@@ -103,6 +104,9 @@ func (r *run) all(ctx context.Context) error {
 		}
 	}
 	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	if err := r.orders(ctx); err != nil {
 		return err
 	}
 	seen, err := r.watch(ctx)
@@ -340,9 +344,9 @@ func (r *run) keep(ctx context.Context) error {
 	if r.DryRun {
 		return nil
 	}
-	_, err := r.conn.Exec(ctx, `insert into spola.reconciliation (shop, why, began, ended, ticks, rows, opened, closed, drifting, repaired, compared, unequal, waiting, held, detail)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		r.Shop, r.Why, r.Began, r.Ended, r.Ticks, r.Rows, r.Opened, r.Closed, r.Drifting, r.Repaired, r.Compared, r.Unequal, r.Waiting, r.Held, r.Found)
+	_, err := r.conn.Exec(ctx, `insert into spola.reconciliation (shop, why, began, ended, ticks, rows, opened, closed, drifting, repaired, compared, unequal, waiting, held, detail, orders)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		r.Shop, r.Why, r.Began, r.Ended, r.Ticks, r.Rows, r.Opened, r.Closed, r.Drifting, r.Repaired, r.Compared, r.Unequal, r.Waiting, r.Held, r.Found, r.Orders)
 	if err != nil {
 		return postgres.Explain(fmt.Errorf("note the reconciliation of shop %s: %w", r.Shop, err))
 	}

@@ -105,6 +105,7 @@ create table spola.reconciliation (
     repaired bigint not null,
     compared boolean not null,               -- the shop's rows with the mirror
     unequal  bigint not null,                -- ranges whose rows in the shop were not what the mirror has, and were read again
+    orders   jsonb  not null default '{}',   -- of the shop, held against the ERP's, day by day
     waiting  bigint not null,                -- left: unsettled, not the same all the time, or held by the guard
     held     text   not null default '',     -- what the guard says
     detail   jsonb  not null default '[]'    -- the first of them, by name

@@ -88,9 +88,9 @@ func ticks(conn *pgx.Conn, shop string) func(context.Context) error {
 
 func tell(log zerolog.Logger, r stock.Run) {
 	event := log.Info()
-	if r.Held != "" || r.NotCompared != "" || r.Repaired > 0 || r.Waiting > 0 {
+	if r.Held != "" || r.NotCompared != "" || r.Repaired > 0 || r.Waiting > 0 || r.Orders.Left > 0 {
 		event = log.Warn()
 	}
 	event.Int64("rows", r.Rows).Int64("drifting", r.Drifting).Int64("repaired", r.Repaired).Int64("opened", r.Opened).Int64("closed", r.Closed).
-		Int64("waiting", r.Waiting).Str("held", r.Held).Str("not_compared", r.NotCompared).Dur("took", r.Ended.Sub(r.Began)).Msg("stock reconciled")
+		Int64("waiting", r.Waiting).Int64("orders", r.Orders.Orders).Int64("orders_left", r.Orders.Left).Str("held", r.Held).Str("not_compared", r.NotCompared).Dur("took", r.Ended.Sub(r.Began)).Msg("stock reconciled")
 }

@@ -93,6 +93,18 @@ func printRun(out io.Writer, r stock.Run) error {
 		printable.Printf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
 	}
 	printable.Printf(out, "drifting %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Repaired, r.Opened, r.Closed, r.Waiting)
+	if o := r.Orders; len(o.Days) > 0 {
+		printable.Printf(out, "Orders since %s: %d in the shop, %d of them in the ERP to the cent, %d explained (parked, settling, closed, decided); read again %d, left %d\n",
+			o.Since, o.Orders, o.InERP, o.Explained, len(o.Asked), o.Left)
+		for _, d := range o.Days {
+			if d.Orders != d.InERP+d.Explained {
+				printable.Printf(out, "  %s: %d orders, %d in the ERP, %d explained; %d cents in the shop, %d in the ERP\n", d.Day, d.Orders, d.InERP, d.Explained, d.CentsShop, d.CentsERP)
+			}
+		}
+		if o.Left > 0 {
+			printable.Printf(out, "NOT IN THE ERP as the shop has them: %v; applier verify --orders says what differs\n", o.Asked)
+		}
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, f := range r.Found {
 		if i == 0 {

@@ -415,6 +415,11 @@ create function {{.Schema}}.touched(id bigint) returns setof text language sql s
     select 'option:' || w.product_option_value_id from {{table "order_option"}} w where w.order_id = id and w.product_option_value_id > 0
 $$;
 
+-- Numbers of the shop's orders below one, the newest first.
+create function {{.Schema}}.order_numbers(below bigint, most int) returns table (order_id bigint) language sql stable as $$
+    select o.order_id::bigint from {{table "order"}} o where o.order_id < below order by o.order_id desc limit most
+$$;
+
 -- What a person knows an order by, for the day of going live: cheap for all orders of a shop at once.
 create function {{.Schema}}.glance(ids bigint[]) returns table (order_id bigint, placed_at timestamptz, total bigint, customer text)
 language sql stable as $$

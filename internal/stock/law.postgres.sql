@@ -81,18 +81,19 @@ where d.shop = '{{.Shop}}' and d.settling;
 -- What is unsettled is not listed.
 create function {{.Schema}}.todo() returns table (stock_row text, what text, value bigint, article bigint, sku text, why text)
 language sql stable set jit = off set work_mem = '64MB' as $$
+    with shown as materialized (select x.stock_row, x.quantity, x.article, x.sku, x.why_not from {{.Schema}}.stock_article x)
     select t.* from (
     select x.stock_row,
         case when a.article_id is null then 'open' when a.article_id <> x.article then 'remap' end,
         x.quantity + coalesce(t.k, 0), x.article, x.sku, ''
-    from {{.Schema}}.stock_article x
+    from shown x
     left join spola.stock_account a on a.shop = '{{.Shop}}' and a.stock_row = x.stock_row
     left join spola.stock_total t on t.shop = '{{.Shop}}' and t.stock_row = x.stock_row
     where x.why_not is null and a.article_id is distinct from x.article
     union all
     select a.stock_row, 'close', 0, a.article_id, x.sku, coalesce(x.why_not, 'gone')
     from spola.stock_account a
-    left join {{.Schema}}.stock_article x on x.stock_row = a.stock_row
+    left join shown x on x.stock_row = a.stock_row
     where a.shop = '{{.Shop}}' and a.article_id is not null and (x.stock_row is null or x.why_not is not null)
     union all
     select l.stock_row, 'repair', l.drift, l.article_id, (select e.sku from erp.articles e where e.article_id = l.article_id), ''

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	_ "embed" // the statements stand in back.sql
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -17,7 +16,9 @@ import (
 
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/lab/watch"
+	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stock"
+	"github.com/spola-cdc/spola/schemas"
 )
 
 //go:embed back.sql
@@ -28,8 +29,12 @@ const (
 	movementRate = 100     // movements a second, while latencies are measured
 	checkoutRate = 20      // checkouts a second, beside a comparison
 	clerks       = 4       // who work at once
-	rounds       = 2       // of checkouts alone and beside
+	rounds       = 4       // of checkouts alone and beside
+	roundSeconds = 5       // each, where a pace is measured for 20
 )
+
+// askEvery is how often the shop is asked for the pieces of all articles.
+const askEvery = 100 * time.Millisecond
 
 // RunBack measures the way back: what changes in the ERP until the shop's rows show it. Its servers are gone afterwards.
 func RunBack(ctx context.Context, o Options) (_ BackReport, err error) {
@@ -162,6 +167,9 @@ func (st *stage) delivered(ctx context.Context) error {
 		return fmt.Errorf("count the ERP's pieces: %w", err)
 	}
 	return st.until(ctx, func() (bool, error) {
+		if err := pause(ctx, askEvery); err != nil { // it is an expensive question
+			return false, err
+		}
 		var shown int64
 		err := st.shop.DB().QueryRowContext(ctx, "SELECT SUM(quantity) FROM oc_product WHERE product_id >= ?", shelf).Scan(&shown)
 		return shown == free, err
@@ -310,7 +318,7 @@ func (st *stage) work(ctx context.Context, part int) error {
 func measureComparison(ctx context.Context, st *stage, r *BackReport) error {
 	var alone, beside []time.Duration
 	for range rounds {
-		times, err := st.timeCheckouts(ctx, st.options.For/(2*rounds))
+		times, err := st.timeCheckouts(ctx, st.options.For*roundSeconds/20)
 		if err != nil {
 			return err
 		}
@@ -318,7 +326,7 @@ func measureComparison(ctx context.Context, st *stage, r *BackReport) error {
 		comparing, enough := context.WithCancel(ctx)
 		done := make(chan error, 1)
 		go func() { done <- st.compareAgain(comparing, &r.Comparison) }()
-		times, err = st.timeCheckouts(ctx, st.options.For/(2*rounds))
+		times, err = st.timeCheckouts(ctx, st.options.For*roundSeconds/20)
 		enough()
 		if err = errors.Join(err, <-done); err != nil {
 			return err
@@ -329,17 +337,25 @@ func measureComparison(ctx context.Context, st *stage, r *BackReport) error {
 	return nil
 }
 
-// compareAgain has shop and mirror compared until ctx ends, once at least.
+// compareAgain has shop and mirror compared until ctx ends, once at least, as each reconciliation does it.
 func (st *stage) compareAgain(ctx context.Context, c *Comparison) error {
 	running := context.WithoutCancel(ctx)
+	conn, err := pgx.Connect(running, st.databaseURL("erp"))
+	if err != nil {
+		return fmt.Errorf("connect the comparison: %w", err)
+	}
+	defer conn.Close(running)
+	profile, _, err := schemas.Platform("opencart")
+	if err != nil {
+		return err
+	}
+	compared := &stock.Shop{DB: st.shop.DB(), Prefix: "oc_", Mirror: "mirror_" + shopName, Tables: profile.Compare,
+		Request: func(context.Context, mysql.SnapshotRequest) error { return nil }} // what was behind thrice is counted, and not read again here
 	for c.Runs == 0 || ctx.Err() == nil {
-		out, err := st.said(running, st.options.Applier, "reconcile", "--json")
+		run, err := stock.Reconcile(running, conn, shopName, "canonical_"+shopName, stock.Options{Why: "command", Shop: compared,
+			Tick: func(ctx context.Context) error { return stock.AwaitTick(ctx, conn, shopName) }})
 		if err != nil {
 			return err
-		}
-		var run stock.Run
-		if err := json.Unmarshal(out, &run); err != nil {
-			return fmt.Errorf("read what a reconciliation said: %w\n%s", err, out)
 		}
 		if !run.Compared {
 			return fmt.Errorf("shop and mirror were not compared: %s", run.NotCompared)
@@ -417,7 +433,7 @@ func measureLaw(ctx context.Context, st *stage, r *BackReport) error {
 				return err
 			}
 			r.Law = append(r.Law, l)
-			st.tell("  %d rows, %d old orders: %.2f s, all that is to be done %.2f s", l.SKUs, l.Old, l.Seconds, l.LookSeconds)
+			st.tell("  %d rows, %d old orders: %.2f s, what stands beside it %.2f s, all that is to be done %.2f s", l.SKUs, l.Old, l.Seconds, l.LagSeconds, l.LookSeconds)
 		}
 	}
 	return nil
@@ -454,10 +470,15 @@ func (st *stage) law(ctx context.Context, skus, orders int) (l Law, err error) {
 	l = Law{SKUs: skus, Old: orders}
 	for range 2 {
 		began := time.Now()
-		if err := st.erp.QueryRow(ctx, back("law")).Scan(&l.Rows, &l.Drifting, &l.Unpublished, &l.Undelivered); err != nil {
+		if err := st.erp.QueryRow(ctx, back("law")).Scan(&l.Rows, &l.Drifting); err != nil {
 			return l, err
 		}
 		l.Seconds = time.Since(began).Seconds()
+		began = time.Now()
+		if err := st.erp.QueryRow(ctx, back("lag")).Scan(&l.Unpublished, &l.Undelivered); err != nil {
+			return l, err
+		}
+		l.LagSeconds = time.Since(began).Seconds()
 		began = time.Now()
 		var todo int64
 		if err := st.erp.QueryRow(ctx, back("todo")).Scan(&todo); err != nil {

@@ -86,6 +86,19 @@ func TestERPLog(t *testing.T) {
 		t.Errorf("run before preflight is heeded: %s", text)
 	}
 	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+
+	// Another shop's configuration, which does not read it, follows it all the same.
+	text, err := os.ReadFile(filepath.Join(p.dir, "spola.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write("other.yaml", []byte(strings.Replace(string(text), fmt.Sprintf("{user: postgres, slot: cli_%d}", p.server), "{elsewhere: true}", 1)))
+	if text := p.startWith("other.yaml", "cdc", "run", "erp").ends(78); !strings.Contains(text, "erp.log.elsewhere") {
+		t.Errorf("read by another shop's configuration: %s", text)
+	}
+	if text := p.startWith("other.yaml", "applier", "run", "stock").ends(78); !strings.Contains(text, "shop.write_as") {
+		t.Errorf("followed by another shop's configuration: %s", text)
+	}
 	exec := func(statement string, args ...any) {
 		t.Helper()
 		if _, err := p.erp.Exec(t.Context(), statement, args...); err != nil {
@@ -101,7 +114,7 @@ func TestERPLog(t *testing.T) {
 	p.until("a change", []*program{older}, func() bool { return p.erpHas(`"weight_kg":"1.111"`) })
 
 	newer := p.start("cdc", "run", "erp")
-	if text := older.ends(4); !strings.Contains(text, "fenced") {
+	if text := older.ends(4); !strings.Contains(text, "fenced") || !strings.Contains(text, "erp.log.elsewhere: true") {
 		t.Errorf("the older says: %s", text)
 	}
 	weight("2.222")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -85,6 +86,29 @@ shipment 4711 new@example.com sent`)
 	if strings.Contains(rest.text, "Ancora") || strings.Contains(rest.subject, "parte") {
 		t.Errorf("something is still to come:\n%s", rest.text)
 	}
+}
+
+// The log may have a shipment a moment before it can be read: it is mailed all the same.
+func TestLogAheadOfTheDatabase(t *testing.T) {
+	w := newWorld(t, mailbox.Options{})
+	id := w.order(4711, "mario@example.com")
+	ctx := t.Context()
+	other, err := postgres.Connect(ctx, w.url, "clerk")
+	w.must(err)
+	defer closeConn(other)
+	clerk, err := other.Begin(ctx)
+	w.must(err)
+	var shipment, xid int64
+	w.must(clerk.QueryRow(ctx, `select (erp.ship_order($1))[1], pg_current_xact_id()::xid::text::bigint`, id).Scan(&shipment, &xid))
+	time.AfterFunc(200*time.Millisecond, func() { _ = clerk.Commit(ctx) })
+	w.must(postgres.InTransaction(ctx, w.conn, func(tx pgx.Tx) error {
+		w.must(w.queue.Start(ctx, tx))
+		part := w.queue.Part(0)
+		w.must(part.Add([]change.Record{{Op: change.Create, Table: "erp.shipment",
+			Value: []byte(fmt.Sprintf(`{"before":null,"after":{"id":%d},"source":{"txId":%d},"op":"c","ts_ms":0,"ts_us":0,"transaction":null}`, shipment, xid))}}))
+		return part.Apply(ctx, tx, true)
+	}))
+	w.want("outbox", w.outbox(), "shipment 4711 mario@example.com queued")
 }
 
 // The language of a mail is the order's; another's templates, and a language of one's own, take the place of Spola's.

@@ -27,8 +27,8 @@ type Queue struct {
 	tables map[string]keys
 	log    zerolog.Logger
 
-	// Of the writing goroutine: what the parts of the batch have named so far.
-	shipments, documents map[int64]bool
+	// Of the writing goroutine: what the parts of the batch have named so far, and the ERP's transactions in which it changed.
+	shipments, documents, transactions map[int64]bool
 }
 
 // keys are the columns of a table that name a shipment and a document; empty: none does.
@@ -49,27 +49,29 @@ func NewQueue(shop, domain string, since time.Time, contract *schemas.Contract, 
 
 // Start forgets what a batch that failed has named, and notes since when the shop's customers are mailed.
 func (q *Queue) Start(ctx context.Context, tx pgx.Tx) error {
-	q.shipments, q.documents = map[int64]bool{}, map[int64]bool{}
+	q.shipments, q.documents, q.transactions = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
 	_, err := tx.Exec(ctx, statements["begin"], q.shop)
 	return postgres.Explain(err)
 }
 
 // Part begins a part of a batch.
 func (q *Queue) Part(int64) apply.Part[pgx.Tx] {
-	return &queuePart{q: q, shipments: map[int64]bool{}, documents: map[int64]bool{}}
+	return &queuePart{q: q, shipments: map[int64]bool{}, documents: map[int64]bool{}, transactions: map[int64]bool{}}
 }
 
 // queuePart holds the shipments and documents that its records name.
 type queuePart struct {
-	q                    *Queue
-	shipments, documents map[int64]bool
+	q                                  *Queue
+	shipments, documents, transactions map[int64]bool
 }
 
 // Splits is always false: what is due is read as it stands, wherever a batch ends.
 func (p *queuePart) Splits([]change.Record) bool { return false }
 
 // Bytes is the memory that the part holds, roughly.
-func (p *queuePart) Bytes() int { return (len(p.shipments) + len(p.documents)) * 40 }
+func (p *queuePart) Bytes() int {
+	return (len(p.shipments) + len(p.documents) + len(p.transactions)) * 40
+}
 
 // Add takes note of shipments and documents.
 func (p *queuePart) Add(records []change.Record) error {
@@ -85,6 +87,9 @@ func (p *queuePart) Add(records []change.Record) error {
 		}
 		if err != nil {
 			return fmt.Errorf("record %d/%d, table %s, key %s: %w", r.Gen, r.Seq, r.Table, r.Key, err)
+		}
+		if id, ok := change.SourceTx(r.Value); ok {
+			p.transactions[id] = true
 		}
 	}
 	return nil
@@ -114,14 +119,19 @@ func (p *queuePart) name(k keys, row []byte) error {
 func (p *queuePart) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	maps.Copy(p.q.shipments, p.shipments)
 	maps.Copy(p.q.documents, p.documents)
+	maps.Copy(p.q.transactions, p.transactions)
 	if !last {
 		return nil
 	}
 	shipments, documents := slices.Sorted(maps.Keys(p.q.shipments)), slices.Sorted(maps.Keys(p.q.documents))
 	clear(p.q.shipments)
 	clear(p.q.documents)
+	defer clear(p.q.transactions)
 	if len(shipments)+len(documents) == 0 {
 		return nil
+	}
+	if err := postgres.AwaitVisible(ctx, tx, p.q.transactions); err != nil {
+		return err
 	}
 	return p.q.put(ctx, tx, shipments, documents)
 }

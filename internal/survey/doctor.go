@@ -24,6 +24,7 @@ type Installation struct {
 	Migrations []postgres.Migrations
 	ERPSource  *erplog.Config // nil: the ERP's log is not read from here
 	ERPStream  stream.Config
+	Mail       func(context.Context) error // connects to the mail server, logs in and names the sender; nil: nobody is mailed
 }
 
 // patience is how long a server may take to answer at all.
@@ -34,7 +35,7 @@ const patience = 20 * time.Second
 func Examine(ctx context.Context, in Installation) (*Report, error) {
 	x := &examination{Installation: in}
 	group, bounded := errgroup.WithContext(ctx)
-	looks := []func(context.Context) []Finding{x.examineShop, x.examineERP, x.examineERPLog, x.examineLog}
+	looks := []func(context.Context) []Finding{x.examineShop, x.examineERP, x.examineERPLog, x.examineLog, x.examineMail}
 	parts := make([][]Finding, len(looks))
 	for i, part := range looks {
 		group.Go(func() error {
@@ -54,6 +55,20 @@ func Examine(ctx context.Context, in Installation) (*Report, error) {
 	x.examineShopFile()
 	x.report.sort()
 	return &x.report, nil
+}
+
+// examineMail looks whether the mail server takes our mails. While it does not they wait, and nothing else does.
+func (x *examination) examineMail(ctx context.Context) []Finding {
+	if x.Mail == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := x.Mail(ctx); err != nil {
+		return []Finding{{Severity: Warning, Part: InMail, Code: "mail_server", What: "customers can't be mailed: " + oneLine(err.Error()),
+			Mend: "correct smtp in " + x.File + "; `applier mail check` tries it again"}}
+	}
+	return nil
 }
 
 type examination struct {

@@ -29,6 +29,7 @@ const (
 	InLog      = "log"
 	InERP      = "erp"
 	InConfig   = "configuration"
+	InMail     = "mail"
 )
 
 // Finding is something that is not as it should be, with what mends it.
@@ -55,7 +56,7 @@ func (r *Report) sort() {
 }
 
 func order(part string) int {
-	return slices.Index([]string{InConfig, InShop, InLog, InERP, InShopFile}, part)
+	return slices.Index([]string{InConfig, InShop, InLog, InERP, InMail, InShopFile}, part)
 }
 
 // Count is how many findings have one of the severities, in one of the parts; no part: in any.

@@ -38,7 +38,7 @@ func Mails(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 	log := o.Log.With().Str("component", "applier").Str("log", cfg.ERPTopic()).Str("stream", mailStream).Logger()
-	server, letters, err := mailer(cfg, o.File)
+	server, letters, err := Mailer(cfg, o.File)
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func CheckMailer(cfg config.Config, file string) error {
 	return nil
 }
 
-// mailer is the server and the templates that the configuration names.
-func mailer(cfg config.Config, file string) (mail.Server, *mail.Letters, error) {
+// Mailer is the server and the templates that the configuration names.
+func Mailer(cfg config.Config, file string) (mail.Server, *mail.Letters, error) {
 	s := cfg.SMTP
 	server := mail.Server{Address: s.Server, TLS: s.TLSConfig(), Implicit: s.TLS == "implicit", User: s.User, Password: string(s.Password), PerMinute: s.PerMinute}
 	if from, err := netmail.ParseAddress(s.From); err == nil {
@@ -170,7 +170,7 @@ func (p PreviewMail) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	server, letters, err := mailer(cfg, env.Config)
+	server, letters, err := Mailer(cfg, env.Config)
 	if err != nil {
 		return err
 	}
@@ -377,7 +377,7 @@ func (m CheckMail) Run(env *cli.Env) error {
 	if !cfg.SMTP.Sends() {
 		return &config.Error{File: env.Config, Key: "smtp.server", What: "it is not set: nothing is mailed", Mend: "write the mail server, such as mail.example.com:587"}
 	}
-	server, letters, err := mailer(cfg, env.Config)
+	server, letters, err := Mailer(cfg, env.Config)
 	if err != nil {
 		return err
 	}

@@ -96,14 +96,14 @@ func (d Demo) Run(env *cli.Env) error {
 		proof.Mails.tell(env.Out, d.Dir != "")
 	}
 	switch {
-	case proof.Mails.amiss():
-		return cli.Differ("mails to customers: %s", proof.Mails.text())
 	case proof.Differences > 0:
 		return cli.Differ("%s and ERP differ in %d orders", d.shops(), proof.Differences)
 	case proof.Violations > 0:
 		return cli.Differ("%d of %d SKUs do not show what there is", proof.Violations, proof.SKUs)
 	case len(proof.Broken) > 0:
 		return cli.Differ("%d totals of the ERP are broken", len(proof.Broken))
+	case proof.Mails.amiss():
+		return cli.Differ("mails to customers: %s", proof.Mails.text())
 	}
 	return nil
 }

@@ -51,6 +51,7 @@ func TestDemoEndsWithAProof(t *testing.T) {
 				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
 				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 ||
 				proof.Documents.Documents["ddt"] < 1 || proof.Documents.Documents["order"] < proof.Documents.Documents["ddt"]/4 || proof.NumberingHoles != 0 || proof.VATMismatches != 0 ||
+				proof.Expected < 2 || proof.Delivered != proof.Expected || proof.Twice != 0 || proof.Tracking < 1 ||
 				proof.SKUs != 44*shops || proof.Violations != 0 || proof.Back.P50 <= 0 || proof.Back.Max < proof.Back.P99 ||
 				proof.Latency.P50 <= 0 || proof.Latency.Max < proof.Latency.P99 || proof.RSS["spola"] <= 0 {
 				t.Errorf("proof: %s", out)

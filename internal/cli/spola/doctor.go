@@ -43,7 +43,7 @@ func (d Doctor) Run(env *cli.Env) error {
 }
 
 func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedERPLog)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedERPLog, config.NeedSMTP)
 	if err != nil {
 		if mistakes := mistakes(err); d.JSON && mistakes != nil {
 			return mistakes, nil
@@ -65,6 +65,13 @@ func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
 			return nil, err
 		}
 		in.ERPSource = &erp
+	}
+	if cfg.SMTP.Sends() {
+		server, _, err := applier.Mailer(cfg, env.Config)
+		if err != nil {
+			return nil, err
+		}
+		in.Mail = server.Check
 	}
 	if cfg.ERP.Log.Stands() {
 		in.ERPStream = cfg.ERPStream(env.Log)

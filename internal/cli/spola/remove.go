@@ -124,6 +124,9 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 	if cfg.ERP.Log.Stands() {
 		topics = append(topics, cfg.ERPTopic())
 	}
+	if cfg.SMTP.Sends() {
+		topics = append(topics, cfg.Journal(env.Log).Topic)
+	}
 	for _, topic := range topics {
 		all.Stays = append(all.Stays, fmt.Sprintf("the log, topic %s, until Kafka's retention ends or you delete it: kafka-topics.sh --bootstrap-server … --delete --topic %s", topic, topic))
 	}

@@ -216,7 +216,7 @@ func (l *Letters) read(ctx context.Context, conn *pgx.Conn, row Row) (Letter, er
 		return Letter{}, &flawError{"the ERP was restored and does not know what caused this mail"}
 	}
 	if row.Kind == Shipment {
-		return l.parcel(ctx, conn, *row.cause, 0)
+		return l.parcel(ctx, conn, *row.cause)
 	}
 	var order int64
 	err := conn.QueryRow(ctx, "select order_id from spola.mail where id = $1", row.ID).Scan(&order)
@@ -226,24 +226,22 @@ func (l *Letters) read(ctx context.Context, conn *pgx.Conn, row Row) (Letter, er
 	return l.invoice(ctx, conn, order, row.Document)
 }
 
-func (l *Letters) parcel(ctx context.Context, conn *pgx.Conn, shipment, order int64) (Letter, error) {
+func (l *Letters) parcel(ctx context.Context, conn *pgx.Conn, shipment int64) (Letter, error) {
 	var sheet []byte
+	var order *int64
 	var p Parcel
-	err := conn.QueryRow(ctx, statements["parcel"], shipment).Scan(&sheet)
-	if err == nil && sheet == nil {
+	err := conn.QueryRow(ctx, statements["parcel"], shipment).Scan(&sheet, &order)
+	if err == nil && (sheet == nil || order == nil) {
 		return Letter{}, &flawError{fmt.Sprintf("the ERP has no shipment %d any more", shipment)}
 	}
 	if err == nil {
 		err = json.Unmarshal(sheet, &p)
 	}
-	if err == nil && order == 0 {
-		err = conn.QueryRow(ctx, "select order_id from erp.shipments where shipment_id = $1", shipment).Scan(&order)
-	}
 	if err != nil {
 		return Letter{}, postgres.Explain(fmt.Errorf("read shipment %d: %w", shipment, err))
 	}
 	letter := Letter{Kind: Shipment, Documents: p.Documents, Page: Page{Parcel: &p, Seller: p.Seller}}
-	return letter, l.address(ctx, conn, &letter, order)
+	return letter, l.address(ctx, conn, &letter, *order)
 }
 
 func (l *Letters) invoice(ctx context.Context, conn *pgx.Conn, order int64, number string) (Letter, error) {
@@ -271,15 +269,12 @@ func (l *Letters) invoice(ctx context.Context, conn *pgx.Conn, order int64, numb
 func (l *Letters) address(ctx context.Context, conn *pgx.Conn, letter *Letter, order int64) error {
 	var email, language, country, shopNumber string
 	p := &letter.Page
-	err := conn.QueryRow(ctx, statements["addressee"], order).Scan(&order, &p.Number, &shopNumber, &email, &language, &country, &p.Name)
+	err := conn.QueryRow(ctx, statements["addressee"], order).Scan(&p.Number, &shopNumber, &email, &language, &country, &p.Name, &p.logo)
 	if err != nil {
 		return postgres.Explain(fmt.Errorf("addressee of order %d: %w", order, err))
 	}
 	letter.To = strings.TrimSpace(email)
 	p.Order = orElse(shopNumber, p.Number)
-	if p.logo, err = document.Logo(ctx, conn); err != nil {
-		return postgres.Explain(err)
-	}
 	if letter.Language, err = l.language(letter.Kind, language, country); err != nil {
 		return err
 	}

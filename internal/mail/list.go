@@ -121,7 +121,7 @@ func (l *Letters) Preview(ctx context.Context, conn *pgx.Conn, shop, order strin
 		return nil, postgres.Explain(fmt.Errorf("order %s: %w", order, err))
 	}
 	for _, shipment := range shipments {
-		letter, err := l.parcel(ctx, conn, shipment, id)
+		letter, err := l.parcel(ctx, conn, shipment)
 		if err != nil {
 			return nil, err
 		}

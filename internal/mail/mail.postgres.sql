@@ -67,7 +67,8 @@ select exists (select from spola.mail where shop = $1 and state = 'queued' and n
 
 -- name: claim
 update spola.mail set state = 'sending', attempts = attempts + 1, reason = ''
-where id = (select id from spola.mail where shop = $1 and state = 'queued' and next_at <= now() order by id limit 1)
+where id = (select id from spola.mail where shop = $1 and state = 'queued' and next_at <= now()
+        and not exists (select from spola.place where applier = 'mail' and source = $1 and paused_at is not null) order by id limit 1)
 returning id, key, kind, number, shop_number, document, recipient, state, reason, attempts, message_id, queued_at, next_at, sent_at, shop, cause
 
 -- name: mine
@@ -129,10 +130,10 @@ select count(*) filter (where state = 'queued'), count(*) filter (where state = 
 from spola.mail where shop = $1
 
 -- name: addressee
-select a.order_id, a.number, a.shop_number, a.email, a.language, a.country, a.name from erp.addressees a where a.order_id = $1
+select a.number, a.shop_number, a.email, a.language, a.country, a.name, (select s.logo from erp.seller s) from erp.addressees a where a.order_id = $1
 
 -- name: parcel
-select erp.parcel_sheet($1)
+select erp.parcel_sheet($1), (select s.order_id from erp.shipments s where s.shipment_id = $1)
 
 -- name: order
 -- What was or would be mailed about an order, by its number in the ERP or in the shop.

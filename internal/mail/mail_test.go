@@ -100,7 +100,11 @@ func TestLogAheadOfTheDatabase(t *testing.T) {
 	w.must(err)
 	var shipment, xid int64
 	w.must(clerk.QueryRow(ctx, `select (erp.ship_order($1))[1], pg_current_xact_id()::xid::text::bigint`, id).Scan(&shipment, &xid))
-	time.AfterFunc(200*time.Millisecond, func() { _ = clerk.Commit(ctx) })
+	committed := make(chan error, 1)
+	go func() {
+		time.Sleep(200 * time.Millisecond)
+		committed <- clerk.Commit(ctx)
+	}()
 	w.must(postgres.InTransaction(ctx, w.conn, func(tx pgx.Tx) error {
 		w.must(w.queue.Start(ctx, tx))
 		part := w.queue.Part(0)
@@ -108,6 +112,7 @@ func TestLogAheadOfTheDatabase(t *testing.T) {
 			Value: []byte(fmt.Sprintf(`{"before":null,"after":{"id":%d},"source":{"txId":%d},"op":"c","ts_ms":0,"ts_us":0,"transaction":null}`, shipment, xid))}}))
 		return part.Apply(ctx, tx, true)
 	}))
+	w.must(<-committed)
 	w.want("outbox", w.outbox(), "shipment 4711 mario@example.com queued")
 }
 

@@ -454,7 +454,12 @@ func (p *pipeline) compared() *verify.Report {
 	if len(journal.Orders) == 0 {
 		journal = nil // a test that places its orders by hand
 	}
-	pool, err := pgxpool.New(p.t.Context(), p.cfg.ERP.URL()+"?pool_max_conns=8")
+	many, err := pgxpool.ParseConfig(p.cfg.ERP.URL())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	many.MaxConns = 8
+	pool, err := pgxpool.NewWithConfig(p.t.Context(), many)
 	if err != nil {
 		p.t.Fatal(err)
 	}

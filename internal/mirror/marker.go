@@ -3,13 +3,14 @@ package mirror
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/spola-cdc/spola/internal/change"
 )
 
-// marked takes note of a row of the marker: a tick of the source's clock, or the low watermark
-// that opens a chunk.
-func (p *Part) marked(after []byte) error {
+// marked takes note of a row of the marker: a tick of the source's clock, the low watermark
+// that opens a chunk, or what a stock row was delivered by.
+func (p *Part) marked(op change.Op, after []byte) error {
 	var name string
 	var generation, number int64
 	err := change.Fields(after, func(column, value []byte) (err error) {
@@ -26,12 +27,16 @@ func (p *Part) marked(after []byte) error {
 	if err != nil {
 		return fmt.Errorf("row of %s: %w", Marker, err)
 	}
-	switch name {
-	case `"tick"`:
+	switch {
+	case op == change.Read: // a snapshot tells what stands there, not what happens
+	case name == `"tick"`:
 		p.m.ticks++
 		p.ticked, p.ticks = true, p.m.ticks
-	case `"low"`:
+	case name == `"low"`:
 		p.m.low = lowMark{run: generation, chunk: number, at: p.at}
+	}
+	if strings.Contains(name, ":") {
+		p.marks[strings.Trim(name, `"`)] = number
 	}
 	return nil
 }

@@ -39,14 +39,15 @@ type TableSpec struct {
 
 // Changed is what a part has changed.
 type Changed struct {
-	Orders       []int64         // orders of which a row was written or deleted, ascending
-	Accounts     []int64         // customers' accounts of which a row was written or deleted, ascending
-	Tables       map[string]bool // tables of which a row was written or deleted, prefix included
-	Shapes       []string        // tables that were made or got another shape: views over them may be new
-	Ticks        int64           // ticks of the source applied so far, this part included
-	SnapshotDone bool            // the mirror is whole: orders may be derived
-	Restored     bool            // the source's database is another one than before: it has a new incarnation
-	RunDone      int64           // snapshot run that ended in this part; 0: none
+	Orders       []int64          // orders of which a row was written or deleted, ascending
+	Accounts     []int64          // customers' accounts of which a row was written or deleted, ascending
+	Tables       map[string]bool  // tables of which a row was written or deleted, prefix included
+	Shapes       []string         // tables that were made or got another shape: views over them may be new
+	Ticks        int64            // ticks of the source applied so far, this part included
+	SnapshotDone bool             // the mirror is whole: orders may be derived
+	Restored     bool             // the source's database is another one than before: it has a new incarnation
+	Marks        map[string]int64 // by row of the shop's stock: number of the ledger's entry that it was delivered by last
+	RunDone      int64            // snapshot run that ended in this part; 0: none
 }
 
 // Mirror is the mirror of one source. Start, Part and Part.Add are called on the reading

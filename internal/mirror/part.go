@@ -21,6 +21,7 @@ type Part struct {
 	life     int64 // incarnation of the last claim added; 0: none
 	restored bool  // it is a new one
 	runDone  int64
+	marks    map[string]int64 // of rows of the shop's stock
 	writer   lineWriter
 }
 
@@ -57,7 +58,7 @@ type entry struct {
 
 // Part begins a part; its first record is number applied+1.
 func (m *Mirror) Part(applied int64) *Part {
-	return &Part{m: m, from: applied, at: applied, owners: map[ownerKind]map[int64]struct{}{ofOrder: {}, ofAccount: {}}}
+	return &Part{m: m, from: applied, marks: map[string]int64{}, at: applied, owners: map[ownerKind]map[int64]struct{}{ofOrder: {}, ofAccount: {}}}
 }
 
 // Bytes is the memory that the part holds, roughly.
@@ -156,7 +157,7 @@ func (p *Part) addRow(r *change.Record) error {
 	}
 	p.bytes += len(f.lines) - held + 64
 	if t.shape.Name == Marker && after != nil {
-		return p.marked(after)
+		return p.marked(r.Op, after)
 	}
 	return nil
 }

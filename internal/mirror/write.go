@@ -83,7 +83,7 @@ func (s *session) put(t *table, rows int) string {
 // Apply writes the part inside tx.
 func (p *Part) Apply(ctx context.Context, tx pgx.Tx) (*Changed, error) {
 	m := p.m
-	c := &Changed{Tables: map[string]bool{}, RunDone: p.runDone, Restored: p.restored}
+	c := &Changed{Tables: map[string]bool{}, RunDone: p.runDone, Restored: p.restored, Marks: p.marks}
 	for _, s := range p.segments {
 		if err := p.applySegment(ctx, tx, s, c); err != nil {
 			return nil, err

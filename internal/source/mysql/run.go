@@ -232,6 +232,10 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 		return err
 	}
 	r.state.drop(func(name string) bool { return r.tables[name] != nil })
+	if r.cfg.NewIncarnation || tail.Generation > 1 && (state == nil || tail.Predecessor != nil) {
+		// What was delivered to the shop may be another than the log has told so far: less in a restored shop, more behind a gap.
+		r.state.enqueue(KeyRange{Table: Marker}, "not read yet in this generation")
+	}
 	return r.enqueueMissing(ctx, db)
 }
 

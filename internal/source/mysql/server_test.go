@@ -100,22 +100,28 @@ func testResetAndPurge(t *testing.T, private *server.Server) {
 		}
 	}
 
+	s.exec("INSERT INTO spola_marker (name, number, applied) VALUES ('product:1', 7, 3)") // what a restored shop has taken
 	s.cfg.NewIncarnation = true
 	s.start()
 	s.snapshotDone(2)
 	s.end()
 	s.cfg.NewIncarnation = false
-	read := 0
+	read, marked := 0, 0
 	for _, r := range s.log.all() {
 		if r.Op == change.Read && strings.HasPrefix(r.Origin, "chunk 2 ") {
-			read++
+			switch {
+			case r.Table != Marker:
+				read++
+			case strings.Contains(string(r.Value), `"name":"product:1"`):
+				marked++
+			}
 			if o, err := change.ParseOrigin(r.Origin); err != nil || o.Tx.Incarnation != 2 {
 				t.Fatalf("origin %s in the second incarnation (%v)", r.Origin, err)
 			}
 		}
 	}
-	if read != 42 {
-		t.Errorf("the snapshot of the second incarnation has %d rows, the table 42", read)
+	if read != 42 || marked != 1 {
+		t.Errorf("the snapshot of the second incarnation has %d rows, the table 42; of the marker's row it has %d", read, marked)
 	}
 
 	s.exec("INSERT INTO oc_order (comment) VALUES ('x')")

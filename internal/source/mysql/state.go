@@ -139,7 +139,7 @@ func (s *State) foldRow(r *change.Record) error {
 	if err := s.moveTo(r); err != nil {
 		return err
 	}
-	if r.Table != Marker || r.Op == change.Delete {
+	if r.Table != Marker || r.Op == change.Delete || r.Op == change.Read {
 		return nil
 	}
 	_, after, err := change.Rows(r.Value)

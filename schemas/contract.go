@@ -17,7 +17,7 @@ type Contract struct {
 	Publish   []Publication            `yaml:"publish"`
 }
 
-// Publication is a table of the ERP whose changes move stock or orders, or are mailed.
+// Publication is a table of the ERP whose changes move stock or orders, are mailed, or count documents.
 type Publication struct {
 	Table   string `yaml:"table"`
 	Article string `yaml:"article"` // expression over its row
@@ -26,6 +26,10 @@ type Publication struct {
 	// What customers are mailed about.
 	Shipment string `yaml:"shipment"`
 	Document string `yaml:"document"`
+	// Of a table of counters: the columns of a row's series, year, and last number given out, which never goes down.
+	Series string `yaml:"series"`
+	Year   string `yaml:"year"`
+	Last   string `yaml:"last"`
 }
 
 // LoadContract reads the contract. Unknown keys are refused.

@@ -17,7 +17,7 @@ DECLARE
 BEGIN
     FOREACH wanted IN ARRAY ARRAY[
         'erp.stock', 'erp.article', 'erp.commitment', 'erp.order_line', 'erp.sales_order',
-        'erp.shipment', 'erp.shipment_line', 'erp.document', -- all of contract.yaml
+        'erp.shipment', 'erp.shipment_line', 'erp.document', 'erp.counter', -- all of contract.yaml
         'spola.ledger'] LOOP                 -- and Spola's own
         CONTINUE WHEN to_regclass(wanted) IS NULL; -- a later migration brings it
         tables := tables || wanted;

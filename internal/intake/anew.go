@@ -36,8 +36,25 @@ func (in *Intake) restored(ctx context.Context, tx pgx.Tx, ticks int64) error {
 	if err != nil {
 		return in.failed("begin a new incarnation", err)
 	}
+	// The clock of the new life is another one, and its snapshot is awaited in any case.
+	if _, err := tx.Exec(ctx, "update spola.recovery set tick = 0 where shop = $1", in.shop); err != nil {
+		return in.failed("begin a new incarnation", err)
+	}
 	in.derived, in.lookupsDue = false, &due
 	return nil
+}
+
+// knowsMarks refuses marks of the shop's stock rows whose entries the ledger does not have: what has reached the shop was
+// committed here once, so this database is an older one than it was.
+func (in *Intake) knowsMarks(ctx context.Context, tx pgx.Tx, marks map[string]int64) error {
+	if len(marks) == 0 {
+		return nil
+	}
+	row, number, err := postgres.UnknownEntry(ctx, tx, in.shop, marks, postgres.SeenWithin)
+	if err != nil || row == "" {
+		return err
+	}
+	return postgres.Restored(fmt.Sprintf("the shop was delivered entry %d of the stock ledger, for %s, and the ledger does not have it", number, row))
 }
 
 // noteUnderived keeps what deriving must know later of a batch behind which nothing is derived.

@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -130,6 +131,9 @@ func merge(a, b *mirror.Changed) *mirror.Changed {
 			all.Tables[name] = true
 		}
 	}
+	all.Marks = map[string]int64{}
+	maps.Copy(all.Marks, a.Marks)
+	maps.Copy(all.Marks, b.Marks)
 	all.RunDone = max(a.RunDone, b.RunDone)
 	all.Restored = a.Restored || b.Restored
 	return &all

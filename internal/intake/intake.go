@@ -102,6 +102,9 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 // its locks come behind those of the ERP's functions, the stock account is settled.
 func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (Taken, error) {
 	var sum Taken
+	if err := in.knowsMarks(ctx, tx, changed.Marks); err != nil {
+		return sum, err
+	}
 	if changed.Restored {
 		if err := in.restored(ctx, tx, changed.Ticks); err != nil {
 			return sum, err

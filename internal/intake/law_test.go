@@ -27,7 +27,12 @@ type lawWorld struct {
 	marks map[string]int64 // applied, by row of the marker in the shop
 	ours  map[int64]int64  // orders that we have cancelled: how often
 	floor bool             // the shop's columns can't go below zero
+
+	numbers map[string]int64 // of the entry that it was delivered by, by row of the marker
 }
+
+// lawDeeds is what the clerk does, and how often.
+var lawDeeds = map[string]int{"receive": 4, "count": 2, "sell": 3, "ship": 6, "ship part": 6, "cancel": 4, "close short": 4, "take back": 3}
 
 // lawRows are the rows of the shop's stock that have an account.
 var lawRows = []string{"product:31", "product:41", "product:42", "product:43", "option:17", "option:18"}
@@ -46,8 +51,7 @@ func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() { _ = conn.Close(context.Background()) })
-	c, err := clerk.New(conn, clerk.Options{Seed: uint64(rapid.IntRange(1, 1000).Draw(r, "clerk")), Deeds: map[string]int{
-		"receive": 4, "count": 2, "sell": 3, "ship": 6, "ship part": 6, "cancel": 4, "close short": 4, "take back": 3}})
+	c, err := clerk.New(conn, clerk.Options{Seed: uint64(rapid.IntRange(1, 1000).Draw(r, "clerk")), Deeds: lawDeeds})
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -59,7 +63,7 @@ func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
 // begin lets the shop go live.
 func (w *lawWorld) begin() {
 	profile, _ := testProfile(w.t)
-	w.shop, w.marks, w.ours = newTestShop(profile), map[string]int64{}, map[int64]int64{}
+	w.shop, w.marks, w.numbers, w.ours = newTestShop(profile), map[string]int64{}, map[string]int64{}, map[int64]int64{}
 	w.catchUp(w.shop.testLog, 1000)
 	for option, sku := range map[int]string{17: "SHIRT-S", 18: "SHIRT-L"} {
 		w.exec("insert into spola.article (shop, product, variant, article, by) select $3, '50', $1::text, id, 'import' from erp.article where sku = $2", fmt.Sprint(option), sku, w.name)
@@ -141,13 +145,14 @@ func (w *lawWorld) settle() {
 
 // deliver brings what rows are owed into the shop: one transaction, with the marker.
 func (w *lawWorld) deliver() {
-	rows, err := w.conn.Query(w.t.Context(), "select stock_row, target from spola.stock_account where shop = $1", w.name)
+	rows, err := w.conn.Query(w.t.Context(), "select a.stock_row, a.target, (select coalesce(max(l.no), 0) from spola.ledger l where l.shop = a.shop and l.stock_row = a.stock_row) from spola.stock_account a where a.shop = $1", w.name)
 	if err != nil {
 		w.r.Fatal(err)
 	}
 	type account struct {
 		StockRow string
 		Target   int64
+		No       int64
 	}
 	accounts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[account])
 	if err != nil {
@@ -163,8 +168,9 @@ func (w *lawWorld) deliver() {
 			continue
 		}
 		w.marks[a.StockRow] += d
+		w.numbers[a.StockRow] = a.No
 		w.shop.together(func() {
-			w.mark(a.StockRow, 1, w.marks[a.StockRow], due-d)
+			w.mark(a.StockRow, a.No, w.marks[a.StockRow], due-d)
 			w.add(a.StockRow, d)
 		})
 		w.end()
@@ -173,7 +179,7 @@ func (w *lawWorld) deliver() {
 
 // writeCancelled cancels in the shop what the ERP has cancelled: state, history and marker, and no pieces.
 func (w *lawWorld) writeCancelled() {
-	rows, err := w.conn.Query(w.t.Context(), "select l.order_id from spola.link l join erp.sales_order o on o.id = l.erp_order where l.shop = $1 and o.state = 'cancelled' and o.cancelled_by = 'clerk' order by 1", w.name)
+	rows, err := w.conn.Query(w.t.Context(), "select l.order_id from spola.link l join erp.sales_order o on o.id = l.erp_order where l.shop = $1 and not l.deleted and o.state = 'cancelled' and o.cancelled_by = 'clerk' order by 1", w.name)
 	if err != nil {
 		w.r.Fatal(err)
 	}

@@ -104,7 +104,7 @@ func (e *testERP) wipe() {
 	e.t.Helper()
 	e.exec(`do $$ begin
 		drop schema if exists mirror_shop, mirror_outlet cascade;
-		truncate spola.shop, spola.stock_head, spola.stock_account, spola.ledger, spola.in_flight, spola.closed_short, spola.restock, spola.stock_setting,
+		truncate spola.shop, spola.recovery, spola.stock_head, spola.stock_account, spola.ledger, spola.in_flight, spola.closed_short, spola.restock, spola.stock_setting,
 			 spola.mirror, spola.mirror_table, spola.link, spola.consumption, spola.stock_total, spola.due, spola.parked, spola.article,
 			spola.shop_settings, spola.tax_title, spola.tax_class_rate, spola.country, spola.province, spola.shop_state,
 			erp.sales_order, erp.order_line, erp.order_charge, erp.order_vat, erp.order_payment, erp.commitment, erp.customer, erp.counter;

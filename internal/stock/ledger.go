@@ -21,11 +21,15 @@ import (
 // log only says of which articles and orders; the figures are read from the ERP as it stands, so it does not
 // matter in which order changes come, nor how late or how often.
 type Ledger struct {
-	shop   string
-	tables map[string]keys // by the table's name in the log
+	shop    string
+	tables  map[string]keys // by the table's name in the log
+	counter Counter
+
+	known change.Place // up to here the log may name what this database is known to have lost
 
 	// Of the writing goroutine: what the parts of the batch have named so far.
 	articles, orders, transactions map[int64]bool
+	seen                           Seen
 }
 
 // keys are the columns of a table that name the article and the order of a row; empty: none does.
@@ -35,28 +39,30 @@ var _ apply.Effect[pgx.Tx] = (*Ledger)(nil)
 
 // NewLedger makes the effect for a shop, and for the tables that the contract publishes.
 func NewLedger(shop string, contract *schemas.Contract) *Ledger {
-	l := &Ledger{shop: shop, tables: map[string]keys{}}
+	l := &Ledger{shop: shop, tables: map[string]keys{}, counter: CounterOf(contract)}
 	for _, p := range contract.Publish {
 		l.tables[contract.Schema+"."+p.Table] = keys{p.Article, p.Order}
 	}
 	return l
 }
 
-// Start forgets what a batch that failed has named.
-func (l *Ledger) Start(context.Context, pgx.Tx) error {
-	l.articles, l.orders, l.transactions = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}
-	return nil
+// Start forgets what a batch that failed has named, and reads up to where the log names what is known to be lost.
+func (l *Ledger) Start(ctx context.Context, tx pgx.Tx) (err error) {
+	l.articles, l.orders, l.transactions, l.seen = map[int64]bool{}, map[int64]bool{}, map[int64]bool{}, NewSeen()
+	l.known, err = recovered(ctx, tx, l.shop)
+	return err
 }
 
 // Part begins a part of a batch.
 func (l *Ledger) Part(int64) apply.Part[pgx.Tx] {
-	return &ledgerPart{l: l, articles: map[int64]bool{}, orders: map[int64]bool{}, transactions: map[int64]bool{}}
+	return &ledgerPart{l: l, articles: map[int64]bool{}, orders: map[int64]bool{}, transactions: map[int64]bool{}, seen: NewSeen()}
 }
 
-// ledgerPart holds the articles and orders that its records name, and the ERP's transactions that changed them.
+// ledgerPart holds the articles and orders that its records name, the ERP's transactions that changed them, and what is committed there for ever.
 type ledgerPart struct {
 	l                              *Ledger
 	articles, orders, transactions map[int64]bool
+	seen                           Seen
 }
 
 // Splits is always false: settling looks at what stands, wherever a batch ends.
@@ -69,6 +75,14 @@ func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders) + len
 func (p *ledgerPart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
+		if r.Gen > p.l.known.Gen || r.Gen == p.l.known.Gen && r.Seq > p.l.known.Seq {
+			if err := p.seen.Add(r, p.l.shop, p.l.counter); err != nil {
+				return err
+			}
+		}
+		if id, ok := change.SourceTx(r.Value); ok && r.Op.IsRow() {
+			p.transactions[id] = true
+		}
 		k, ok := p.l.tables[r.Table]
 		if !ok || !r.Op.IsRow() {
 			continue
@@ -81,9 +95,6 @@ func (p *ledgerPart) Add(records []change.Record) error {
 		}
 		if err != nil {
 			return fmt.Errorf("record %d/%d, table %s, key %s: %w", r.Gen, r.Seq, r.Table, r.Key, err)
-		}
-		if id, ok := change.SourceTx(r.Value); ok {
-			p.transactions[id] = true
 		}
 	}
 	return nil
@@ -116,19 +127,23 @@ func (p *ledgerPart) name(k keys, row []byte) error {
 func (p *ledgerPart) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 	maps.Copy(p.l.articles, p.articles)
 	maps.Copy(p.l.orders, p.orders)
+	p.l.seen.merge(p.seen)
 	maps.Copy(p.l.transactions, p.transactions)
 	if !last {
 		return nil
 	}
+	defer clear(p.l.transactions)
+	if err := postgres.AwaitVisible(ctx, tx, p.l.transactions); err != nil {
+		return err
+	}
+	if err := p.l.knows(ctx, tx); err != nil {
+		return err
+	}
 	articles, orders := slices.Sorted(maps.Keys(p.l.articles)), slices.Sorted(maps.Keys(p.l.orders))
 	clear(p.l.articles)
 	clear(p.l.orders)
-	defer clear(p.l.transactions)
 	if len(articles)+len(orders) == 0 {
 		return nil
-	}
-	if err := postgres.AwaitVisible(ctx, tx, p.l.transactions); err != nil {
-		return err
 	}
 	_, err := tx.Exec(ctx, `select spola.settle($1, $2, array(select distinct l.order_id
 		from unnest($3::bigint[]) as o(id) cross join lateral (select * from spola.link l where l.erp_order = o.id offset 0) l where l.shop = $1), true)`,

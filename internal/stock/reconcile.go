@@ -98,6 +98,14 @@ func (r *run) all(ctx context.Context) error {
 		r.Held = "the shop is observed: its stock is not touched"
 		return nil
 	}
+	var read bool
+	if err := r.conn.QueryRow(ctx, "select spola.read_again($1)", r.Shop).Scan(&read); err != nil {
+		return err
+	}
+	if !read {
+		r.Held = "the ERP's database was restored, and the shop's log is still being read again"
+		return nil
+	}
 	if !r.o.DryRun {
 		if err := r.settle(ctx); err != nil {
 			return err
@@ -361,11 +369,13 @@ func collect[T any](ctx context.Context, conn *pgx.Conn, query string, args ...a
 	return pgx.CollectRows(rows, pgx.RowTo[T])
 }
 
-// Due tells whether the shop's last reconciliation on schedule began so long ago, and takes the lead until the connection
+// Due tells whether the shop's last reconciliation on schedule began so long ago, or before the ERP was restored, and takes the lead until the connection
 // ends. False too if somebody else leads.
 func Due(ctx context.Context, conn *pgx.Conn, shop string, every time.Duration) (due bool, err error) {
 	err = conn.QueryRow(ctx, `select s.mode = 'live' and s.derived
-			and not exists (select from spola.reconciliation r where r.shop = s.shop and r.began > clock_timestamp() - $2::interval)
+			and not exists (select from spola.reconciliation r where r.shop = s.shop and r.began > clock_timestamp() - $2::interval
+				and r.began > coalesce((select max(x.at) from spola.recovery x where x.shop = s.shop), '-infinity'))
+			and spola.read_again(s.shop)
 			and pg_try_advisory_lock(hashtextextended('spola reconcile ' || s.shop, 0))
 		from spola.shop s where s.shop = $1`, shop, every).Scan(&due)
 	if errors.Is(err, pgx.ErrNoRows) {

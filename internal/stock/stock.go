@@ -5,6 +5,7 @@
 //	law.postgres.sql                the law of one shop; what opens, closes and repairs accounts
 //	ledger.go                       `applier run ledger`: the ERP's log settles what changed there
 //	reconcile.go                    `applier reconcile`, and every 15 minutes
+//	witness.go, recover.go          an ERP that is older than its log and the shop know it
 package stock
 
 import _ "embed"

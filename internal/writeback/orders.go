@@ -83,7 +83,7 @@ func NewOrders(shop, prefix, erp string, file *intake.ShopFile, log zerolog.Logg
 		return nil, err
 	}
 	o := &Orders{shop: shop, prefix: prefix, erp: erp, sql: sql, rules: rules{file: file, tracking: tracking}, log: log,
-		life: life{row: "life." + OrdersApplier + "." + Log}, order: map[string]string{}}
+		life: life{row: lifeRow(OrdersApplier)}, order: map[string]string{}}
 	for _, p := range contract.Publish {
 		if p.Order != "" {
 			o.order[contract.Schema+"."+p.Table] = p.Order

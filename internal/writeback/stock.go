@@ -67,7 +67,7 @@ func NewStock(shop, platform, prefix string, log zerolog.Logger) (*Stock, error)
 	if err != nil {
 		return nil, err
 	}
-	return &Stock{shop: shop, prefix: prefix, sql: sql, log: log, life: life{row: "life." + StockApplier + "." + Log}}, nil
+	return &Stock{shop: shop, prefix: prefix, sql: sql, log: log, life: life{row: lifeRow(StockApplier)}}, nil
 }
 
 // Start reads what the columns of the shop can hold, and what is still owed.

@@ -1,14 +1,17 @@
 package writeback
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/target/mysql"
 )
 
 // What holds for stock, each on the same shop as it was in the morning.
@@ -99,7 +102,8 @@ func testStockInAnyOrder(t *testing.T, s *testStock) {
 	}
 }
 
-// A restored ERP counts from an earlier number in a new life; a snapshot names old entries of it.
+// A restored ERP counts from an earlier number in a new life; a snapshot names old entries of it. Nothing of that life is delivered before a person
+// has looked; and what was lost with the database, if he says so, never.
 func testStockOfARestoredERP(t *testing.T, s *testStock) {
 	s.log.ledger("product:1", 10)
 	s.log.ledger("product:1", 20)
@@ -108,7 +112,16 @@ func testStockOfARestoredERP(t *testing.T, s *testStock) {
 	s.log.claim(2)
 	s.log.add(ledgerRecord(change.Read, testShop, 1, "product:1", 10))
 	s.log.add(ledgerRecord(change.Read, testShop, 2, "product:1", 20))
+	s.log.add(ledgerRecord(change.Create, testShop, 4, "product:2", 50))
+	if err := runTo(s.t, s.url, StockApplier, s.effect(), s.log, apply.Options{}); !errors.Is(err, mysql.ErrStopped) || !strings.Contains(err.Error(), "another life") {
+		s.t.Fatalf("in another life of the ERP: %v", err)
+	}
+	s.want("product 2 before a person has looked", s.product(2), 100)
+	if err := PassOver(s.t.Context(), s.url, "test", change.Stand{}, 2); err != nil {
+		s.t.Fatal(err)
+	}
 	s.deliver()
+	s.want("product 2 behind that", s.product(2), 150)
 	s.want("product 1 behind the snapshot", s.product(1), 130)
 	s.log.add(ledgerRecord(change.Create, testShop, 3, "product:1", 5))
 	s.deliver()
@@ -116,6 +129,16 @@ func testStockOfARestoredERP(t *testing.T, s *testStock) {
 	s.log.add(ledgerRecord(change.Read, testShop, 9, "product:1", 6))
 	s.deliver()
 	s.want("product 1 behind an entry that only a snapshot showed", s.product(1), 106)
+	s.log.add(ledgerRecord(change.Create, testShop, 10, "product:2", 90))
+	last := s.log.records[len(s.log.records)-1]
+	if err := PassOver(s.t.Context(), s.url, "test", change.Stand{Place: change.Place{Gen: last.Gen, Seq: last.Seq, Sum: last.Sum}, Offset: last.Offset}, 2); err != nil {
+		s.t.Fatal(err)
+	}
+	s.deliver()
+	s.want("product 2 behind an entry that was passed over", s.product(2), 150)
+	s.log.add(ledgerRecord(change.Create, testShop, 11, "product:2", 40))
+	s.deliver()
+	s.want("product 2 behind the next", s.product(2), 140)
 }
 
 // Customers buy while the ledger is delivered: no piece is lost, whichever comes first.

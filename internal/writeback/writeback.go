@@ -83,23 +83,35 @@ func (s statements) check(ctx context.Context, tx *mysql.Tx, engines string) err
 // in the marker, since the claim may stand long before the place.
 type life struct {
 	row   string // of the marker
+	begun int64  // as the marker had it at the start; 0: it has followed none yet
 	read  int64  // of the reading goroutine: behind the last record added
 	saved int64  // of the writing one: as the marker has it
 }
 
+// lifeRow is the name of an applier's life in the marker.
+func lifeRow(applier string) string { return "life." + applier + "." + Log }
+
 func (l *life) start(ctx context.Context, tx *mysql.Tx) error {
-	l.read, l.saved = 0, 0
+	l.begun, l.read, l.saved = 0, 0, 0
 	return tx.Query(ctx, "SELECT generation FROM "+mysql.Marker+" WHERE name = ?", []any{l.row}, func(scan func(...any) error) error {
 		err := scan(&l.saved)
-		l.read = l.saved
+		l.begun, l.read = l.saved, l.saved
 		return err
 	})
 }
 
+// claimed follows a claim. Of another life than the one that it has followed it is not known whether the ERP was restored: a
+// person has to look.
 func (l *life) claimed(r *change.Record) error {
 	var message change.ClaimMessage
 	if err := change.Message(r.Value, &message); err != nil {
 		return err
+	}
+	if l.begun > 0 && message.Incarnation > l.begun {
+		return &mysql.StopError{
+			What: fmt.Sprintf("the ERP's log begins another life of the ERP (%d, after %d) in record %d/%d: its database may be an older one than it was", message.Incarnation, l.begun, r.Gen, r.Seq),
+			Mend: "`applier recover erp --dry-run` shows what it lacks; `applier recover erp` lets it go on, also where it lacks nothing",
+		}
 	}
 	l.read = max(l.read, message.Incarnation)
 	return nil

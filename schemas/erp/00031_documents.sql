@@ -37,6 +37,13 @@ create table erp.seller (
     since               timestamptz not null default now()       -- what left before has no documents
 );
 
+-- Has a row while no document may be issued: which numbers were given out is not known (00035_restored.sql).
+create table erp.numbers_held (
+    only_one boolean primary key default true check (only_one),
+    why      text not null,
+    since    timestamptz not null default now()
+);
+
 create type erp.party as (
     kind       text,         -- private, company, public
     name       text,
@@ -243,3 +250,4 @@ drop function erp.buyer_flaw(erp.party), erp.buyer(erp.sales_order), erp.pec_fla
 drop table erp.invoiced, erp.document_payment, erp.document_vat, erp.document_line, erp.document, erp.seller;
 drop function erp.stays_as_issued();
 drop type erp.party;
+drop table erp.numbers_held;

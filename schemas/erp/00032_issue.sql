@@ -52,7 +52,13 @@ end $$;
 create function erp.next_number(of_series text, out doc_year smallint, out doc_number bigint, out doc_date date)
 language plpgsql
 as $$
+declare
+    held text := (select h.why from erp.numbers_held h where h.only_one);
 begin
+    if held is not null then
+        raise exception 'no document is issued now: %', held
+            using errcode = 'object_not_in_prerequisite_state', hint = 'run "applier recover erp", which goes on behind the numbers that were given out';
+    end if;
     doc_year := extract(year from clock_timestamp() at time zone 'Europe/Rome');
     insert into erp.counter as k (series, year, last) values (of_series, doc_year, 1)
     on conflict (series, year) do update set last = k.last + 1

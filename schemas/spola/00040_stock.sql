@@ -20,7 +20,8 @@ alter table spola.link add restocks bigint not null default 0;
 create table spola.stock_head (
     shop          text   primary key,
     no            bigint not null default 0,  -- of the last entry
-    allowed_until timestamptz                 -- until then a person lets changes through that the guard would hold
+    allowed_until timestamptz,                -- until then a person lets changes through that the guard would hold
+    restored      text                        -- what has shown that this database is older than the shop and the logs know it; null: nothing
 ) with (fillfactor = 50);
 
 -- The account of a row of a shop's stock. Locked by whoever counts anew what its order or its article has become, for
@@ -114,6 +115,22 @@ create index on spola.reconciliation (shop, id);
 
 create type spola.entry as (shop text, stock_row text, cause text, pieces bigint, detail text);
 
+-- refuse_restored raises an error if a shop's accounts were restored with the database and nobody has looked yet.
+-- +goose StatementBegin
+create function spola.refuse_restored(shops text[]) returns void
+language plpgsql as $$
+declare
+    old record;
+begin
+    select h.shop, h.restored as why into old from unnest(shops) as s(shop) cross join lateral (select * from spola.stock_head h where h.shop = s.shop offset 0) h
+    where h.restored is not null limit 1;
+    if found then
+        raise exception 'the ERP''s database was restored: %', old.why
+            using errcode = 'SPH02', hint = format('run "applier recover erp" with the configuration of shop %s', old.shop);
+    end if;
+end $$;
+-- +goose StatementEnd
+
 -- append puts entries into the ledgers, in their order, and moves the accounts. The caller has locked the accounts.
 -- +goose StatementBegin
 create function spola.append(entries spola.entry[]) returns void
@@ -123,6 +140,7 @@ declare
     shops text[] := array(select distinct e.shop from unnest(entries) as e order by e.shop);
 begin
     perform from unnest(shops) as s(shop) cross join lateral (select from spola.stock_head h where h.shop = s.shop for update) h;
+    perform spola.refuse_restored(shops);
     with numbered as materialized (
         select e.shop, h.no + row_number() over (partition by e.shop order by e.n) as no, e.stock_row, a.article_id, e.cause, e.pieces,
             a.target + sum(e.pieces) over (partition by e.shop, e.stock_row order by e.n rows unbounded preceding) as target, e.detail
@@ -325,7 +343,7 @@ end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function spola.settle, spola.hold, spola.recount, spola.append;
+drop function spola.settle, spola.hold, spola.recount, spola.append, spola.refuse_restored;
 drop type spola.entry;
 drop table spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
 alter table spola.link drop restocks;

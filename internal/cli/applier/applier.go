@@ -35,7 +35,7 @@ type Verbs struct {
 	Verify    Verify    `cmd:"" help:"Compare shop and ERP, order by order and to the cent, by other code than brings them there, while both go on."`
 	Reconcile Reconcile `cmd:"" help:"Hold what the shop's stock shows against its accounts, and repair what differs. The applier of the ledger does it every 15 minutes."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
-	Recover   Recover   `cmd:"" help:"Let a stream go on that stopped because the shop's database was restored from a backup."`
+	Recover   Recover   `cmd:"" help:"Let streams go on that stopped because the shop's or the ERP's database was restored from a backup."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
@@ -54,7 +54,7 @@ func Intake(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 	target := postgres.NewTarget(cfg.ERP.URL(), intakeStream, cfg.Shop.Name, cli.Owner())
-	return follow(ctx, cfg, cfg.Stream(log), intakeStream, target, intake.NewEffect(in, nil), o)
+	return noted(ctx, cfg, log, follow(ctx, cfg, cfg.Stream(log), intakeStream, target, intake.NewEffect(in, nil), witnessed(cfg, cfg.Stream(log), intakeStream, erpRestored), o))
 }
 
 // prepare migrates the ERP's database, and waits for one that is away until ctx ends.

@@ -54,6 +54,8 @@ func (Recover) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "stock --dry-run", For: "is the shop's place behind what lag tools were told, and by how much?"},
 		{Args: "stock --reason 'backup of Tuesday'", For: "read again from where the restored shop stands"},
+		{Args: "erp --dry-run", For: "what does the restored ERP lack: orders, stock movements, numbers of documents, parcels that have left?"},
+		{Args: "erp --reason 'disk of the ERP lost'", For: "bring accounts and numbers in line with what the shop and the logs know, and read again"},
 	}
 }
 

@@ -33,7 +33,8 @@ func Ledger(ctx context.Context, cfg config.Config, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		target := postgres.NewTarget(cfg.ERP.URL(), ledgerStream, cfg.Shop.Name, cli.Owner())
-		return follow(ctx, cfg, cfg.ERPStream(log), ledgerStream, target, stock.NewLedger(cfg.Shop.Name, contract), o)
+		return noted(ctx, cfg, log, follow(ctx, cfg, cfg.ERPStream(log), ledgerStream, target, stock.NewLedger(cfg.Shop.Name, contract),
+			witnessed(cfg, cfg.ERPStream(log), ledgerStream, erpRestored), o))
 	})
 	group.Go(func() error { return reconcileEvery(ctx, cfg, file.Stock.Reconcile, log) })
 	return group.Wait()

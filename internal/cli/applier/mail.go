@@ -53,7 +53,8 @@ func Mails(ctx context.Context, cfg config.Config, o Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		target := postgres.NewTarget(cfg.ERP.URL(), mail.Applier, cfg.Shop.Name, cli.Owner())
-		return follow(ctx, cfg, cfg.ERPStream(log), mailStream, target, mail.NewQueue(cfg.Shop.Name, server.Domain(), cfg.SMTP.SinceTime(), contract, log), o)
+		queue := mail.NewQueue(cfg.Shop.Name, server.Domain(), cfg.SMTP.SinceTime(), contract, log)
+		return noted(ctx, cfg, log, follow(ctx, cfg, cfg.ERPStream(log), mailStream, target, queue, witnessed(cfg, cfg.ERPStream(log), mailStream, erpRestored), o))
 	})
 	group.Go(func() error {
 		sender := mail.Sender{Shop: cfg.Shop.Name, ERP: cfg.ERP.URL(), Server: server, Letters: letters, Journal: journal, Log: log}

@@ -30,7 +30,7 @@ func Orders(ctx context.Context, cfg config.Config, o Options) error {
 	}
 	defer effect.Close()
 	target := mysql.NewTarget(cfg.Shop.WriteURL(), writeback.OrdersApplier, writeback.Log, cli.Owner())
-	return followFrom(ctx, cfg, cfg.ERPStream(log), ordersStream, target, effect, witnessed(cfg, cfg.ERPStream(log), ordersStream), o)
+	return follow(ctx, cfg, cfg.ERPStream(log), ordersStream, target, effect, witnessed(cfg, cfg.ERPStream(log), ordersStream, shopRestored), o)
 }
 
 // WritesOrders tells whether the shop file says what the ERP's states are in the shop.

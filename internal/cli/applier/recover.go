@@ -3,10 +3,12 @@ package applier
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
@@ -16,12 +18,13 @@ import (
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/mysql"
+	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/internal/writeback"
 )
 
-// witnessed opens a log for a stream that writes into the shop, and refuses where what lag tools were told is ahead
-// of its place: that was committed after the place, so the shop's database is an older one than it was.
-func witnessed(cfg config.Config, kafka stream.Config, name string) apply.Open {
+// witnessed opens a log, and refuses where what lag tools were told of a stream is ahead of its place: that was committed after
+// the place, so the database of the place is an older one than it was. refused makes the error.
+func witnessed(cfg config.Config, kafka stream.Config, name string, refused func(name string, from change.Stand, told int64) error) apply.Open {
 	open := apply.Stream(kafka)
 	return func(ctx context.Context, from change.Stand) (apply.Reader, error) {
 		told, err := stream.CommittedOffset(ctx, kafka, group(cfg, name))
@@ -29,23 +32,62 @@ func witnessed(cfg config.Config, kafka stream.Config, name string) apply.Open {
 			return nil, err
 		}
 		if behind(from, told) {
-			return nil, &mysql.StopError{
-				What: fmt.Sprintf("the shop's database was restored: %s stands there at record %d/%d, offset %d, and has been at offset %d", name, from.Gen, from.Seq, from.Offset, told),
-				Mend: "see that it is the right database; `cdc run --new-incarnation` has its orders read again; then `applier recover " + name + "`",
+			return nil, refused(name, from, told)
+		}
+		if across(from) && told >= 0 { // of the log as it was
+			if err := stream.CommitOffset(ctx, kafka, group(cfg, name), -1); err != nil {
+				return nil, err
 			}
 		}
 		return open(ctx, from)
 	}
 }
 
-// behind tells whether a place is behind its witness. A crossing leaves the offset open.
-func behind(at change.Stand, told int64) bool {
-	return at.Offset < told && (at.Offset >= 0 || at.Seq == 0)
+// restoredPlace says how a place is behind its witness.
+func restoredPlace(name string, from change.Stand, told int64) string {
+	return fmt.Sprintf("%s stands there at record %d/%d, offset %d, and has been at offset %d", name, from.Gen, from.Seq, from.Offset, told)
 }
+
+// shopRestored is the error of a stream whose place is in the shop.
+func shopRestored(name string, from change.Stand, told int64) error {
+	return &mysql.StopError{
+		What: "the shop's database was restored: " + restoredPlace(name, from, told),
+		Mend: "see that it is the right database; `cdc run --new-incarnation` has its orders read again; then `applier recover " + name + "`",
+	}
+}
+
+// erpRestored is the error of a stream whose place is in the ERP's database.
+func erpRestored(name string, from change.Stand, told int64) error {
+	return postgres.Restored(restoredPlace(name, from, told))
+}
+
+// noted passes the error of a stream on, and keeps accounts and numbers of documents as they are if it says that the ERP's database
+// was restored. Where that fails the other streams find it out by themselves.
+func noted(ctx context.Context, cfg config.Config, log zerolog.Logger, err error) error {
+	if !errors.Is(err, postgres.ErrRestored) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	conn, failed := postgres.Connect(ctx, cfg.ERP.URL(), "spola recover "+cfg.Shop.Name)
+	if failed == nil {
+		failed = errors.Join(postgres.NoteRestored(ctx, conn, err.Error()), conn.Close(ctx))
+	}
+	if failed != nil {
+		log.Warn().Err(failed).Msg("could not hold accounts of stock and numbers of documents")
+	}
+	return err
+}
+
+// behind tells whether a place is behind its witness.
+func behind(at change.Stand, told int64) bool { return at.Offset < told && !across(at) }
+
+// across tells whether a place is in a log that does not follow what was read before: a crossing leaves the offset open.
+func across(at change.Stand) bool { return at.Offset < 0 && at.Gen > 0 }
 
 // Recover is `applier recover`.
 type Recover struct {
-	Stream string `arg:"" enum:"stock,orders" help:"What has stopped."`
+	Stream string `arg:"" enum:"stock,orders,erp" help:"What has stopped: stock or orders, since the shop's database was restored; erp: everything, since the ERP's was, or since its log has begun another life."`
 	DryRun bool   `help:"Only tell what it would do."`
 	Reason string `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON   bool   `help:"Print JSON." name:"json"`
@@ -57,11 +99,17 @@ type recovered struct {
 	Recovered bool  `json:"recovered"` // and it goes on from there now
 	Offset    int64 `json:"offset"`    // in the log, where the shop stands
 	Told      int64 `json:"told"`      // where lag tools were told that it stood
+	Drifting  int64 `json:"drifting"`  // rows of the restored shop's stock that showed other pieces than their accounts say
+
+	ERP *restoredERP `json:"erp,omitempty"` // of the ERP's database
 }
 
 // Run takes the witness back to where the restored shop stands, so that the log is read again from there.
 // Both streams write only what the shop does not have yet: its marker was restored with its rows.
 func (r Recover) Run(env *cli.Env) error {
+	if r.Stream == ofERP {
+		return r.erp(env)
+	}
 	cfg, err := config.Load(env.Config, config.NeedShopWrite, config.NeedKafka)
 	if err != nil {
 		return err
@@ -79,20 +127,17 @@ func (r Recover) Run(env *cli.Env) error {
 		return err
 	}
 	done := recovered{Offset: at.Offset, Told: told, Restored: behind(at.Stand, told)}
-	if done.Restored && !r.DryRun {
-		err := withShop(env, func(conn *pgx.Conn, shop string) error {
-			return intake.Note(env.Ctx, conn, intake.By{Who: cli.Person(), Reason: r.Reason}, shop, "recover", r.Stream, nil)
-		})
-		if err == nil {
-			err = stream.CommitOffset(env.Ctx, kafka, group(cfg, r.Stream), at.Offset)
-		}
+	if done.Restored {
+		err := withERP(env, func(cfg config.Config, conn *pgx.Conn) error { return r.shop(env, cfg, conn, &done) })
 		if err != nil {
 			return err
 		}
-		done.Recovered = true
 	}
 	if r.JSON {
 		return json.NewEncoder(env.Out).Encode(done)
+	}
+	if done.Drifting > 0 {
+		printable.Printf(env.Out, "%d rows of its stock showed other pieces than their accounts say: %s.\n", done.Drifting, yes(done.Recovered, "they are repaired", "they are repaired first"))
 	}
 	switch {
 	case !done.Restored:
@@ -102,4 +147,38 @@ func (r Recover) Run(env *cli.Env) error {
 		printable.Printf(env.Out, "%s\n", yes(done.Recovered, "`applier run "+r.Stream+"` reads again from there, and writes what the restored shop lacks.", "Nothing was changed."))
 	}
 	return nil
+}
+
+// shop lets a stream go on in a restored shop.
+func (r Recover) shop(env *cli.Env, cfg config.Config, conn *pgx.Conn, done *recovered) error {
+	kept, err := keepsAccounts(env.Ctx, conn, cfg.Shop.Name)
+	if err != nil {
+		return err
+	}
+	if r.Stream == stockStream && kept {
+		run, err := restoredStock(env.Ctx, env, cfg, conn, r.DryRun)
+		if err != nil {
+			return err
+		}
+		done.Drifting = run.Drifting
+	}
+	if r.DryRun {
+		return nil
+	}
+	if err := intake.Note(env.Ctx, conn, intake.By{Who: cli.Person(), Reason: r.Reason}, cfg.Shop.Name, "recover", r.Stream, nil); err != nil {
+		return err
+	}
+	done.Recovered = true
+	if r.Stream == stockStream && kept {
+		return nil // its place has passed over what was told
+	}
+	return stream.CommitOffset(env.Ctx, cfg.ERPStream(env.Log), group(cfg, r.Stream), done.Offset)
+}
+
+// keepsAccounts tells whether a shop's stock has accounts.
+func keepsAccounts(ctx context.Context, conn *pgx.Conn, shop string) (kept bool, err error) {
+	if err = conn.QueryRow(ctx, "select exists (select from spola.stock_account a where a.shop = $1 and a.article_id is not null)", shop).Scan(&kept); err != nil {
+		return false, fmt.Errorf("look for the accounts of stock: %w", err)
+	}
+	return kept, nil
 }

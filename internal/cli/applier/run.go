@@ -59,13 +59,8 @@ const publishEvery = time.Second
 // group is the consumer group under which lag tools find an applier of this shop.
 func group(cfg config.Config, applier string) string { return cfg.Topic() + "." + applier }
 
-// follow applies a log to its target until ctx ends, and tells lag tools how far it is.
-func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], o Options) error {
-	return followFrom(ctx, cfg, kafka, applier, target, effect, apply.Stream(kafka), o)
-}
-
-// followFrom is follow for a log that is opened otherwise than by Kafka alone.
-func followFrom[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], open apply.Open, o Options) error {
+// follow applies a log, opened by open, to its target until ctx ends, and tells lag tools how far it is.
+func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], open apply.Open, o Options) error {
 	var offsets apply.Offsets
 	publishing, stop := context.WithCancel(ctx)
 	published := make(chan struct{})

@@ -20,7 +20,7 @@ func Stock(ctx context.Context, cfg config.Config, o Options) error {
 		return err
 	}
 	target := mysql.NewTarget(cfg.Shop.WriteURL(), writeback.StockApplier, writeback.Log, cli.Owner())
-	return followFrom(ctx, cfg, cfg.ERPStream(log), stockStream, target, effect, witnessed(cfg, cfg.ERPStream(log), stockStream), o)
+	return follow(ctx, cfg, cfg.ERPStream(log), stockStream, target, effect, witnessed(cfg, cfg.ERPStream(log), stockStream, shopRestored), o)
 }
 
 // CheckWriter refuses a configuration by which nothing can be brought back into the shop. file is the

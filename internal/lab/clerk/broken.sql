@@ -61,10 +61,15 @@ join (select document_id, sum(amount) as amount from erp.document_payment group 
 union all
 select format('%s %s: %s numbers up to %s, %s dates before their number', series, year, count(*), max(number), count(*) filter (where date < before))
 from (select *, max(date) over (partition by series, year order by number rows between unbounded preceding and 1 preceding) as before from erp.document) d
-group by series, year having count(*) <> max(number) or count(*) filter (where date < before) > 0
+group by series, year having count(*) <> max(number) - (select coalesce(sum(s.last - s.first + 1), 0) from erp.skipped_number s
+    where s.series = d.series and s.year = d.year and s.last < max(d.number)) or count(*) filter (where date < before) > 0
+union all
+select format('%s of %s is a number of %s that was skipped', d.number, d.year, d.series) from erp.document d
+join erp.skipped_number s on s.series = d.series and s.year = d.year and d.number between s.first and s.last
 union all
 select format('%s of %s is at %s in erp.counter', max(number), series, (select last from erp.counter k where k.series = d.series and k.year = d.year))
-from erp.document d group by series, year having max(number) <> (select last from erp.counter k where k.series = d.series and k.year = d.year)
+from erp.document d group by series, year having greatest(max(number), (select max(s.last) from erp.skipped_number s where s.series = d.series and s.year = d.year))
+    <> (select last from erp.counter k where k.series = d.series and k.year = d.year)
 union all
 select format('shipment %s has %s delivery notes', s.id, count(d.id)) from erp.shipment s join erp.seller on s.shipped_at >= since left join erp.document d on d.shipment_id = s.id and d.kind = 'ddt'
 group by s.id having count(d.id) <> 1

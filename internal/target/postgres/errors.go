@@ -106,6 +106,8 @@ func Explain(err error) error {
 // mend is the sentence for a person, by SQLSTATE.
 func mend(e *pgconn.PgError) string {
 	switch e.Code {
+	case restoredCode:
+		return e.Hint
 	case pgerrcode.InsufficientPrivilege:
 		return "grant the applier's role what it lacks (deploy/grants), then start it again"
 	case pgerrcode.UndefinedTable, pgerrcode.UndefinedColumn, pgerrcode.UndefinedFunction, pgerrcode.InvalidSchemaName:

@@ -1,0 +1,347 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/deploy"
+	"github.com/spola-cdc/spola/internal/lab/clerk"
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// backupERP is a copy of the ERP's database, as of now: no program may run meanwhile. restore puts it in its place; the slot goes
+// with the old one.
+func (p *pipeline) backupERP() (restore func()) {
+	p.t.Helper()
+	ctx := context.Background()
+	at, err := url.Parse(p.cfg.ERP.URL())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	name := strings.TrimPrefix(at.Path, "/")
+	server := *at
+	server.Path = "/postgres"
+	admin, err := pgx.Connect(ctx, server.String())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	backup := name + "_backup"
+	exec := func(statement string) {
+		p.t.Helper()
+		if _, err := admin.Exec(ctx, statement); err != nil {
+			p.t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	p.t.Cleanup(func() {
+		exec("drop database if exists " + backup)
+		_ = admin.Close(ctx)
+	})
+	alone := func(do func()) {
+		p.t.Helper()
+		_ = p.erp.Close(ctx)
+		do()
+		if p.erp, err = pgx.Connect(ctx, p.cfg.ERP.URL()); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	away := "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '" + name + "'"
+	alone(func() { exec(away); exec("create database " + backup + " template " + name) })
+	return func() {
+		p.t.Helper()
+		alone(func() {
+			exec(away)
+			exec("select count(pg_drop_replication_slot(slot_name)) from pg_replication_slots where database = '" + name + "'")
+			exec("drop database " + name + " with (force)")
+			exec("alter database " + backup + " rename to " + name)
+		})
+	}
+}
+
+// shown is what each row of the shop's stock says that Spola writes.
+func (p *pipeline) shown() map[string]int64 {
+	p.t.Helper()
+	rows, err := p.shop.DB().QueryContext(context.Background(), `SELECT CONCAT('product:', product_id), quantity FROM oc_product
+		UNION ALL SELECT CONCAT('option:', product_option_value_id), quantity FROM oc_product_option_value`)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer rows.Close()
+	shown := map[string]int64{}
+	for rows.Next() {
+		var row string
+		var pieces int64
+		if err := rows.Scan(&row, &pieces); err != nil {
+			p.t.Fatal(err)
+		}
+		shown[row] = pieces
+	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return shown
+}
+
+// most follows the most that each row shows until stop is called, which returns it.
+func (p *pipeline) most() (stop func() map[string]int64) {
+	most := p.shown()
+	ctx, cancel := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for ctx.Err() == nil {
+			for row, pieces := range p.shown() {
+				most[row] = max(most[row], pieces)
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	return func() map[string]int64 { cancel(); watching.Wait(); return most }
+}
+
+func (p *pipeline) erpExec(statement string, args ...any) {
+	p.t.Helper()
+	if _, err := p.erp.Exec(p.t.Context(), statement, args...); err != nil {
+		p.t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// The ERP's database is restored from a backup while shop and logs are of today. Everything stops and says so, no document is issued; recover
+// shows what is lost, and then: each order is there once, no row of the shop was ever given more than there is, the law holds, and no number of a
+// document is used twice.
+func TestRestoredERP(t *testing.T) {
+	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 100})
+	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+	running = append(running, p.keepsStock()...)
+	running = append(running, p.start("applier", "run", "orders"))
+	atRest := func(what string) {
+		t.Helper()
+		rows := p.number("select count(*) from canonical_shop.stock_article where why_not is null")
+		p.until(what, running, func() bool {
+			p.wake()
+			return rows > 0 && p.number("select count(*) from spola.stock_account where published is not null") == rows && p.reads(law) == ""
+		})
+	}
+	atRest("every row has an account")
+	old := []int64{p.place("old1@example.com"), p.place("old2@example.com"), p.place("old3@example.com"), p.place("old4@example.com")}
+	p.arrived(running, old...)
+	erpOrder := func(order int64) int64 {
+		return p.number("select erp_order from spola.link where order_id = $1 order by incarnation desc limit 1", order)
+	}
+	ship := func(order int64, tracking string) {
+		t.Helper()
+		p.erpExec("select erp.ship_order($1, carrier => 'BRT', tracking => $2)", erpOrder(order), tracking)
+	}
+	ship(old[0], "BRT000")
+	atRest("at the backup")
+	told := func(order int64, want string) bool { return strings.HasSuffix(p.history(order), want) }
+	p.until("the first parcel is told", running, func() bool { return told(old[0], "31 BRT000") })
+	// The rows of the next deeds: each has an article of its own.
+	var rows []string
+	var articles []int64
+	list, err := p.erp.Query(t.Context(), "select stock_row, article_id from spola.stock_account where published is not null and stock_row like 'product:%' and stock_row <> all ($1) order by length(stock_row), stock_row limit 4", []string{"product:1", "product:2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var row string
+	var article int64
+	if _, err := pgx.ForEachRow(list, []any{&row, &article}, func() error { rows, articles = append(rows, row), append(articles, article); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	by := func(row string, pieces int) {
+		p.shopExec("UPDATE oc_product SET quantity = quantity + ? WHERE CONCAT('product:', product_id) = ?", pieces, row)
+	}
+	for _, one := range running {
+		one.stop()
+	}
+	restore := p.backupERP()
+
+	// The day goes on: receipts, sales at the counter, edits by hand that are repaired, orders, parcels, a cancellation.
+	again := func() []*program {
+		var all []*program
+		for _, one := range running {
+			all = append(all, p.start(strings.Fields(one.name)...))
+		}
+		return all
+	}
+	running = again()
+	p.erpExec("select erp.receive_goods(1::smallint, array[row($1, 10)::erp.goods_in], '')", articles[0])
+	p.erpExec("select erp.sell_at_counter(1::smallint, array[row($1, 4)::erp.goods_in], '')", articles[1])
+	by(rows[2], 3)
+	by(rows[3], -2)
+	lost := []int64{p.place("new1@example.com"), p.place("new2@example.com"), p.place("new3@example.com")}
+	p.arrived(running, lost...)
+	ship(old[1], "BRT001")
+	ship(lost[0], "BRT002")
+	p.erpExec("select erp.cancel_order($1, 'broken')", erpOrder(lost[1]))
+	p.until("parcels and the cancellation are in the shop", running, func() bool {
+		return told(old[1], "31 BRT001") && told(lost[0], "31 BRT002") && p.number("select count(*) from spola.restock where entered") > 0
+	})
+	p.until("the edits are repaired", running, func() bool {
+		p.wake()
+		return p.number("select count(distinct stock_row) from spola.ledger where cause = 'repair' and stock_row = any ($1)", rows) == 2
+	})
+	atRest("before the restore")
+	issued := p.reads("select string_agg(format('%s %s', series, last), ', ' order by series) from erp.counter")
+	for _, one := range running {
+		one.stop()
+	}
+	before := p.shown()
+	restore()
+
+	for verbs, want := range map[string]string{"applier run": "applier recover erp", "applier run ledger": "applier recover erp", "cdc run erp": "cdc run erp --new-incarnation"} {
+		if text := p.run(3, strings.Fields(verbs)...); !strings.Contains(text, want) {
+			t.Errorf("%s says: %s", verbs, text)
+		}
+	}
+	if _, err := p.erp.Exec(t.Context(), "select erp.ship_order($1, carrier => 'BRT', tracking => 'BRT9')", erpOrder(old[2])); err == nil || !strings.Contains(err.Error(), "no document is issued now") {
+		t.Errorf("a shipment while numbers are held: %v", err)
+	}
+	watched := p.most()
+	if text := p.run(3, "applier", "recover", "erp"); !strings.Contains(text, "cdc run erp --new-incarnation") {
+		t.Errorf("recovered before its log goes on: %s", text)
+	}
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	logs := p.start("cdc", "run", "erp", "--new-incarnation")
+	p.until("the slot of the next life", []*program{logs}, func() bool {
+		return p.number("select count(*) from pg_replication_slots where slot_name = $1 and active", p.cfg.ERP.Log.Slot) == 1
+	})
+	for _, verbs := range []string{"applier run stock", "applier run orders"} {
+		if text := p.run(3, strings.Fields(verbs)...); !strings.Contains(text, "another life") || !strings.Contains(text, "applier recover erp") {
+			t.Errorf("%s says: %s", verbs, text)
+		}
+	}
+	text := p.run(0, "applier", "recover", "erp", "--dry-run")
+	for _, want := range []string{"Nothing was changed", "to be read again", "entries of the stock ledger are lost", "numbers DDT", "parcels that customers were told of", "BRT BRT001", "BRT BRT002"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("dry run, without %q:\n%s", want, text)
+		}
+	}
+	p.run(3, "applier", "run")
+	if text := p.run(0, "applier", "recover", "erp", "--json", "--reason", "disk lost"); !strings.Contains(text, `"recovered":true`) {
+		t.Errorf("recover: %s", text)
+	}
+	for i, one := range running {
+		if one.name == "cdc run erp" {
+			running[i] = logs
+			continue
+		}
+		running[i] = p.start(strings.Fields(one.name)...)
+	}
+	p.arrived(running, lost[0], lost[2])
+	p.until("the cancellation", running, func() bool {
+		p.wake()
+		return p.number("select count(*) from spola.link l join erp.sales_order o on o.id = l.erp_order where l.order_id = $1 and o.state = 'cancelled'", lost[1]) == 1
+	})
+	atRest("behind the recovery")
+	most, now := watched(), p.shown()
+	for _, row := range slices.Sorted(maps.Keys(most)) {
+		if most[row] > max(before[row], now[row]) {
+			t.Errorf("%s showed %d, %d when the ERP was restored, and in the end %d", row, most[row], before[row], now[row])
+		}
+	}
+	for i, want := range []int64{-10, 4, 0, 0} { // what the ERP has lost the shop gives back
+		if got := now[rows[i]] - before[rows[i]]; got != want {
+			t.Errorf("%s changed by %d, want %d", rows[i], got, want)
+		}
+	}
+	p.shows()
+	p.want("orders twice", "0", "select count(*) - count(distinct shop_number) from erp.sales_order where channel = 'web'")
+	// The clerk enters again what left: the customers are told once.
+	ship(old[1], "BRT001")
+	ship(lost[0], "BRT002")
+	ship(old[2], "BRT003")
+	p.until("a new parcel", running, func() bool { return told(old[2], "31 BRT003") })
+	for order, want := range map[int64]string{old[1]: "BRT001", lost[0]: "BRT002"} {
+		if text := p.history(order); strings.Count(text, want) != 1 {
+			t.Errorf("order %d: %s", order, text)
+		}
+	}
+	p.want("numbers", "true", `select string_agg(distinct (d.number > s.last)::text, ',') from erp.document d join erp.skipped_number s using (series, year)
+		where d.shipment_id in (select id from erp.shipment where tracking in ('BRT001', 'BRT002', 'BRT003'))`)
+	p.want("what was skipped", issued, `select string_agg(format('%s %s', k.series, coalesce(s.last, k.last)), ', ' order by k.series) from erp.counter k left join erp.skipped_number s using (series, year)`)
+	p.want("broken in the ERP", "", "select coalesce(string_agg(b, e'\n'), '') from ("+clerk.Broken+") x(b)")
+	p.want("decided", "recover erp: disk lost", "select verb || ' ' || decision || ': ' || reason from spola.audit order by id desc limit 1")
+	atRest("in the end")
+	if text := p.run(0, "applier", "recover", "erp"); !strings.Contains(text, "lacks nothing") {
+		t.Errorf("recover once more: %s", text)
+	}
+	for i, one := range running {
+		if strings.HasPrefix(one.name, "applier run stock") || strings.HasPrefix(one.name, "applier run orders") {
+			one.ends(4) // a recovery is sure that nobody writes into the shop
+			running[i] = p.start(strings.Fields(one.name)...)
+		}
+	}
+	p.restoredShop(running, articles[0], atRest)
+}
+
+// restoredShop restores the shop's database in turn. It shows pieces of orders that only the ERP has, and is owed a receipt of since: nothing goes on
+// sale before the one was held against the other.
+func (p *pipeline) restoredShop(running []*program, article int64, atRest func(string)) {
+	t := p.t
+	t.Helper()
+	restore := p.backup()
+	lost := []int64{p.place("lost1@example.com"), p.place("lost2@example.com"), p.place("lost3@example.com")}
+	p.arrived(running, lost...)
+	owed := p.reads("select string_agg(article_id::text, ',') from spola.stock_account where stock_row in ('product:1', 'product:2')")
+	p.erpExec("select erp.receive_goods(1::smallint, array(select row(a, 5)::erp.goods_in from unnest(string_to_array($1, ',')::bigint[] || $2::bigint) as a), '')", owed, article)
+	atRest("before the shop is restored")
+	for _, one := range running {
+		one.stop()
+	}
+	restore()
+	restored := p.shown()
+	if text := p.run(3, "applier", "run", "stock"); !strings.Contains(text, "applier recover stock") {
+		t.Errorf("in a restored shop stock says: %s", text)
+	}
+	if text := p.run(3, "applier", "recover", "stock"); !strings.Contains(text, "was not read yet") {
+		t.Errorf("recovered before the shop was read again: %s", text)
+	}
+	watched := p.most()
+	for i, one := range running {
+		switch words := strings.Fields(one.name); {
+		case one.name == "cdc run":
+			running[i] = p.start("cdc", "run", "--new-incarnation")
+		case words[0] == "cdc":
+			running[i] = p.start("cdc", "run", "erp")
+		case one.name == "applier run" || one.name == "applier run ledger":
+			running[i] = p.start(words...)
+		}
+	}
+	alive := slices.DeleteFunc(slices.Clone(running), (*program).ended)
+	p.until("the restored shop is read", alive, func() bool {
+		p.wake()
+		return p.number("select count(*) from spola.shop where derived and incarnation = 2") == 1
+	})
+	recovery := p.start("applier", "recover", "stock", "--json", "--reason", "backup of Tuesday")
+	p.until("the shop is held against its accounts", alive, func() bool { p.wake(); return recovery.ended() })
+	if text := recovery.ends(0); !strings.Contains(text, `"recovered":true`) {
+		t.Errorf("recover stock: %s", text)
+	}
+	p.run(0, "applier", "recover", "orders")
+	for i, one := range running {
+		if one.ended() {
+			running[i] = p.start(strings.Fields(one.name)...)
+		}
+	}
+	atRest("behind the shop's recovery")
+	most, now := watched(), p.shown()
+	for _, row := range slices.Sorted(maps.Keys(most)) {
+		if most[row] > max(restored[row], now[row]) {
+			t.Errorf("%s showed %d, %d when the shop was restored, and in the end %d", row, most[row], restored[row], now[row])
+		}
+	}
+	p.want("entries of the recovery", "repair -3 restored, repair -3 restored", `select coalesce(string_agg(case when pieces < 0 then format('repair %s restored', pieces) end, ', '), '') from spola.ledger
+		where no > (select max(lost_to) from spola.recovery) and cause = 'repair' and stock_row in ('product:1', 'product:2')`)
+	p.shows()
+}

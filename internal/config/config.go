@@ -230,6 +230,9 @@ func (c Config) Topic() string { return c.Kafka.Prefix + "." + c.Shop.Name }
 // ERPTopic is the topic of the ERP's log.
 func (c Config) ERPTopic() string { return c.Kafka.Prefix + "." + ERPSource }
 
+// Group is the consumer group under which lag tools find an applier of this shop.
+func (c Config) Group(applier string) string { return c.Topic() + "." + applier }
+
 // Stream is the shop's log on its brokers, or on the embedded broker where it listens.
 func (c Config) Stream(log zerolog.Logger) stream.Config { return c.stream(c.Topic(), log) }
 

@@ -117,7 +117,7 @@ func TestExamplesAreTaken(t *testing.T) {
 
 // A verb that tells something tells it to programs, too, by named fields.
 func TestResultsAreJSON(t *testing.T) {
-	telling := regexp.MustCompile(`(^| )(run|broker|completion|schema)$`) // these run until they are ended, or print a file
+	telling := regexp.MustCompile(`(^| )(run|broker|metrics|completion|schema)$`) // these run until they are ended, or print a file
 	eachVerb(t, func(t *testing.T, _ cli.Program, verb *kong.Node) {
 		has := slices.ContainsFunc(verb.Flags, func(f *kong.Flag) bool { return f.Name == "json" })
 		if telling.MatchString(verb.FullPath()) {

@@ -27,7 +27,7 @@ import (
 func witnessed(cfg config.Config, kafka stream.Config, name string, refused func(name string, from change.Stand, told int64) error) apply.Open {
 	open := apply.Stream(kafka)
 	return func(ctx context.Context, from change.Stand) (apply.Reader, error) {
-		told, err := stream.CommittedOffset(ctx, kafka, group(cfg, name))
+		told, err := stream.CommittedOffset(ctx, kafka, cfg.Group(name))
 		if err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func witnessed(cfg config.Config, kafka stream.Config, name string, refused func
 			return nil, refused(name, from, told)
 		}
 		if across(from) && told >= 0 { // of the log as it was
-			if err := stream.CommitOffset(ctx, kafka, group(cfg, name), -1); err != nil {
+			if err := stream.CommitOffset(ctx, kafka, cfg.Group(name), -1); err != nil {
 				return nil, err
 			}
 		}
@@ -122,7 +122,7 @@ func (r Recover) Run(env *cli.Env) error {
 		return err
 	}
 	kafka := cfg.ERPStream(env.Log)
-	told, err := stream.CommittedOffset(env.Ctx, kafka, group(cfg, r.Stream))
+	told, err := stream.CommittedOffset(env.Ctx, kafka, cfg.Group(r.Stream))
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (r Recover) shop(env *cli.Env, cfg config.Config, conn *pgx.Conn, done *rec
 	if r.Stream == stockStream && kept {
 		return nil // its place has passed over what was told
 	}
-	return stream.CommitOffset(env.Ctx, cfg.ERPStream(env.Log), group(cfg, r.Stream), done.Offset)
+	return stream.CommitOffset(env.Ctx, cfg.ERPStream(env.Log), cfg.Group(r.Stream), done.Offset)
 }
 
 // keepsAccounts tells whether a shop's stock has accounts.

@@ -137,7 +137,7 @@ func (e *recoverERP) compareOffsets(ctx context.Context) error {
 			return err
 		}
 		e.places[s.name] = at
-		told, err := stream.CommittedOffset(ctx, s.log, group(e.cfg, s.name))
+		told, err := stream.CommittedOffset(ctx, s.log, e.cfg.Group(s.name))
 		if err != nil {
 			return err
 		}
@@ -324,7 +324,7 @@ func (e *recoverERP) letGo(ctx context.Context, reason string) error {
 	}
 	for name, log := range map[string]stream.Config{intakeStream: e.cfg.Stream(e.env.Log), ledgerStream: e.cfg.ERPStream(e.env.Log), mailStream: e.cfg.ERPStream(e.env.Log)} {
 		if told, asked := e.told[name]; asked && behind(e.places[name], told) {
-			if err := stream.CommitOffset(ctx, log, group(e.cfg, name), e.places[name].Offset); err != nil {
+			if err := stream.CommitOffset(ctx, log, e.cfg.Group(name), e.places[name].Offset); err != nil {
 				return err
 			}
 		}

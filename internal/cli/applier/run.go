@@ -56,9 +56,6 @@ type Options struct {
 // publishEvery is how often the committed offset of lag tools is brought up to date.
 const publishEvery = time.Second
 
-// group is the consumer group under which lag tools find an applier of this shop.
-func group(cfg config.Config, applier string) string { return cfg.Topic() + "." + applier }
-
 // follow applies a log, opened by open, to its target until ctx ends, and tells lag tools how far it is.
 func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config, applier string, target apply.Target[Tx], effect apply.Effect[Tx], open apply.Open, o Options) error {
 	var offsets apply.Offsets
@@ -66,7 +63,7 @@ func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config,
 	published := make(chan struct{})
 	go func() {
 		defer close(published)
-		offsets.Publish(publishing, kafka, group(cfg, applier), publishEvery, func(err error) {
+		offsets.Publish(publishing, kafka, cfg.Group(applier), publishEvery, func(err error) {
 			kafka.Log.Warn().Err(err).Msg("the offset for lag tools was not published")
 		})
 	}()

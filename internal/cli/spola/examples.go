@@ -26,7 +26,18 @@ func (Doctor) Result() any { return survey.Report{} }
 
 // Examples of `spola run`.
 func (Run) Examples() []cli.Example {
-	return []cli.Example{{Args: "--config /etc/spola/spola.yaml", For: "all of it in one process, until ctrl-C"}}
+	return []cli.Example{
+		{Args: "--config /etc/spola/spola.yaml", For: "all of it in one process, until ctrl-C"},
+		{Args: "--metrics 127.0.0.1:9394", For: "with its lag for Prometheus"},
+	}
+}
+
+// Examples of `spola metrics`.
+func (Metrics) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "at 127.0.0.1:9394: /metrics, /livez, /readyz?verbose"},
+		{Args: "--listen 10.0.0.5:9394", For: "for a Prometheus on another host: figures, and nothing of a customer"},
+	}
 }
 
 // Examples of `spola broker`.

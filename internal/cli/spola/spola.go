@@ -15,11 +15,13 @@ import (
 )
 
 // Run is `spola run`.
-type Run struct{}
+type Run struct {
+	Metrics string `help:"Answer Prometheus and health checks at this address too, as spola metrics does." placeholder:"HOST:PORT"`
+}
 
 // Run reads the shop, takes its orders into the ERP, reads what changes there, brings it into the shop and mails the
 // customers, until a signal ends it. Without brokers in the configuration it runs the embedded one.
-func (Run) Run(env *cli.Env) error {
+func (r Run) Run(env *cli.Env) error {
 	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka, config.NeedSMTP)
 	if err != nil {
 		return err
@@ -39,6 +41,13 @@ func (Run) Run(env *cli.Env) error {
 		cfg.Kafka.Brokers = []string{b.Addr()}
 	}
 	group, ctx := errgroup.WithContext(env.Ctx)
+	if r.Metrics != "" {
+		serve, err := prepareMetrics(env, cfg, r.Metrics)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serve(ctx) })
+	}
 	group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
 	if cfg.ERP.Log.Read() {
 		group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log, Source: cdc.ERP}) })

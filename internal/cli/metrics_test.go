@@ -1,0 +1,116 @@
+package cli_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// What an operator is told is so: an applier that stands still has a lag in records and seconds and holds up the probe, one that
+// goes on has none; a part that is away is told, and its figures are told no more.
+func TestMetricsTellTheLag(t *testing.T) {
+	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
+	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
+	running := []*program{reader, taker}
+	p.live(running...)
+	p.place("first@example.com")
+
+	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := free.Addr().String()
+	free.Close()
+	running = append(running, p.start("metrics", "--listen", address))
+	topic := p.cfg.Topic()
+	lag := `kafka_consumergroup_lag{consumergroup="` + topic + `.intake",partition="0",topic="` + topic + `"}`
+	series := func(name string) (float64, bool) { return scrape(t, address, name) }
+	wants := func(what, name string, holds func(float64) bool) {
+		t.Helper()
+		p.until(what, running, func() bool { v, there := series(name); return there && holds(v) })
+	}
+	above := func(than float64) func(float64) bool { return func(v float64) bool { return v > than } }
+	is := func(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
+
+	wants("no record is left", lag, is(0))
+	wants("the probe has arrived", `spola_probe_seconds{shop="shop"}`, above(0))
+	wants("the order stands in the ERP", `spola_orders{kind="imported",shop="shop"}`, is(1))
+	for _, part := range []string{"shop", "erp", "kafka"} {
+		wants(part+" answers", `spola_up{part="`+part+`",shop="shop"}`, is(1))
+	}
+	if status, said := get(t, address, "/readyz?verbose"); status != http.StatusOK || !strings.Contains(said, "[+] arrives") {
+		t.Errorf("ready: %d\n%s", status, said)
+	}
+
+	if err := taker.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p.place("second@example.com")
+	wants("the lag in records", lag, above(6))
+	wants("the lag in seconds", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, above(2))
+	wants("the probe waits", `spola_probe_waiting_seconds{shop="shop"}`, above(2))
+	if err := taker.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	wants("no record is left", lag, is(0))
+	wants("no second either", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, is(0))
+	wants("both orders", `spola_orders{kind="imported",shop="shop"}`, is(2))
+	wants("no probe waits", `spola_probe_waiting_seconds{shop="shop"}`, is(0))
+}
+
+// scrape reads one series: "name{label="value",…}", labels in the order of their names.
+func scrape(t *testing.T, address, series string) (float64, bool) {
+	t.Helper()
+	status, text := get(t, address, "/metrics")
+	if status != http.StatusOK {
+		return 0, false
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
+		t.Fatalf("/metrics can't be read: %v\n%s", err, text)
+	}
+	name, _, _ := strings.Cut(series, "{")
+	family := families[name]
+	if family == nil {
+		return 0, false
+	}
+	for _, m := range family.GetMetric() {
+		var labels []string
+		for _, l := range m.GetLabel() {
+			labels = append(labels, l.GetName()+`="`+l.GetValue()+`"`)
+		}
+		if name+"{"+strings.Join(labels, ",")+"}" == series {
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue(), true
+		}
+	}
+	return 0, false
+}
+
+// get is status 0 while nobody answers.
+func get(t *testing.T, address, path string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, ""
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}

@@ -1,0 +1,246 @@
+// Package ops tells an operator's tools how a shop's pipeline does: lag, what waits, whether it works at all.
+package ops
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the queries stand in a .sql file
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/mirror"
+	"github.com/spola-cdc/spola/internal/source/mysql"
+	"github.com/spola-cdc/spola/internal/source/postgres"
+	"github.com/spola-cdc/spola/internal/stream"
+	erp "github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/internal/writeback"
+)
+
+//go:embed look.postgres.sql
+var queries string
+
+// Pipeline is where a shop's pipeline stands.
+type Pipeline struct {
+	Shop      string
+	Source    mysql.Config
+	ERP       string // URL of its database
+	ERPSource *postgres.Config
+	ShopLog   stream.Config
+	ERPLog    *stream.Config // nil: it is not read
+	Group     func(applier string) string
+}
+
+// The parts that a look goes to.
+const (
+	PartShop  = "shop"
+	PartERP   = "erp"
+	PartKafka = "kafka"
+)
+
+// intakeApplier follows the shop's log, all others that of the ERP.
+const intakeApplier = "intake"
+
+// Picture is what one look has found. What could not be asked is missing, and its part's error is there.
+type Picture struct {
+	At      time.Time
+	Errors  map[string]error // by part; nil: it answered
+	Streams []Stream
+	Orders  map[string]int64 // by what became of them: intake.OrderKinds
+	Parked  map[string]int64 // by reason
+	Settle  int64            // orders that settle
+	Waits   []Wait
+	Slow    *Slow
+	Clock   *time.Duration // of the shop's server, ahead of this host's
+	Binlog  *time.Duration // for how long the shop's server keeps what is not read yet
+	WAL     *int64         // bytes that the ERP's server writes until it gives the reader's slot up; nil: unknown or without bound
+	Live    bool           // the shop is live, not only observed
+}
+
+// Stream is how far an applier is in its log.
+type Stream struct {
+	Applier string
+	Log     string // topic
+	Group   string // of consumers, as lag tools know it
+	Read    int64  // offset of the next record
+	End     int64  // offset behind the newest
+	Age     time.Duration
+	Paused  bool
+	Moved   time.Time
+}
+
+// Wait is how much waits on the way back for one reason.
+type Wait struct {
+	Applier, Why string
+	Count        int64
+}
+
+// Slow is what is looked at less often, because it takes seconds in a large shop.
+type Slow struct {
+	Stock Stock
+	Mails map[string]int64 // by state; those that were sent are not counted
+}
+
+// Stock is how the shop's stock stands beside its accounts.
+type Stock struct {
+	Rows, Drifting, Unpublished, Undelivered int64 // rows; pieces, in absolute numbers
+	Repairs                                  int64 // rows, over all runs of reconciliation
+	Reconciled                               *time.Time
+	Held                                     bool // mass changes wait for a person
+}
+
+// Look asks shop, ERP and Kafka. slow: for what takes seconds in a large shop too.
+func (p Pipeline) Look(ctx context.Context, slow bool) *Picture {
+	pic := &Picture{At: time.Now(), Errors: map[string]error{PartShop: nil, PartERP: nil, PartKafka: nil}, Orders: map[string]int64{}, Parked: map[string]int64{}}
+	pic.Errors[PartShop] = p.lookAtShop(ctx, pic)
+	pic.Errors[PartERP] = p.lookAtERP(ctx, pic, slow)
+	if pic.Errors[PartERP] == nil {
+		pic.Errors[PartKafka] = p.lookAtKafka(ctx, pic)
+	}
+	return pic
+}
+
+func (p Pipeline) lookAtShop(ctx context.Context, pic *Picture) error {
+	db, err := mysql.Open(p.Source)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }() // it has only asked
+	if pic.Clock, err = clock(ctx, db); err != nil {
+		return err
+	}
+	kept, err := mysql.BinlogKept(ctx, p.Source)
+	if kept > 0 {
+		pic.Binlog = &kept
+	}
+	return err
+}
+
+// clock measures how far the server's clock is ahead of ours, by the middle of question and answer.
+func clock(ctx context.Context, db *sql.DB) (*time.Duration, error) {
+	if err := db.PingContext(ctx); err != nil { // the connection is no part of the measure
+		return nil, fmt.Errorf("ask the shop's server: %w", err)
+	}
+	began := time.Now()
+	var micros int64
+	if err := db.QueryRowContext(ctx, "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)").Scan(&micros); err != nil {
+		return nil, fmt.Errorf("ask the shop's server for its clock: %w", err)
+	}
+	took := time.Since(began)
+	ahead := time.UnixMicro(micros).Sub(began.Add(took / 2))
+	return &ahead, nil
+}
+
+func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error {
+	conn, err := erp.Connect(ctx, p.ERP, "spola metrics "+p.Shop)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	o, err := intake.Look(ctx, conn, p.Shop)
+	if err != nil {
+		return err
+	}
+	pic.Live, pic.Settle = o.Mode == "live", o.Waiting
+	for kind, n := range o.Orders {
+		pic.Orders[kind] = n.Count
+	}
+	for _, r := range o.Parked {
+		pic.Parked[r.Reason] = r.Count
+	}
+	rows, err := conn.Query(ctx, query("places", p.Shop), p.Shop)
+	if err != nil {
+		return fmt.Errorf("read the appliers' places: %w", err)
+	}
+	var s Stream
+	if _, err = pgx.ForEachRow(rows, []any{&s.Applier, &s.Read, &s.Moved, &s.Paused}, func() error {
+		p.add(pic, s)
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read the appliers' places: %w", err)
+	}
+	ways, err := writeback.Standings(ctx, conn, p.Shop)
+	if err != nil {
+		return err
+	}
+	for _, w := range ways {
+		p.add(pic, Stream{Applier: w.Stream, Read: w.Offset + 1, Moved: w.Moved, Paused: w.Paused != nil})
+		for _, wait := range w.Waits {
+			pic.Waits = append(pic.Waits, Wait{w.Stream, wait.Why, wait.Count})
+		}
+	}
+	if p.ERPSource != nil {
+		if kept, err := postgres.WALKept(ctx, *p.ERPSource); err != nil {
+			return err
+		} else if kept.Bytes >= 0 {
+			pic.WAL = &kept.Bytes
+		}
+	}
+	if slow {
+		pic.Slow, err = p.lookSlowly(ctx, conn)
+	}
+	return err
+}
+
+// add takes an applier whose log is read here; intake's is the shop's, the others follow the ERP's.
+func (p Pipeline) add(pic *Picture, s Stream) {
+	s.Group = p.Group(s.Applier)
+	switch {
+	case s.Applier == intakeApplier:
+		s.Log = p.ShopLog.Topic
+	case p.ERPLog != nil:
+		s.Log = p.ERPLog.Topic
+	default:
+		return
+	}
+	pic.Streams = append(pic.Streams, s)
+}
+
+func (p Pipeline) lookSlowly(ctx context.Context, conn *pgx.Conn) (*Slow, error) {
+	slow := &Slow{Mails: map[string]int64{}}
+	s := &slow.Stock
+	err := conn.QueryRow(ctx, query("stock", p.Shop), p.Shop).Scan(&s.Rows, &s.Drifting, &s.Unpublished, &s.Undelivered, &s.Repairs, &s.Reconciled, &s.Held)
+	if err != nil {
+		return nil, fmt.Errorf("read the accounts of the shop's stock: %w", err)
+	}
+	rows, err := conn.Query(ctx, query("mails", p.Shop), p.Shop)
+	if err != nil {
+		return nil, fmt.Errorf("read the mails: %w", err)
+	}
+	var state string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error {
+		slow.Mails[state] = n
+		return nil
+	})
+	return slow, err
+}
+
+func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
+	for i := range pic.Streams {
+		s := &pic.Streams[i]
+		log := p.ShopLog
+		if s.Log != log.Topic {
+			log = *p.ERPLog
+		}
+		lag, err := stream.MeasureLag(ctx, log, s.Read-1)
+		if err != nil {
+			return err
+		}
+		s.End, s.Age = s.Read+lag.Events, lag.Age
+		if pic.Clock != nil && s.Log == p.ShopLog.Topic && lag.Events > 0 {
+			s.Age = max(0, s.Age+*pic.Clock) // its records bear the shop's clock
+		}
+	}
+	return nil
+}
+
+// query is a named statement for a shop.
+func query(name, shop string) string {
+	_, rest, _ := strings.Cut(queries, "-- name: "+name+"\n")
+	statement, _, _ := strings.Cut(rest, "\n-- name: ")
+	return strings.NewReplacer("{mirror}", pgx.Identifier{mirror.Schema(shop)}.Sanitize(), "{canonical}", pgx.Identifier{intake.Schema(shop)}.Sanitize()).Replace(statement)
+}

@@ -263,6 +263,42 @@ func TestLedgerWaitsUntilItCanRead(t *testing.T) {
 	}
 }
 
+// A shop shows what its own warehouses have, wherever the ERP commits its orders; a warehouse that serves no web shop is refused by name.
+func TestWarehousesOfAShop(t *testing.T) {
+	shop, erp := newAccounts(t)
+	erp.exec("insert into erp.warehouse (id, code, name, web_rank) values (2, 'X', 'Second', 2), (3, 'NEG', 'Counter', null)")
+	erp.exec("select erp.receive_goods(2::smallint, array(select row(id, 30)::erp.goods_in from erp.article where sku <> 'SP-43'), '')")
+	erp.reconcile(shop, stock.Options{})
+	available := func(want string) {
+		t.Helper()
+		erp.want("available", want, "select string_agg(stock_row || ' ' || available, ', ' order by stock_row) from canonical_shop.law where unpublished = 0 and drift = 0")
+	}
+	available("product:31 130, product:41 130, product:42 130, product:43 100")
+
+	with := func(warehouses string) {
+		erp.reload(strings.Replace(testShopFile, "states:", "stock: {warehouses: "+warehouses+"}\nstates:", 1))
+		shop.tick(1)
+	}
+	with("[X, NEG]")
+	if err := erp.tryCatchUp(shop.testLog, 1); err == nil || !strings.Contains(err.Error(), "no warehouse NEG for web shops") || !strings.Contains(err.Error(), "W, X") {
+		t.Errorf("a warehouse of the counter: %v", err)
+	}
+	with("[X]")
+	erp.catchUp(shop.testLog, 1)
+	erp.reconcile(shop, stock.Options{})
+	available("product:31 30, product:41 30, product:42 30, product:43 0")
+
+	// The ERP commits in its first warehouse: this one keeps its pieces, and the shop gets back what it has subtracted.
+	shop.place(testOrder{lines: []testLine{{31, 0, 4}}}, 1)
+	erp.catchUp(shop.testLog, 1)
+	erp.settled("SP-31")
+	available("product:31 30, product:41 30, product:42 30, product:43 0")
+	erp.want("entry", "delta 4", "select cause || ' ' || pieces from spola.ledger order by no desc limit 1")
+	erp.exec("select erp.sell_at_counter(2::smallint, array[row(id, 5)]::erp.goods_in[]) from erp.article where sku = 'SP-41'")
+	erp.settled("SP-41")
+	available("product:31 30, product:41 25, product:42 30, product:43 0")
+}
+
 // Each order of the last days is held against the ERP's, by number and cents, day by day. One that the ERP has lost is read and derived again;
 // one that has other cents there, or that somebody has deleted there, is told.
 func TestOrdersAreReconciled(t *testing.T) {

@@ -28,7 +28,8 @@ type lawWorld struct {
 	ours  map[int64]int64  // orders that we have cancelled: how often
 	floor bool             // the shop's columns can't go below zero
 
-	numbers map[string]int64 // of the entry that it was delivered by, by row of the marker
+	numbers   map[string]int64 // of the entry that it was delivered by, by row of the marker
+	warehouse int              // the one that the shop sells from; 0: all
 }
 
 // lawDeeds is what the clerk does, and how often.
@@ -72,12 +73,12 @@ func (w *lawWorld) begin() {
 	w.end()
 }
 
-// another is a second shop on the same ERP, which holds pieces back; its intake has a connection of its own.
+// another is a second shop on the same ERP, which sells from one warehouse and holds pieces back; its intake has a connection of its own.
 func (w *lawWorld) another(name string, buffer int) *lawWorld {
 	erp := &testERP{t: w.t, name: name, url: w.url}
 	erp.connect()
-	erp.reload(strings.Replace(testShopFile, "states:", fmt.Sprintf("stock: {buffer: %d}\nstates:", buffer), 1))
-	other := &lawWorld{testERP: erp, r: w.r, clerk: w.clerk}
+	erp.reload(strings.Replace(testShopFile, "states:", fmt.Sprintf("stock: {buffer: %d, warehouses: [X]}\nstates:", buffer), 1))
+	other := &lawWorld{testERP: erp, r: w.r, clerk: w.clerk, warehouse: 2}
 	other.begin()
 	return other
 }
@@ -372,8 +373,8 @@ func (w *lawWorld) compare(strays bool) {
 			continue // not written, or was not for a while
 		}
 		var free int64
-		_, _ = fmt.Sscan(w.text(`select sum(s.on_hand - s.committed) - coalesce((select x.buffer from spola.stock_setting x where x.shop = $2 and x.sku = $1), (select x.stock_buffer from spola.shop x where x.shop = $2))
-			from erp.stock s join erp.article a on a.id = s.article_id where a.sku = $1`, testProducts[product].model, w.name), &free)
+		_, _ = fmt.Sscan(w.text(`select coalesce(sum(s.on_hand - s.committed), 0) - coalesce((select x.buffer from spola.stock_setting x where x.shop = $2 and x.sku = $1), (select x.stock_buffer from spola.shop x where x.shop = $2))
+			from erp.stock s join erp.article a on a.id = s.article_id where a.sku = $1 and ($3 = 0 or s.warehouse_id = $3)`, testProducts[product].model, w.name, w.warehouse), &free)
 		for id, o := range w.shop.rows["order"] {
 			if !slices.Contains(testConsuming, toInt(o["order_status_id"])) {
 				continue
@@ -421,13 +422,15 @@ func TestLaw(t *testing.T) {
 	})
 }
 
-// Two shops sell the same goods, one of them holds pieces back. Each has its own log, ledger and law: what one sells reaches the other by
+// Two shops sell the same goods, one of them from one warehouse, and it holds pieces back. Each has its own log, ledger and law: what one sells reaches the other by
 // the ERP's log alone, and in the end each shows what there is less what is in flight from itself.
 func TestLawOfTwoShops(t *testing.T) {
 	fewer(t, "5")
 	erp := newTestERP(t)
+	erp.exec("insert into erp.warehouse (id, code, name, web_rank) values (2, 'X', 'Second', 2)")
 	rapid.Check(t, func(r *rapid.T) {
 		shop := newLawWorld(r, erp)
+		erp.exec("select erp.receive_goods(2::smallint, array(select row(a.id, 10 + a.id % 20)::erp.goods_in from erp.article a), '')")
 		shops := []*lawWorld{shop, shop.another("outlet", 2)}
 		for _, w := range shops {
 			w.watch(func() {})

@@ -15,6 +15,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"github.com/spola-cdc/spola/internal/keys"
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // ShopFile is what a merchant says about his shop: how its states, totals, payments and fields
@@ -51,9 +52,10 @@ type Customers struct {
 
 // Stock says how the shop's stock follows the ERP's.
 type Stock struct {
-	Buffer    int64            `yaml:"buffer" json:"buffer"`       // pieces of each article that the shop does not show
-	Reconcile time.Duration    `yaml:"reconcile" json:"reconcile"` // how often what the shop shows is held against its account; 0: every 15 minutes
-	Articles  []StockOfArticle `yaml:"articles" json:"articles"`
+	Buffer     int64            `yaml:"buffer" json:"buffer"`         // pieces of each article that the shop does not show
+	Reconcile  time.Duration    `yaml:"reconcile" json:"reconcile"`   // how often what the shop shows is held against its account; 0: every 15 minutes
+	Warehouses []string         `yaml:"warehouses" json:"warehouses"` // of the ERP, whose pieces the shop shows; none: those of all web shops
+	Articles   []StockOfArticle `yaml:"articles" json:"articles"`
 }
 
 // StockOfArticle is what holds for one article.
@@ -228,6 +230,11 @@ const CountryCode = `^([A-Z]{2}|\*)$`
 var countryCode = regexp.MustCompile(CountryCode)
 
 func (s Stock) check() (errs []error) {
+	for i, w := range s.Warehouses {
+		if w == "" || slices.Contains(s.Warehouses[:i], w) {
+			errs = append(errs, fmt.Errorf("stock: warehouses: %q is empty or stands twice: write each code of the ERP once", w))
+		}
+	}
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if s.Buffer < 0 {
 		bad("stock: a buffer of %d pieces would sell what is not there", s.Buffer)
@@ -267,7 +274,7 @@ func (f *ShopFile) Class(state, method string) string {
 // found by the next tick.
 func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform map[string]string) error {
 	batch := &pgx.Batch{}
-	for _, table := range []string{"state_class", "total_code", "fixed_tax", "payment_method", "nature", "custom_field", "customer_kind", "stock_setting"} {
+	for _, table := range []string{"state_class", "total_code", "fixed_tax", "payment_method", "nature", "custom_field", "customer_kind", "stock_setting", "stock_warehouse"} {
 		batch.Queue("delete from spola."+table+" where shop = $1", shop)
 	}
 	for _, s := range f.States {
@@ -299,6 +306,9 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 	for _, a := range f.Stock.Articles {
 		batch.Queue("insert into spola.stock_setting values ($1, $2, $3, $4)", shop, a.SKU, a.Buffer, a.LeftOut)
 	}
+	for _, w := range f.Stock.Warehouses {
+		batch.Queue("insert into spola.stock_warehouse values ($1, $2)", shop, w)
+	}
 	text, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("shop file of %s: %w", shop, err)
@@ -311,6 +321,23 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 		shop, string(text), f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed, f.Stock.Buffer)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("store shop file of %s: %w", shop, err)
+	}
+	return f.Stock.checkWarehouses(ctx, tx)
+}
+
+// checkWarehouses stops where the ERP commits no orders of web shops: the shop would sell what nobody sends.
+func (s Stock) checkWarehouses(ctx context.Context, tx pgx.Tx) error {
+	if len(s.Warehouses) == 0 {
+		return nil
+	}
+	var wrong, right string
+	err := tx.QueryRow(ctx, `select coalesce((select string_agg(n, ', ') from unnest($1::text[]) n where not exists (select from erp.warehouses w where w.warehouse = n and w.web)), ''),
+		coalesce((select string_agg(w.warehouse, ', ' order by w.warehouse) from erp.warehouses w where w.web), '')`, s.Warehouses).Scan(&wrong, &right)
+	if err != nil {
+		return fmt.Errorf("look for the ERP's warehouses: %w", err)
+	}
+	if wrong != "" {
+		return &postgres.StopError{What: "stock.warehouses in the shop file: the ERP has no warehouse " + wrong + " for web shops", Mend: "write some of these: " + right}
 	}
 	return nil
 }

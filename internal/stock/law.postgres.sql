@@ -52,7 +52,10 @@ select l.stock_row, l.article_id, l.shown, l.tracked, l.consumed, l.released, l.
     l.shown + l.consumed - l.released - l.published + l.target - l.applied as drift
 from (
     select a.stock_row, a.article_id, s.quantity as shown, s.tracked, coalesce(t.k, 0) as consumed, coalesce(r.pieces, 0) as released, coalesce(i.pieces, 0) as in_flight,
-        (select v.available from erp.availability v where v.article_id = a.article_id) - a.buffer as available,
+        (select case when not exists (select from spola.stock_warehouse o where o.shop = '{{.Shop}}') then v.available else coalesce((
+                select sum(w.available) from erp.availability_by_warehouse w
+                where w.article_id = a.article_id and w.warehouse in (select o.warehouse from spola.stock_warehouse o where o.shop = '{{.Shop}}')), 0)::bigint end
+            from erp.availability v where v.article_id = a.article_id) - a.buffer as available,
         a.published, a.target, coalesce(m.applied, 0) as applied
     from spola.stock_account a
     left join {{.Schema}}.stock s on s.stock_row = a.stock_row

@@ -347,9 +347,9 @@ number, SDI code or PEC can't be right: take (applier customers lists it) or par
 	d.line("customers: {match: [], malformed: take}", "")
 	d.section(`
 Stock: the shop shows what the ERP has on hand in the warehouses of the web shop, less what is committed, less a buffer of pieces. reconcile:
-how often what it shows is compared, and repaired. articles: what is other for one, by its SKU in the ERP:
+how often what it shows is compared, and repaired. warehouses: of the ERP, by their codes, whose pieces this shop shows; none: those of all web shops. articles: what is other for one, by its SKU in the ERP:
 - {sku: "AB-100", buffer: 2} or {sku: "AB-200", left_out: true}, whose stock in the shop is never written.`)
-	d.line("stock: {buffer: 0, reconcile: 15m, articles: []}", "")
+	d.line("stock: {warehouses: [], buffer: 0, reconcile: 15m, articles: []}", "")
 	d.section("More orders parked for one reason within a minute are no matter of single orders: the stream stops.")
 	d.line("parked_per_minute: 20", "")
 }

@@ -23,6 +23,17 @@ left join lateral (
 ) s on true
 where a.stocked;
 
+-- Warehouses by their code. web: linked to the web shops.
+create view erp.warehouses as
+select w.code as warehouse, w.name, w.web_rank is not null as web
+from erp.warehouse w;
+
+-- The same as availability, each warehouse by itself: for shops that show what some of them have.
+create view erp.availability_by_warehouse as
+select s.article_id, w.code as warehouse, s.on_hand, s.committed, s.on_hand - s.committed as available
+from erp.stock s
+join erp.warehouse w on w.id = s.warehouse_id;
+
 -- Customers, for matching by what they are known by.
 create view erp.customers as
 select c.id as customer_id, c.reference, c.kind, c.first_name, c.last_name, c.company, c.email, c.phone, c.language,
@@ -60,5 +71,5 @@ from erp.order_payment p
 join erp.sales_order o on o.id = p.order_id;
 
 -- +goose Down
-drop view erp.order_payments, erp.order_vat_rates, erp.order_charges, erp.order_lines, erp.orders, erp.customers,
+drop view erp.warehouses, erp.availability_by_warehouse, erp.order_payments, erp.order_vat_rates, erp.order_charges, erp.order_lines, erp.orders, erp.customers,
     erp.availability, erp.articles;

@@ -13,6 +13,13 @@ create table spola.stock_setting (
     primary key (shop, sku)
 );
 
+-- Warehouses of the ERP whose pieces the shop shows; none: those of all web shops.
+create table spola.stock_warehouse (
+    shop      text not null,
+    warehouse text not null,
+    primary key (shop, warehouse)
+);
+
 -- How many of this order's cancellations by Spola are in the ledger: the marker in the shop counts them.
 alter table spola.link add restocks bigint not null default 0;
 
@@ -273,6 +280,7 @@ declare
     entries  spola.entry[];
     emptied  text[];
     made     bigint := 0;
+    own      text[] := array(select w.warehouse from spola.stock_warehouse w where w.shop = of_shop);
 begin
     if current_setting('transaction_isolation') <> 'read committed' then
         raise exception 'stock is settled in transactions that read what is committed, this one is %', current_setting('transaction_isolation');
@@ -319,7 +327,13 @@ begin
         select a.shop, a.stock_row, a.published, v.available - a.buffer + k.consumed - r.released - i.in_flight as supply
         from unnest(accounts) as n(stock_row)
         cross join lateral (select * from spola.stock_account a where a.shop = of_shop and a.stock_row = n.stock_row offset 0) a
-        cross join lateral (select v.available from erp.availability v where v.article_id = a.article_id offset 0) v
+        cross join lateral (
+            select case when cardinality(own) = 0 then v.available else coalesce((
+                select sum(w.available) from erp.availability_by_warehouse w where w.article_id = a.article_id and w.warehouse = any (own)), 0)::bigint end as available
+            from erp.availability v
+            where v.article_id = a.article_id
+            offset 0
+        ) v
         cross join lateral (select coalesce((select t.k from spola.stock_total t where t.shop = of_shop and t.stock_row = n.stock_row), 0) as consumed) k
         cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as released from spola.closed_short x where x.shop = of_shop and x.stock_row = n.stock_row) r
         cross join lateral (select coalesce(sum(x.pieces), 0)::bigint as in_flight from spola.in_flight x where x.shop = of_shop and x.stock_row = n.stock_row) i
@@ -345,6 +359,6 @@ end $$;
 -- +goose Down
 drop function spola.settle, spola.hold, spola.recount, spola.append, spola.refuse_restored;
 drop type spola.entry;
-drop table spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
+drop table spola.stock_warehouse, spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
 alter table spola.link drop restocks;
 alter table spola.shop drop stock_buffer;

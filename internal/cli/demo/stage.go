@@ -22,14 +22,15 @@ import (
 	"github.com/spola-cdc/spola/internal/source/postgres"
 )
 
-// What the demo's shops are called: in the log's topic, the mirror, the ERP. The second one has another prefix and holds
-// pieces back.
+// What the demo's shops are called: in the log's topic, the mirror, the ERP. The second one has another prefix, sells from one
+// warehouse, and holds pieces back.
 const (
 	shopName = "shop"
 
 	outletName   = "outlet"
 	outletPrefix = "out_"
 	outletBuffer = 2
+	outletFrom   = "BO" // the one warehouse whose pieces it shows
 )
 
 // planted is how many orders of a run are made so that nobody can take them over.
@@ -179,7 +180,7 @@ func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) 
 	site := shop.Site{Name: st.name, Shop: shopDB + st.name, ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer,
 		Reconcile: st.reconcile, Buffer: st.buffer}
 	if st.name == outletName {
-		site.Prefix, site.Follows = outletPrefix, true
+		site.Prefix, site.Follows, site.Warehouse = outletPrefix, true, outletFrom
 	}
 	var err error
 	if st.configFile, err = site.WriteFiles(st.dir); err != nil {

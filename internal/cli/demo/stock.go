@@ -110,7 +110,7 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 		return s, fmt.Errorf("look at the ERP's stock: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	free, err := numbers(ctx, conn, availableSQL)
+	free, err := numbers(ctx, conn, availableSQL, st.warehouse())
 	if err != nil {
 		return s, fmt.Errorf("look at the ERP's stock: %w", err)
 	}
@@ -207,6 +207,14 @@ func (st *stage) shown(ctx context.Context) (s inShop, err error) {
 		}
 	}
 	return s, nil
+}
+
+// warehouse is the one whose pieces the shop shows; empty: those of all web shops.
+func (st *stage) warehouse() string {
+	if st.name == outletName {
+		return outletFrom
+	}
+	return ""
 }
 
 // query is one about this shop's tables.

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the statements stand in stopwatch.sql
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +41,7 @@ type stopwatch struct {
 	erp   string // URL
 	shops []*stage
 	backs []*watch.Back // of each shop
-	free  int64         // pieces of the article in the ERP behind the last movement
+	free  []int64       // pieces of the article in the ERP behind the last movement, for each shop
 	done  chan struct{} // closed when its work is
 }
 
@@ -97,15 +98,16 @@ func (c *stopwatch) Wait(ctx context.Context) {
 
 // shown tells whether all shops show what there is.
 func (c *stopwatch) shown(ctx context.Context, conn *pgx.Conn) (bool, error) {
-	if err := conn.QueryRow(ctx, named(clockSQL, "free"), clockArticle).Scan(&c.free); err != nil {
+	var err error
+	if c.free, err = c.count(ctx, conn); err != nil {
 		return false, err
 	}
-	for _, s := range c.shops {
+	for i, s := range c.shops {
 		var shown int64
 		if err := s.shop.DB().QueryRowContext(ctx, "SELECT quantity FROM "+s.cfg.Shop.Prefix+"product WHERE product_id = ?", clockProduct).Scan(&shown); err != nil {
 			return false, err
 		}
-		if shown != c.free-int64(s.buffer) {
+		if shown != c.free[i]-int64(s.buffer) {
 			return false, nil
 		}
 	}
@@ -122,11 +124,11 @@ func (c *stopwatch) step(ctx context.Context, conn *pgx.Conn) error {
 		case time.Since(since) < overdue:
 			return nil
 		}
-		var free int64
-		if err := conn.QueryRow(ctx, named(clockSQL, "free"), clockArticle).Scan(&free); err != nil {
+		free, err := c.count(ctx, conn)
+		if err != nil {
 			return err
 		}
-		if free == c.free {
+		if slices.Equal(free, c.free) {
 			return nil // it is late
 		}
 		for _, b := range c.backs {
@@ -139,19 +141,34 @@ func (c *stopwatch) step(ctx context.Context, conn *pgx.Conn) error {
 	}
 	at := time.Now()
 	for i, b := range c.backs {
-		b.Moved(clockProduct, c.free-int64(c.shops[i].buffer), at)
+		b.Moved(clockProduct, c.free[i]-int64(c.shops[i].buffer), at)
 	}
 	return nil
 }
 
 // move receives a piece. How many there are then is read before it is committed: nobody else moves the article so long.
 func (c *stopwatch) move(ctx context.Context, conn *pgx.Conn) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, named(clockSQL, "receive"), clockArticle); err != nil {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) (err error) {
+		if _, err := tx.Exec(ctx, named(clockSQL, "receive"), clockArticle, outletFrom); err != nil {
 			return err
 		}
-		return tx.QueryRow(ctx, named(clockSQL, "free"), clockArticle).Scan(&c.free)
+		c.free, err = c.count(ctx, tx)
+		return err
 	})
+}
+
+// count is how many pieces there are for each shop.
+func (c *stopwatch) count(ctx context.Context, erp interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) ([]int64, error) {
+	free := make([]int64, len(c.shops))
+	for i, s := range c.shops {
+		if err := erp.QueryRow(ctx, named(clockSQL, "free"), clockArticle, s.warehouse()).Scan(&free[i]); err != nil {
+			return nil, err
+		}
+	}
+	return free, nil
 }
 
 // Run looks at the shops until ctx ends.

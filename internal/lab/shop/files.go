@@ -25,6 +25,7 @@ type Site struct {
 
 	Reconcile time.Duration // how often; 0: as a merchant has it
 	Buffer    int           // pieces of each article that the shop does not show
+	Warehouse string        // of the ERP, the one whose pieces the shop shows; empty: those of all web shops
 }
 
 // WriteFiles writes into a directory the two files that a merchant writes for a shop, and returns the path of spola.yaml.
@@ -59,6 +60,9 @@ kafka:
 	shopFile := deploy.ShopExample
 	if s.Reconcile > 0 {
 		shopFile = bytes.Replace(shopFile, []byte("reconcile: 15m"), fmt.Appendf(nil, "reconcile: %v", s.Reconcile), 1)
+	}
+	if s.Warehouse != "" {
+		shopFile = bytes.Replace(shopFile, []byte("warehouses: []"), fmt.Appendf(nil, "warehouses: [%s]", s.Warehouse), 1)
 	}
 	if s.Buffer > 0 {
 		shopFile = bytes.Replace(shopFile, []byte("buffer: 0"), fmt.Appendf(nil, "buffer: %d", s.Buffer), 1)

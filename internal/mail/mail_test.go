@@ -334,6 +334,35 @@ func TestNothingInTheClear(t *testing.T) {
 	}
 }
 
+// A program that is to end does not wait for a server that stalls behind the final dot: what it can't know is unknown.
+func TestEndsWhileTheServerStalls(t *testing.T) {
+	w := newWorld(t, mailbox.Options{Fault: func(step string, _ mailbox.Mail) mailbox.Fault {
+		if step == mailbox.Taken {
+			return mailbox.Fault{Stall: 3 * time.Second}
+		}
+		return mailbox.Fault{}
+	}})
+	w.ship(w.order(1, "a@example.com"), "", "")
+	w.queueAll()
+	s := w.sender(t.Context())
+	defer s.Journal.Close()
+	s.Server.Times.Last, s.Grace = time.Minute, 200*time.Millisecond
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for len(w.box.Mails()) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		w.must(err)
+	case <-time.After(2 * time.Second):
+		t.Fatal("it waits for the server")
+	}
+	w.want("outbox", w.outbox(), "shipment 1 a@example.com unknown")
+}
+
 // errKilled ends a sender as if it were killed.
 var errKilled = errors.New("killed")
 

@@ -30,6 +30,7 @@ type Sender struct {
 	Log     zerolog.Logger
 
 	Poll     time.Duration           // how often the outbox is looked at; default 500 ms
+	Grace    time.Duration           // that the server gets to answer when the program is to end; default 10 s
 	Again    func(int) time.Duration // the pause behind a mail's nth attempt; default 1 min, doubling, at most 1 h
 	AfterOf  func(step string) error // called behind each step; for tests. nil: nothing
 	next     time.Time               // when the rate lets the next mail go
@@ -55,6 +56,9 @@ func again(attempts int) time.Duration {
 func (s *Sender) Run(ctx context.Context) error {
 	if s.Poll == 0 {
 		s.Poll = 500 * time.Millisecond
+	}
+	if s.Grace == 0 {
+		s.Grace = 10 * time.Second
 	}
 	if s.Again == nil {
 		s.Again = again
@@ -172,7 +176,7 @@ func (s *Sender) call(ctx context.Context, conn *pgx.Conn) bool {
 	if s.talk != nil {
 		return true
 	}
-	talk, err := s.Server.dial(ctx)
+	talk, err := s.dial(ctx)
 	if err != nil {
 		s.trouble(ctx, conn, err.Error())
 		sleep(ctx, min(s.Server.Times.withDefaults().Step, 15*time.Second))
@@ -180,6 +184,26 @@ func (s *Sender) call(ctx context.Context, conn *pgx.Conn) bool {
 	}
 	s.talk = talk
 	return true
+}
+
+// dial connects, and does not wait for a server that stalls when the program is to end.
+func (s *Sender) dial(ctx context.Context) (*conversation, error) {
+	type dialed struct {
+		talk *conversation
+		err  error
+	}
+	done := make(chan dialed, 1)
+	go func() {
+		talk, err := s.Server.dial(ctx)
+		done <- dialed{talk, err}
+	}()
+	select {
+	case d := <-done:
+		return d.talk, d.err
+	case <-ctx.Done():
+		go func() { (<-done).talk.close() }()
+		return nil, ctx.Err()
+	}
 }
 
 // trouble says in the outbox why nothing can be sent; empty: it can.
@@ -203,15 +227,7 @@ func (s *Sender) hangUp() {
 // attempt sends one mail, and says in journal and row how it ended. Once it has begun it is not given up because the program
 // ends: the server gets ten seconds to answer.
 func (s *Sender) attempt(ctx context.Context, conn *pgx.Conn, row Row) error {
-	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		sleep(finishing, 10*time.Second)
-		if finishing.Err() == nil {
-			_ = s.talk.client.Close()
-		}
-	})
-	defer stop()
+	finishing := context.WithoutCancel(ctx)
 	letter, err := s.Letters.read(finishing, conn, row)
 	if err != nil {
 		if flaw, ok := errors.AsType[*flawError](err); ok {
@@ -223,7 +239,9 @@ func (s *Sender) attempt(ctx context.Context, conn *pgx.Conn, row Row) error {
 	if err != nil {
 		return s.end(finishing, conn, row, verdict{state: Failed, reason: err.Error()}, nil)
 	}
-	if v := s.talk.offer(s.Server.From.Address, row.Recipient); v != nil {
+	talk := s.talk
+	ended := &verdict{state: Queued, broken: true, reason: "the program was told to end", wait: -1}
+	if v := s.patient(ctx, ended, func() *verdict { return talk.offer(s.Server.From.Address, row.Recipient) }); v != nil {
 		return s.end(finishing, conn, row, *v, nil)
 	}
 	entry := Entry{Key: row.Key, Shop: s.Shop, Kind: row.Kind, State: begun, Attempt: row.Attempts, MessageID: row.MessageID, Order: row.Order,
@@ -241,11 +259,31 @@ func (s *Sender) attempt(ctx context.Context, conn *pgx.Conn, row Row) error {
 	if !mine {
 		return fmt.Errorf("mail %d: %w", row.ID, errLost)
 	}
-	v := s.talk.give(message)
+	ended = &verdict{state: Unknown, broken: true, reason: "the program was told to end while the server had not answered yet"}
+	v := s.patient(ctx, ended, func() *verdict { return talk.give(message) })
 	if err := s.step("given"); err != nil {
 		return err
 	}
 	return s.end(finishing, conn, row, *v, &entry)
+}
+
+// patient waits for the server's answer, and when the program is to end, so long at most; then it leaves the conversation, which ends by its
+// own deadline or with the process.
+func (s *Sender) patient(ctx context.Context, ended *verdict, answer func() *verdict) *verdict {
+	done := make(chan *verdict, 1)
+	go func() { done <- answer() }()
+	select {
+	case v := <-done:
+		return v
+	case <-ctx.Done():
+	}
+	select {
+	case v := <-done:
+		return v
+	case <-time.After(s.Grace):
+		s.talk = nil
+		return ended
+	}
 }
 
 // end writes how an attempt ended: into the journal if it knows of it, then into the row.

@@ -36,6 +36,9 @@ type Chaos struct {
 	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
 }
 
+// reconcileChaosEvery is how often the shop's stock is reconciled while parts are killed.
+const reconcileChaosEvery = 5 * time.Second
+
 // ChaosProof is what `spola chaos` ends with.
 type ChaosProof struct {
 	*verify.Report
@@ -43,8 +46,9 @@ type ChaosProof struct {
 	ERPLog verify.ERPLogReport `json:"erp_log"`
 	Deeds  int64               `json:"clerk_deeds"`
 	Broken []string            `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
-	Kills  int                 `json:"kills"`
-	Chaos  fleet.Report        `json:"chaos"`
+	Stock
+	Kills int          `json:"kills"`
+	Chaos fleet.Report `json:"chaos"`
 }
 
 // Run kills, calms, and proves.
@@ -79,6 +83,9 @@ func (c Chaos) Run(env *cli.Env) error {
 	if len(proof.Broken) > 0 {
 		return cli.Differ("%d totals of the ERP are broken", len(proof.Broken))
 	}
+	if proof.Violations > 0 {
+		return cli.Differ("%d of %d SKUs do not show what there is", proof.Violations, proof.SKUs)
+	}
 	if proof.ERPLog.Differences > 0 {
 		return cli.Differ("the ERP and its log differ in %d changes or rows", proof.ERPLog.Differences)
 	}
@@ -111,6 +118,7 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 		return nil, err
 	}
 	t := &theatre{show: show, proxies: map[string]*fault.Proxy{}, stage: newStage(lab)}
+	t.writer, t.reconcile = "root", reconcileChaosEvery
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -193,7 +201,10 @@ func (t *theatre) addPrograms() error {
 	for _, p := range []struct {
 		name  string
 		verbs []string
-	}{{"cdc", []string{"cdc", "run"}}, {"cdc-erp", []string{"cdc", "run", "erp"}}, {"applier", []string{"applier", "run"}}} {
+	}{
+		{"cdc", []string{"cdc", "run"}}, {"cdc-erp", []string{"cdc", "run", "erp"}}, {"applier", []string{"applier", "run"}},
+		{"applier-ledger", []string{"applier", "run", "ledger"}}, {"applier-stock", []string{"applier", "run", "stock"}}, {"applier-orders", []string{"applier", "run", "orders"}},
+	} {
 		p, err := t.program(p.name, nil, append(p.verbs, "--config", t.configFile)...)
 		if err != nil {
 			return err
@@ -250,6 +261,9 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.erpLogBegun(live); err != nil {
 		return nil, err
 	}
+	if err := t.settleStock(ctx, reconcileChaosEvery); err != nil { // each row has an account before anybody is killed
+		return nil, err
+	}
 	clerk := desk{erp: t.cfg.ERP.URL(), seed: c.Seed, rate: c.Clerk}
 	report, err := t.storm(ctx, c, &clerk)
 	if err != nil {
@@ -263,8 +277,14 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.settle(settling); err != nil {
 		return nil, err
 	}
+	if err := t.settleStock(ctx, reconcileChaosEvery); err != nil {
+		return nil, err
+	}
 	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report, Deeds: clerk.deeds.Load()}
 	if proof.Report, err = compare(ctx, t.stage); err != nil {
+		return nil, err
+	}
+	if proof.Stock, err = t.lookAtStock(ctx); err != nil {
 		return nil, err
 	}
 	if proof.Broken, err = t.broken(ctx); err != nil {
@@ -321,6 +341,11 @@ func (p *ChaosProof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
 	fmt.Fprintf(w, "  %d deeds of the ERP's clerk, %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
+	fmt.Fprintf(w, "  %d SKUs, %d of them showing something else than there is, %d pieces beyond it; %d orders shown as shipped, customers told of %d parcels\n",
+		p.SKUs, p.Violations, p.Oversold, p.Shipped, p.Tracking)
+	for _, text := range p.wrong[:min(len(p.wrong), 10)] {
+		fmt.Fprintf(w, "  %s\n", text)
+	}
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
 	}
@@ -330,7 +355,7 @@ func (p *ChaosProof) Print(w io.Writer) {
 	for _, d := range p.ERPLog.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
-	if p.Differences+p.ERPLog.Differences == 0 && len(p.Broken) == 0 {
+	if p.Differences+p.ERPLog.Differences == 0 && p.Violations == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

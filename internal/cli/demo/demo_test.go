@@ -120,7 +120,8 @@ func TestDemoGoesLiveWithAPast(t *testing.T) {
 }
 
 // Whatever part is killed whenever, nothing is lost, nothing is there twice, and both logs are
-// 1, 2, 3 … from their first record on; the ERP's tells each change that its own triggers have seen, once.
+// 1, 2, 3 … from their first record on; the ERP's tells each change that its own triggers have seen, once; and each row
+// of the shop's stock comes to show what there is.
 func TestPartsAreKilledAtRandom(t *testing.T) {
 	for name, chaos := range map[string]demo.Chaos{
 		"mysql, embedded broker":   {For: 20 * time.Second, Shop: "mysql"},
@@ -140,10 +141,11 @@ func TestPartsAreKilledAtRandom(t *testing.T) {
 			if proof.Kills < 3 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
 				proof.OrdersParked != proof.ParkedPlanted || proof.Log.Records < 1000 || proof.Log.Generations != 1 ||
 				proof.Deeds < 10 || len(proof.Broken) > 0 ||
+				proof.SKUs < 40 || proof.Violations != 0 || proof.Oversold != 0 || proof.Shipped == 0 || proof.Tracking == 0 ||
 				proof.ERPLog.Changes < 100 || proof.ERPLog.Differences != 0 || proof.ERPLog.Generations != 1 {
 				t.Errorf("proof: %s", out)
 			}
-			t.Logf("%d kills, %d orders in the ERP, %d records in the log", proof.Kills, proof.OrdersInERP, proof.Log.Records)
+			t.Logf("%d kills, %d orders in the ERP, %d records in the log, %d repairs of stock", proof.Kills, proof.OrdersInERP, proof.Log.Records, proof.Repaired)
 		})
 	}
 }

@@ -1,7 +1,6 @@
 package survey
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -282,7 +281,7 @@ func (x *examination) checkArticles() {
 		case len(open[p.ID]) > 0:
 			variants = append(variants, fmt.Sprintf("%s (product %d: %s)", oneLine(p.Model), p.ID, some(open[p.ID])))
 		case !stocked[p.ID] && mapped[fmt.Sprint(p.ID)] == nil && !x.erp.SKUs[p.Model]:
-			missing = append(missing, fmt.Sprintf("%s (product %d)", cmp.Or(oneLine(p.Model), "without a model"), p.ID))
+			missing = append(missing, p.String())
 		}
 	}
 	add := func(code, what, mend string) {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,10 +51,43 @@ func (s *Shop) settle() (findings []Finding) {
 		}
 	}
 	for _, r := range s.Broken {
-		add(Blocking, "tax_rule", fmt.Sprintf("tax class %d has a rule for tax rate %d, which is not there: orders wait until it is mended", r.Class, r.Rate),
+		add(Blocking, "tax_rule", fmt.Sprintf("tax class %d has a rule for tax rate %d, which is not there: orders wait until it is mended%s", r.Class, r.Rate, s.taxedBy(r.Class)),
 			"save the tax class without it: System > Localisation > Taxes > Tax Classes")
 	}
+	if !s.refused("tax classes") {
+		findings = append(findings, s.classless()...)
+	}
 	return append(findings, s.ambiguousRates()...)
+}
+
+// taxedBy names the products of a tax class.
+func (s *Shop) taxedBy(class int64) string {
+	var all []string
+	for _, p := range s.Products {
+		if p.TaxClass == class {
+			all = append(all, p.String())
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	return "; its products: " + some(all)
+}
+
+// classless finds products on sale whose tax class is gone: the shop sells them without VAT.
+func (s *Shop) classless() (findings []Finding) {
+	gone := map[int64]bool{}
+	for _, p := range s.Products {
+		if p.Active && p.TaxClass != 0 && !slices.ContainsFunc(s.Classes, func(c TaxClass) bool { return c.ID == p.TaxClass }) {
+			gone[p.TaxClass] = true
+		}
+	}
+	for _, class := range slices.Sorted(maps.Keys(gone)) {
+		findings = append(findings, Finding{Severity: Warning, Part: InShop, Code: "tax_class",
+			What: fmt.Sprintf("tax class %d is not in the shop, so what names it is sold without VAT%s", class, s.taxedBy(class)),
+			Mend: "choose another on the pages of these products (Catalog > Products > Data): " + s.classList()})
+	}
+	return findings
 }
 
 func title(setting string) string {

@@ -1,6 +1,7 @@
 package survey
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -149,9 +150,15 @@ type Untaxed struct {
 
 // Product is a product of the shop.
 type Product struct {
-	ID     int64
-	Model  string
-	Active bool
+	ID       int64
+	Model    string
+	Active   bool
+	TaxClass int64 // 0: none
+}
+
+// String is what its merchant knows a product by.
+func (p Product) String() string {
+	return fmt.Sprintf("%s (product %d)", cmp.Or(oneLine(p.Model), "without a model"), p.ID)
 }
 
 // Variant is an option value of a product that keeps stock of its own.
@@ -222,7 +229,7 @@ func (s *Shop) reads(r *reading) []func(context.Context) error {
 		one(r, "tax titles", &s.Titles, func(x *TaxTitle) []any { return []any{&x.Title, &x.N, &x.Last} }),
 		one(r, "groups", &s.Groups, func(x *Group) []any { return []any{&x.ID, (*list)(&x.Names)} }),
 		one(r, "untaxed", &s.Untaxed, func(x *Untaxed) []any { return []any{&x.Country, &x.N, &x.Last} }),
-		one(r, "products", &s.Products, func(x *Product) []any { return []any{&x.ID, &x.Model, &x.Active} }),
+		one(r, "products", &s.Products, func(x *Product) []any { return []any{&x.ID, &x.Model, &x.Active, &x.TaxClass} }),
 		one(r, "variants", &s.Variants, func(x *Variant) []any { return []any{&x.Product, &x.Value} }),
 		func(ctx context.Context) error {
 			err := one(r, "fields", &s.Fields, func(x *Field) []any {

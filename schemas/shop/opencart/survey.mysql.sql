@@ -105,7 +105,7 @@ LEFT JOIN `{prefix}country` c ON c.`country_id` = IF(o.`shipping_country_id` > 0
 WHERE p.`tax` = 0 AND p.`price` > 0 AND p.`order_id` >= {first} GROUP BY 1 ORDER BY 1
 
 -- name: products
-SELECT `product_id`, COALESCE(`model`, ''), COALESCE(`status`, 0) = 1 FROM `{prefix}product` ORDER BY `product_id`
+SELECT `product_id`, COALESCE(`model`, ''), COALESCE(`status`, 0) = 1, COALESCE(`tax_class_id`, 0) FROM `{prefix}product` ORDER BY `product_id`
 
 -- Option values that keep stock of their own: each is another article.
 -- name: variants

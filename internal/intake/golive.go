@@ -381,12 +381,12 @@ func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	if r.Missing, err = s.names(ctx, conn, "missing"); err != nil {
 		return err
 	}
-	r.Unsold, err = s.names(ctx, conn, "unsold")
+	r.Unsold, err = s.names(ctx, conn, "unsold", s.shop)
 	return err
 }
 
-func (s going) names(ctx context.Context, conn *pgx.Conn, statement string) (n Names, err error) {
-	rows, err := conn.Query(ctx, s.text[statement])
+func (s going) names(ctx context.Context, conn *pgx.Conn, statement string, args ...any) (n Names, err error) {
+	rows, err := conn.Query(ctx, s.text[statement], args...)
 	if err != nil {
 		return n, s.failed(err)
 	}

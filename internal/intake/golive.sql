@@ -309,9 +309,16 @@ order by o.email
 limit 10
 
 -- name: unsold
--- What the ERP stocks and the shop does not sell.
+-- What the ERP stocks and the shop does not sell. A mapping may be of more than the catalogue lists: of several values of one option.
+with sold as materialized (
+    select s.product, s.article from {canonical}.assortment() s
+), known as (
+    select s.article from sold s
+    union
+    select a.article from spola.article a where a.shop = $1 and exists (select from sold s where s.product = a.product)
+)
 select e.sku, count(*) over ()
 from erp.articles e
-where e.stocked and not exists (select from {canonical}.assortment() s where s.article = e.article_id)
+where e.stocked and not exists (select from known k where k.article = e.article_id)
 order by e.sku
 limit 10

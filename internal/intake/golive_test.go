@@ -133,6 +133,23 @@ func TestGoingLive(t *testing.T) {
 	erp.want("late", "imported", "select status from spola.link where order_id = $1", late)
 }
 
+// What is mapped is sold, also a combination that the catalogue does not list: several values of a checkbox.
+func TestMappedCombinationIsSold(t *testing.T) {
+	shop, erp := past(t)
+	shop.place(testOrder{lines: twoLines}, 5)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.article("SET")
+	for _, c := range []struct{ product, unsold string }{{"", "[SET]"}, {"999", "[SET]"}, {"50", "[]"}} {
+		if c.product != "" {
+			erp.exec("insert into spola.article (shop, product, variant, article, by) select 'shop', $1, '17,18,19', id, 'import' from erp.article where sku = 'SET'", c.product)
+		}
+		if r, _ := erp.check(cutDay); fmt.Sprint(r.Unsold.First) != c.unsold {
+			t.Errorf("with the combination mapped for product %q the shop does not sell %v, want %s", c.product, r.Unsold.First, c.unsold)
+		}
+	}
+}
+
 // An order that was parked and is adopted waits for nobody: it is in the ERP.
 func TestParkedOrderIsAdopted(t *testing.T) {
 	shop, erp := past(t)

@@ -243,6 +243,9 @@ begin
             when (t.problem).reason is not null then t.problem
             when (o.problem).reason is not null then o.problem
             else m.problem end;
+        if (problem).reason in ('sum_open', 'no_lines') then
+            problem := coalesce({{.Schema}}.sold_beside(o.order_id), problem);
+        end if;
         nature := null;
         if m.vat is not null then
             foreach v in array m.vat loop

@@ -44,6 +44,10 @@ func TestEveryCauseParksItsOrder(t *testing.T) {
 	park("unknown_state", "State 17", testOrder{lines: one}, nil)
 	park("never_taken", "State 5", testOrder{lines: one}, nil)
 	park("sum_open", "difference -1.0000", testOrder{lines: one, addTotal: d("1")}, nil)
+	park("gift_card", "Gift card, or what else stands in no line: the subtotal is 125.0000, its lines are 100.0000.", testOrder{lines: one, addTotal: d("25")}, func(id int64) {
+		ofOrder("order_total", id, row{"code": "sub_total"}, row{"value": "125.0000"})
+	})
+	park("gift_card", "the subtotal is 100.0000, its lines are 0.", testOrder{lines: one}, func(id int64) { shop.deleteOrder("order_product", id) })
 	park("vat_open", "the shop says 9.5000", testOrder{lines: one}, func(id int64) {
 		ofOrder("order_total", id, row{"title": "IVA 10%"}, row{"value": "9.5000"})
 		ofOrder("order_total", id, row{"code": "total"}, row{"value": "115.6000"})
@@ -72,7 +76,10 @@ func TestEveryCauseParksItsOrder(t *testing.T) {
 		shop.update("order", id, row{"shipping_country_id": 999})
 	})
 	park("invalid_text", "The order itself", testOrder{lines: one, first: "An\x00na"}, nil)
-	park("no_lines", "no lines", testOrder{lines: one}, func(id int64) { shop.deleteOrder("order_product", id) })
+	park("no_lines", "no lines", testOrder{lines: one}, func(id int64) {
+		shop.deleteOrder("order_product", id)
+		ofOrder("order_total", id, row{"code": "sub_total"}, row{"value": "0.0000"})
+	})
 	park("overflow", "quantity 2000000", testOrder{lines: one}, func(id int64) {
 		ofOrder("order_product", id, nil, row{"quantity": 2000000})
 	})

@@ -313,6 +313,15 @@ language sql stable as $$
     ) bill
 $$;
 
+-- What an order has sold beside its lines, of one whose sums do not add up; null: nothing. The subtotal counts it, and no line
+-- does: so stood the gift vouchers of OpenCart 4.0 and before, and so stands what some plug-ins sell.
+create function {{.Schema}}.sold_beside(id bigint) returns spola.problem language sql stable as $$
+    select row('gift_card', format('Gift card, or what else stands in no line: the subtotal is %s, its lines are %s.', s.value, coalesce(l.total, 0)), null, null)::spola.problem
+    from (select sum(t.value) as value from {{table "order_total"}} t where t.order_id = id and t.code = 'sub_total') s
+    cross join (select sum(l.total) as total from {{table "order_product"}} l where l.order_id = id) l
+    where s.value - coalesce(l.total, 0) >= 0.01
+$$;
+
 -- What of the settings and look-ups is not in the mirror, for a person; null if they are complete. A
 -- shop saves its settings by DELETE and single INSERTs: for a moment they are missing, never empty.
 create function {{.Schema}}.lookups_missing() returns text language sql stable as $$

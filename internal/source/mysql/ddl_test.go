@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -125,6 +126,32 @@ func TestAlterMidStream(t *testing.T) {
 		if read < 2 {
 			t.Errorf("the snapshot after the change has %d rows", read)
 		}
+	})
+}
+
+// XA transactions of others on the server, with their outcome in a transaction of its own, pass by.
+func TestXATransactionsOfOthersPassBy(t *testing.T) {
+	bothServers(t, func(t *testing.T, url string) {
+		s := newShop(t, url, orders)
+		s.exec(ordersTable)
+		s.exec("CREATE TABLE theirs (id int PRIMARY KEY) ENGINE=InnoDB")
+		s.start()
+		s.snapshotDone(1)
+		conn, err := s.db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for i, outcome := range []string{"COMMIT", "ROLLBACK"} {
+			for _, statement := range []string{"XA START 'x'", fmt.Sprintf("INSERT INTO theirs VALUES (%d)", i), "XA END 'x'", "XA PREPARE 'x'"} {
+				exec(t, conn, statement)
+			}
+			s.exec("INSERT INTO oc_order (comment) VALUES ('meanwhile')")
+			exec(t, conn, "XA "+outcome+" 'x'")
+			s.exec("INSERT INTO oc_order (comment) VALUES ('behind " + outcome + "')")
+			s.row("oc_order", "behind "+outcome)
+		}
+		checkChain(t, s.log.all())
 	})
 }
 

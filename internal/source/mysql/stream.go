@@ -255,9 +255,8 @@ func (r *reader) statement(current string, text []byte) error {
 			return r.endTransaction()
 		}
 		return nil
-	case strings.HasPrefix(word, "XA "):
-		t.xa = t.xa || strings.HasPrefix(word, "XA START") || strings.HasPrefix(word, "XA BEGIN")
-		t.begun = t.begun || t.xa
+	case strings.HasPrefix(word, "XA START"), strings.HasPrefix(word, "XA BEGIN"):
+		t.xa, t.begun = true, true // what ends it is a transaction of its own, of this one statement
 	}
 	v := judge(string(text), current, r.database, func(name string) bool { return r.tables[name] != nil })
 	if v.kind == fatal && t.skip != all {

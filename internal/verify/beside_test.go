@@ -3,6 +3,7 @@ package verify_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +15,24 @@ func (s *sides) beside(c verify.Config, matched verify.Matched) (*verify.Report,
 	s.t.Helper()
 	c.Shop, c.ERP, c.Name, c.Rules = s.shop.DB(), s.erp, "shop", s.rules
 	return verify.Beside(s.t.Context(), c, matched)
+}
+
+// An order that was cancelled while the shop was only observed need not be in the ERP; one that came behind going live must.
+func TestCalledOffBeforeGoingLive(t *testing.T) {
+	s := newSides(t)
+	s.exec("delete from spola.link where order_id = %d", cancelled)
+	s.exec("delete from erp.order_charge where order_id = %d", cancelled)
+	s.exec("delete from erp.order_line where order_id = %d", cancelled)
+	s.exec("delete from erp.order_vat where order_id = %d", cancelled)
+	s.exec("delete from erp.sales_order where id = %d", cancelled)
+	for _, c := range []struct{ live, want string }{{"", fmt.Sprintf("%d missing", cancelled)}, {"now() - interval '1 year'", fmt.Sprintf("%d missing", cancelled)}, {"now() + interval '1 hour'", ""}} {
+		if c.live != "" {
+			s.exec("delete from spola.audit; insert into spola.audit (who, shop, verb, decision, reason, at) values ('', 'shop', 'golive', 'live', '', %s)", c.live)
+		}
+		if got := kinds(s.prove()); got != c.want {
+			t.Errorf("live since %q: %q, want %q", c.live, got, c.want)
+		}
+	}
 }
 
 // What is found while both sides go on is what they are at one moment: an order that the ERP has not caught up with, or that

@@ -182,6 +182,9 @@ func (p *proof) inScope(x pair) bool {
 	if !p.erp.cut.IsZero() && p.shop.began(x.order).Before(p.erp.cut) && !x.inERP() {
 		return false // closed
 	}
+	if !x.inERP() && p.shop.began(x.order).Before(p.erp.live) && p.shop.rules.class(x.order.state, x.order.method) == Cancelled {
+		return false // only observed, and called off before anybody was to have it
+	}
 	return p.shop.everTaken(x.order)
 }
 

@@ -18,6 +18,7 @@ type erpSide struct {
 	shop       string
 	statements statements
 	cut        time.Time        // orders that were complete before it are closed, not imported
+	live       time.Time        // when the shop went live; zero: nobody knows
 	articles   map[string]int64 // "product:variant" of a mapped article
 
 	links   *cursor[link]
@@ -140,8 +141,8 @@ func (e *erpSide) close() {
 }
 
 func (e *erpSide) openSettings(ctx context.Context) error {
-	var seconds int64
-	err := e.db.QueryRow(ctx, e.statements["cut"], e.shop).Scan(&seconds)
+	var seconds, live int64
+	err := e.db.QueryRow(ctx, e.statements["cut"], e.shop).Scan(&seconds, &live)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("the ERP knows no shop %q", e.shop)
 	}
@@ -150,6 +151,9 @@ func (e *erpSide) openSettings(ctx context.Context) error {
 	}
 	if seconds != 0 {
 		e.cut = time.Unix(seconds, 0)
+	}
+	if live != 0 {
+		e.live = time.Unix(live, 0)
 	}
 	e.articles = map[string]int64{}
 	r, err := e.db.Query(ctx, e.statements["articles"], e.shop)

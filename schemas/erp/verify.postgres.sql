@@ -3,7 +3,10 @@
 -- that a restored shop has used again is its newest order's; what it has lost is nobody's.
 
 -- name: cut
-select coalesce(extract(epoch from cut), 0)::bigint from spola.shop where shop = $1
+-- And when the shop went live; 0: that is on no record.
+select coalesce(extract(epoch from s.cut), 0)::bigint,
+    coalesce((select extract(epoch from max(a.at)) from spola.audit a where a.shop = s.shop and a.verb = 'golive' and a.order_id is null), 0)::bigint
+from spola.shop s where s.shop = $1
 
 -- name: links
 select l.order_id, l.status, l.state, coalesce(l.class, ''), l.deleted, l.adopted or l.decision = 'keep_erp' or l.status = 'closed' and l.decision = 'close', l.erp_order, o.id, o.state, coalesce(o.cancelled_by, ''), o.total

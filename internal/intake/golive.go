@@ -90,7 +90,7 @@ func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readines
 	if len(r.Unclassified) > 0 {
 		return r, fmt.Errorf("shop %s can't go live: give these order states a class in the shop file and start the applier with it: %s", shop, strings.Join(r.Unclassified, ", "))
 	}
-	if err := unsaid(ctx, conn, shop); err != nil {
+	if err := unsaid(ctx, conn, shop, g.File); err != nil {
 		return r, err
 	}
 	err = postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return letIn(ctx, tx, shop, g, r) })
@@ -401,8 +401,8 @@ func (s going) names(ctx context.Context, conn *pgx.Conn, statement string, args
 	return n, nil
 }
 
-// unsaid refuses while an order that a person must have seen is in no file.
-func unsaid(ctx context.Context, conn *pgx.Conn, shop string) error {
+// unsaid refuses while an order that a person must have seen is not in the file; "": there is none.
+func unsaid(ctx context.Context, conn *pgx.Conn, shop, file string) error {
 	s := newGoing(shop)
 	rows, err := conn.Query(ctx, s.text["unsaid"])
 	if err != nil {
@@ -421,8 +421,12 @@ func unsaid(ctx context.Context, conn *pgx.Conn, shop string) error {
 	if n == 0 {
 		return nil
 	}
-	return fmt.Errorf("shop %s can't go live: %w: of %d orders a person must say what becomes of them, order %s first; a dry run writes the file for it, --file takes it",
-		shop, ErrRefused, n, strings.Join(first, ", "))
+	mend := "a dry run writes the file for it, --file takes it"
+	if file != "" {
+		mend = "add lines with their decision and order to " + file + ", or have a dry run write another file"
+	}
+	return fmt.Errorf("shop %s can't go live: %w: of %d orders a person must say what becomes of them, order %s first; %s",
+		shop, ErrRefused, n, strings.Join(first, ", "), mend)
 }
 
 // letIn carries out what is planned, under the shop's lock: no batch of the applier runs meanwhile.

@@ -227,7 +227,7 @@ func TestGoingLiveIsAskedAbout(t *testing.T) {
 		"unknown ERP order":  {head + rest + "1,adopt,T2026/77\n", "line 5: refused: the ERP has no order 'T2026/77' that no shop has"},
 		"adopted twice":      {head + "1,adopt," + one + "\n2,adopt," + one + "\n3,close,\n4,close,\n", "line 3: refused: the ERP's order " + one + " is adopted for order 1 in line 2 already"},
 		"another total":      {head + rest + "1,adopt," + two + "\n", "line 5: refused: order 1 costs 146.08 in the shop, the ERP's " + two + " costs 116.10: if it is the same"},
-		"one is not decided": {head + rest, "of 1 orders a person must say"},
+		"one is not decided": {head + rest, "first; add lines with their decision and order to golive.csv"},
 	} {
 		if err := erp.goLive(cutDay, c.file); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

@@ -30,7 +30,7 @@ declare
 begin
     perform from erp.sales_order o where o.reference = any(refs) order by o.id + 0 for update;
     with known as materialized (
-        select o.id, o.reference, o.state, o.cancelled_by, o.cancel_reason, o.number, o.year
+        select o.id, o.reference, o.state, o.cancelled_by, o.cancel_reason, o.series || o.year || '/' || o.number as number, o.year
         from erp.sales_order o where o.reference = any(refs)
     )
     select array_agg(row(c.rank, c.reference, o.id, c.year,
@@ -44,9 +44,9 @@ begin
         case
             when c.reason in ('reference', 'repeated') then c.detail
             when o.id is null then 'no order has this reference'
-            when o.state in ('shipped', 'part_shipped', 'closed_short') and what <> 'force' then format('order %s of %s has shipped, at least in part', o.number, o.year)
+            when o.state in ('shipped', 'part_shipped', 'closed_short') and what <> 'force' then format('order %s has shipped, at least in part', o.number)
             when o.state = 'cancelled' and o.cancelled_by = 'clerk' and what = 'edit'
-                then format('order %s of %s was cancelled in the ERP: %s', o.number, o.year, o.cancel_reason)
+                then format('order %s was cancelled in the ERP: %s', o.number, o.cancel_reason)
             else c.detail
         end, null)::erp.order_check order by c.rank)
     into result

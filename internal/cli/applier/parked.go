@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -91,14 +92,17 @@ func (s ShowParked) Run(env *cli.Env) error {
 		}
 		show(env.Out, p, differences)
 		printAudit(env.Out, decided)
-		printable.Printf(env.Out, "\n%s\n", payload)
+		fmt.Fprintln(env.Out)
+		for line := range strings.Lines(string(payload)) { // customers typed what stands within them
+			printable.Printf(env.Out, "%s\n", strings.TrimSuffix(line, "\n"))
+		}
 		return nil
 	})
 }
 
 func show(w io.Writer, p intake.Parked, differences []intake.Difference) {
 	printable.Printf(w, "Order %d of shop %s is parked: %s\n\n", p.Order, p.Shop, p.Reason)
-	printable.Printf(w, "  %s %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
+	printable.Printf(w, "  %s\n  %s\n\n  To mend: %s\n\n", p.What, p.Why, p.Mend)
 	if p.WaitsFor != "" {
 		printable.Printf(w, "  Goes on by itself when this appears: %s %s\n", p.WaitsFor, p.Key)
 	}

@@ -99,6 +99,9 @@ func (s Status) Run(env *cli.Env) error {
 		return json.NewEncoder(env.Out).Encode(told)
 	}
 	printable.Printf(env.Out, "lag       %d records, %.1f s\n", told.Lag.Events, told.Lag.Seconds)
+	if silent := time.Since(time.UnixMilli(o.RecordTime)); told.Lag.Events == 0 && o.RecordTime > 0 && silent > 3*time.Minute {
+		printable.Printf(env.Out, "          Nothing has come from the shop for %s, though cdc writes a tick every minute: see whether it runs (cdc run, or spola run).\n", silent.Round(time.Second))
+	}
 	for _, b := range told.Back {
 		printBack(env.Out, b)
 	}

@@ -63,7 +63,7 @@ func TestDecisionsAreOnRecord(t *testing.T) {
 	m.until("the order waits for its article", func() bool { return m.status().Orders["parked"].Count == 1 })
 
 	m.says(applierVerb("parked", "retry", fmt.Sprint(id), "--reason", "try once more"), "1 orders are derived again")
-	m.says(applierVerb("parked", "show", fmt.Sprint(id)), "retry", "try once more")
+	m.says(applierVerb("parked", "show", fmt.Sprint(id)), "retry", "try once more", "\n    \"action\": \"take\"")
 	m.says(applierVerb("pause"), "Orders wait")
 	var product, old string
 	m.must(m.erp.QueryRow(t.Context(), "select left(sku, -4), sku from erp.article where sku like '%-OLD'").Scan(&product, &old))

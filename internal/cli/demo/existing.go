@@ -35,6 +35,9 @@ type Existing struct {
 	Adopted  int64 `json:"adopted"`  // linked to an order of the ERP that was entered by hand
 	Closed   int64 `json:"closed"`   // neither: done or cancelled long ago
 	Waiting  int64 `json:"waiting"`  // for its payment, or parked
+
+	Observed float64 `json:"observed_seconds"` // until the first snapshot was in the mirror and all orders derived
+	DryRun   float64 `json:"dry_run_seconds"`  // of going live
 }
 
 // past is the orders that the shop has before Spola comes.
@@ -150,7 +153,8 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(show, "\napplier status: observed for %.1f s, nothing is written to the ERP\n", time.Since(began).Seconds())
+	st.took.Observed = time.Since(began).Seconds()
+	fmt.Fprintf(show, "\napplier status: observed for %.1f s, nothing is written to the ERP\n", st.took.Observed)
 	for _, k := range intake.OrderKinds {
 		if n := seen.Orders[k.Kind].Count; n > 0 {
 			fmt.Fprintf(show, "%8d %s\n", n, k.Observed)
@@ -168,8 +172,9 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	if err != nil {
 		return err
 	}
+	st.took.DryRun = time.Since(began).Seconds()
 	fmt.Fprintf(show, "\napplier golive --dry-run: %d orders looked at in %.1f s\n%8d import, %d adopt, %d close, %d for a person to say\n",
-		r.Orders, time.Since(began).Seconds(), r.Import, r.Adopt, r.Close, r.Open)
+		r.Orders, st.took.DryRun, r.Import, r.Adopt, r.Close, r.Open)
 	for _, line := range firstLines(file.String(), 4) {
 		fmt.Fprintln(show, "         ", line)
 	}
@@ -222,7 +227,7 @@ func (st *stage) became(ctx context.Context, p past) (*Existing, error) {
 		return nil, fmt.Errorf("look what became of the past: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	e := Existing{Orders: p.last - p.first + 1}
+	e := Existing{Orders: p.last - p.first + 1, Observed: st.took.Observed, DryRun: st.took.DryRun}
 	err = conn.QueryRow(ctx, statements(pastERPSQL)["became"], st.name, p.last).Scan(&e.Adopted, &e.Imported, &e.Waiting)
 	if err != nil {
 		return nil, fmt.Errorf("look what became of the past: %w", err)

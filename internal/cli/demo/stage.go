@@ -53,6 +53,7 @@ type stage struct {
 	writer  string // into the shop; empty: nobody
 
 	reconcile time.Duration // how often; 0: as a merchant has it
+	took      Existing      // how long the first day's looks took
 
 	configFile string // where programs on this stage find their configuration
 	cfg        config.Config

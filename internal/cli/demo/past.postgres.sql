@@ -19,6 +19,9 @@ with customer as (
     from given g
     cross join lateral (select row(g.first, g.last, '', 'Via Roma 1', '', '00100', 'Roma', 'RM', 'IT')::erp.address as address) a
     returning id, email, total
+), counted as (
+    insert into erp.counter as k (series, year, last) select 'T', extract(year from now()), max(g.number) from given g
+    on conflict (series, year) do update set last = greatest(k.last, excluded.last)  -- the clerk of the demo goes on with the next number
 ), vat as (
     insert into erp.order_vat (order_id, vat_rate, vat_country, gross, net, vat)
     select e.id, 22, 'IT', e.total, round(e.total * 100 / 122.0), e.total - round(e.total * 100 / 122.0) from entered e

@@ -207,6 +207,7 @@ func TestFirstDays(t *testing.T) {
 	m.until("today's order is taken", func() bool { return m.count("select count(*) from erp.sales_order") == 2 })
 
 	m.refuses(spolaVerb("remove", "--yes"), "is running")
+	m.says(spolaVerb("remove", "--dry-run"), "goes   shop: table spola_marker", "Before that, stop cdc and the applier")
 	m.stop()
 	m.refuses(spolaVerb("remove"), "add --yes")
 	m.says(spolaVerb("remove", "--dry-run"), "goes   shop: table spola_marker", "goes   erp: schema mirror_shop1", "stays  2 orders and 2 customers", "topic spola.shop1")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -42,8 +43,12 @@ type removed struct {
 	Removals []removal `json:"removals"`
 	Stays    []string  `json:"stays"`
 
-	erp intake.Footprint
+	erp     intake.Footprint
+	running bool // cdc or the applier, by their connections
 }
+
+// errRunning says that what is taken away would come again.
+var errRunning = errors.New("cdc or the applier is running: stop it first, or it would make again what is taken away")
 
 // Run takes away what Spola has in the shop and in the ERP. What its accounts have no right for it
 // leaves to an administrator, with the statement; the ERP's orders stay.
@@ -58,10 +63,17 @@ func (r Remove) Run(env *cli.Env) error {
 	}
 	defer conn.Close(env.Ctx)
 	all, err := footprint(env, cfg, conn)
+	for end := time.Now().Add(stopping); err == nil && all.running && !r.DryRun && time.Now().Before(end); {
+		time.Sleep(stopping / 10)
+		all, err = footprint(env, cfg, conn)
+	}
 	if err != nil {
 		return err
 	}
 	if !r.DryRun {
+		if all.running {
+			return errRunning
+		}
 		if !r.Yes {
 			return errors.New("spola remove takes away what --dry-run lists, for good: add --yes to do it")
 		}
@@ -83,8 +95,14 @@ func (r Remove) Run(env *cli.Env) error {
 		return json.NewEncoder(env.Out).Encode(all)
 	}
 	all.print(env.Out, r.DryRun)
+	if all.running {
+		printable.Printf(env.Out, "\nBefore that, stop cdc and the applier, which are running.\n")
+	}
 	return nil
 }
+
+// stopping is how long the connections of a program that was just stopped may stay.
+const stopping = 3 * time.Second
 
 func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error) {
 	var all removed
@@ -101,9 +119,7 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 		return all, err
 	}
 	all.erp = erp
-	if shop.Running || erp.Running > 0 {
-		return all, errors.New("cdc or the applier is running: stop it first, or it would make again what is taken away")
-	}
+	all.running = shop.Running || erp.Running > 0
 	if shop.Marker {
 		x := removal{Where: "shop", Removal: intake.Removal{What: "table " + mysql.Marker, Statement: "DROP TABLE " + mysql.Marker}}
 		x.do = func(ctx context.Context) error { return mysql.Drop(ctx, source, x.Statement) }

@@ -25,7 +25,7 @@ func TestWrittenFilesAreThoseOfTheShop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if cfg.Shop.Name != "shop1" || cfg.Shop.Prefix != "oc_" || cfg.Shop.Database != url || !cfg.Embedded() {
+		if cfg.Shop.Name != "shop1" || cfg.Shop.Prefix != "oc_" || cfg.Shop.Database != url+"?tls=false" || !cfg.Embedded() {
 			t.Errorf("configuration:\n%s", cfg)
 		}
 		_, err = intake.LoadShopFile(p.path("shop.yaml"))

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/lab/fault"
 	"github.com/spola-cdc/spola/internal/lab/fleet"
 	"github.com/spola-cdc/spola/internal/lab/server"
@@ -277,6 +278,9 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.settle(settling); err != nil {
 		return nil, err
 	}
+	if err := t.allowRepairs(ctx); err != nil {
+		return nil, err
+	}
 	if err := t.settleStock(ctx, reconcileChaosEvery); err != nil {
 		return nil, err
 	}
@@ -295,6 +299,17 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	}
 	proof.ERPLog, err = t.checkERPLog(ctx)
 	return proof, err
+}
+
+// allowRepairs is the person without whom so many rows are not repaired at once: an administrator has saved products meanwhile, with the
+// pieces that he had read before, and the ledger, killed again and again, repaired none of it.
+func (t *theatre) allowRepairs(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, t.cfg.ERP.URL())
+	if err != nil {
+		return fmt.Errorf("allow repairs of stock: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return intake.AllowMassChanges(ctx, conn, t.name, 2*settleWithin, intake.By{Who: "kill test", Reason: "products were saved while parts were killed"})
 }
 
 // storm lets customers order, and a clerk work, while the fleet kills.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -82,10 +81,7 @@ func (l *loader) checkSMTP(s *SMTP, shop string) {
 	if s.CAFile == "" {
 		return
 	}
-	ca, err := os.ReadFile(s.CAFile)
-	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		err = errors.New("no certificate in " + s.CAFile)
-	}
+	ca, err := readCA(s.CAFile)
 	if err != nil {
 		l.mistake("smtp.ca_file", err.Error(), "name a PEM file")
 	}
@@ -172,10 +168,7 @@ func (l *loader) checkLogin(k *Kafka) {
 	if k.CAFile == "" {
 		return
 	}
-	ca, err := os.ReadFile(k.CAFile)
-	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		err = errors.New("no certificate in " + k.CAFile)
-	}
+	ca, err := readCA(k.CAFile)
 	if err == nil && k.TLS != nil && !*k.TLS {
 		err = errors.New("certificates without tls")
 	}

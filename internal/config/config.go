@@ -9,7 +9,6 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/url"
@@ -173,12 +172,7 @@ func (s SMTP) TLSConfig() *tls.Config {
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(s.Server)
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
-	if s.ca != nil {
-		c.RootCAs = x509.NewCertPool()
-		c.RootCAs.AppendCertsFromPEM(s.ca)
-	}
-	return c
+	return verified(host, s.ca)
 }
 
 // SinceTime is the first day whose orders are mailed, at midnight here; zero if all are.

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -95,6 +98,26 @@ func (l *loader) guardKafka(k *Kafka) {
 	if abroad && !*k.TLS && k.Mechanism == "plain" {
 		l.mistake("kafka.mechanism", "the password would go over the network as plain text", "write tls: true, or a scram mechanism")
 	}
+}
+
+// readCA reads the certificates of a server's authority, PEM.
+func readCA(file string) ([]byte, error) {
+	ca, err := os.ReadFile(file)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
+		err = errors.New("no certificate in " + file)
+	}
+	return ca, err
+}
+
+// verified is TLS to a server whose certificate is checked, by the authority that readCA has read or else by the system's. An empty
+// host is filled in by who connects.
+func verified(host string, ca []byte) *tls.Config {
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: host}
+	if ca != nil {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AppendCertsFromPEM(ca)
+	}
+	return c
 }
 
 func readable(path string) error {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -231,10 +230,5 @@ func (k Kafka) tls() *tls.Config {
 	if k.TLS == nil || !*k.TLS {
 		return nil
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if k.ca != nil {
-		c.RootCAs = x509.NewCertPool()
-		c.RootCAs.AppendCertsFromPEM(k.ca)
-	}
-	return c
+	return verified("", k.ca)
 }

@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"encoding/base64"
@@ -274,7 +275,7 @@ func (l *Letters) address(ctx context.Context, conn *pgx.Conn, letter *Letter, o
 		return postgres.Explain(fmt.Errorf("addressee of order %d: %w", order, err))
 	}
 	letter.To = strings.TrimSpace(email)
-	p.Order = orElse(shopNumber, p.Number)
+	p.Order = cmp.Or(shopNumber, p.Number)
 	if letter.Language, err = l.language(letter.Kind, language, country); err != nil {
 		return err
 	}

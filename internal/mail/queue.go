@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -161,7 +162,7 @@ func (q *Queue) put(ctx context.Context, tx pgx.Tx, shipments, documents []int64
 	for _, d := range all {
 		if d.seen != "" {
 			return &postgres.StopError{What: fmt.Sprintf("%s of the shop's order %s was mailed before for its order %s: the ERP has used a number again, as after a restore",
-				orElse(d.document, "a shipment"), d.shopNumber, d.seen),
+				cmp.Or(d.document, "a shipment"), d.shopNumber, d.seen),
 				Mend: "look at both orders; `applier recover` lifts the ERP's numbers above those that customers have read"}
 		}
 		if err := q.putOne(ctx, tx, d); err != nil {
@@ -194,11 +195,4 @@ func nullTime(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/intake"
-	"github.com/spola-cdc/spola/internal/mirror"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
@@ -112,7 +111,7 @@ func (p Pipeline) lookAtShop(ctx context.Context, pic *Picture) error {
 	if pic.Clock, err = clock(ctx, db); err != nil {
 		return err
 	}
-	kept, err := mysql.BinlogKept(ctx, p.Source)
+	kept, err := mysql.BinlogKept(ctx, db)
 	if kept > 0 {
 		pic.Binlog = &kept
 	}
@@ -242,5 +241,5 @@ func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
 func query(name, shop string) string {
 	_, rest, _ := strings.Cut(queries, "-- name: "+name+"\n")
 	statement, _, _ := strings.Cut(rest, "\n-- name: ")
-	return strings.NewReplacer("{mirror}", pgx.Identifier{mirror.Schema(shop)}.Sanitize(), "{canonical}", pgx.Identifier{intake.Schema(shop)}.Sanitize()).Replace(statement)
+	return strings.ReplaceAll(statement, "{canonical}", pgx.Identifier{intake.Schema(shop)}.Sanitize())
 }

@@ -1,4 +1,4 @@
--- What an operator's tools are told of a shop. $1 is the shop, {mirror} and {canonical} its schemas; a line "-- name:" begins a statement.
+-- What an operator's tools are told of a shop. $1 is the shop, {canonical} the schema of its views; a line "-- name:" begins a statement.
 
 -- name: places
 -- Appliers whose place stands here: the next record that each reads, when it last moved.
@@ -15,6 +15,3 @@ from {canonical}.law l
 -- name: mails
 -- Mails that did not go, by state.
 select state, count(*) from spola.mail where shop = $1 and state <> 'sent' group by state
-
--- name: probe
-select coalesce(max(number), 0) from {mirror}.spola_marker where name = 'probe'

@@ -3,12 +3,12 @@ package ops
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/mirror"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	erp "github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -23,10 +23,7 @@ type probe struct {
 	err     error         // why none can be sent or looked for
 }
 
-const (
-	probeEvery = 10 * time.Second
-	probeLook  = 20 * time.Millisecond
-)
+const probeEvery = 10 * time.Second
 
 // Trip is what the probes tell: how long the last one took, and for how long the next has been on its way.
 type Trip struct {
@@ -82,7 +79,7 @@ func (p *probe) once(ctx context.Context, of Pipeline, number int64) (int64, err
 		return number, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return p.await(ctx, conn, query("probe", of.Shop), number)
+	return p.await(ctx, conn, of.Shop, number)
 }
 
 func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
@@ -96,22 +93,12 @@ func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
 	return number, nil
 }
 
-func (p *probe) await(ctx context.Context, conn *pgx.Conn, statement string, number int64) (int64, error) {
-	for {
-		var seen int64
-		if err := conn.QueryRow(ctx, statement).Scan(&seen); err != nil {
-			return number, fmt.Errorf("look for the probe in the mirror: %w", err)
-		}
-		if seen >= number {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			p.trip, p.arrived, p.sent = time.Since(p.sent), time.Now(), time.Time{}
-			return 0, nil
-		}
-		select {
-		case <-ctx.Done():
-			return number, ctx.Err()
-		case <-time.After(probeLook):
-		}
+func (p *probe) await(ctx context.Context, conn *pgx.Conn, shop string, number int64) (int64, error) {
+	if err := mirror.AwaitProbe(ctx, conn, shop, number); err != nil {
+		return number, err
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trip, p.arrived, p.sent = time.Since(p.sent), time.Now(), time.Time{}
+	return 0, nil
 }

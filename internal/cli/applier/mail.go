@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -220,19 +221,12 @@ func (p PreviewMail) write(env *cli.Env, server mail.Server, all []mail.Letter) 
 		return printJSON(env.Out, written)
 	}
 	for _, w := range written {
-		printable.Printf(env.Out, "%s in %s to %s: %s\n  %s\n  %s\n", w.Kind, w.Language, orElse(w.To, "nobody"), w.Subject, w.EML, w.HTML)
+		printable.Printf(env.Out, "%s in %s to %s: %s\n  %s\n  %s\n", w.Kind, w.Language, cmp.Or(w.To, "nobody"), w.Subject, w.EML, w.HTML)
 		if p.Open {
 			browse(w.HTML)
 		}
 	}
 	return nil
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }
 
 // WriteMails writes each mail as .eml and .html into a directory.
@@ -316,7 +310,7 @@ type ResolveMail struct {
 
 // Run settles them.
 func (m ResolveMail) Run(env *cli.Env) error {
-	why := orElse(m.Reason, map[bool]string{true: "it has arrived", false: "it was given up"}[m.Arrived]) + " (" + cli.Person() + ")"
+	why := cmp.Or(m.Reason, map[bool]string{true: "it has arrived", false: "it was given up"}[m.Arrived]) + " (" + cli.Person() + ")"
 	return decideMails(env, m.ID, "mail resolve", m.Reason, m.JSON, func(ctx context.Context, tx pgx.Tx, shop string, id int64) (mail.Row, error) {
 		return mail.Decide(ctx, tx, shop, id, m.Arrived, why)
 	})
@@ -349,7 +343,7 @@ func decideMails(env *cli.Env, ids []int64, what, reason string, asJSON bool, de
 			return printJSON(env.Out, done)
 		}
 		for _, d := range done {
-			printable.Printf(env.Out, "Mail %d of order %s to %s is %s.\n", d.ID, d.Order, orElse(d.Recipient, "nobody"), d.State)
+			printable.Printf(env.Out, "Mail %d of order %s to %s is %s.\n", d.ID, d.Order, cmp.Or(d.Recipient, "nobody"), d.State)
 		}
 		return nil
 	})

@@ -149,7 +149,13 @@ func binlogHours(env *cli.Env, cfg config.Config) *float64 {
 	if err != nil {
 		return nil
 	}
-	kept, err := mysql.BinlogKept(env.Ctx, source)
+	db, err := mysql.Open(source)
+	if err != nil {
+		env.Log.Debug().Err(err).Msg("the shop was not asked how long it keeps its binary log")
+		return nil
+	}
+	defer func() { _ = db.Close() }() // it has only asked
+	kept, err := mysql.BinlogKept(env.Ctx, db)
 	if err != nil {
 		env.Log.Debug().Err(err).Msg("the shop was not asked how long it keeps its binary log")
 		return nil

@@ -153,26 +153,13 @@ func rereadable(d verify.Difference) bool { return d.Kind != "unknown" && d.Orde
 
 // arrived waits until a probe of the shop stands in the mirror.
 func arrived(ctx context.Context, conn *pgx.Conn, shop string, number int64) error {
-	ctx, cancel := context.WithTimeout(ctx, arrivesWithin)
+	waiting, cancel := context.WithTimeout(ctx, arrivesWithin)
 	defer cancel()
-	query := "select coalesce(max(number), 0) from " + pgx.Identifier{mirror.Schema(shop), mysql.Marker}.Sanitize() + " where name = 'probe'"
-	for {
-		var seen int64
-		if err := conn.QueryRow(ctx, query).Scan(&seen); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("wait for the shop's probe: %w", err)
-		}
-		if seen >= number {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return fmt.Errorf("what the shop committed %s ago has not come into the ERP's database: see that cdc run and applier run intake run, and how far they are with applier status", arrivesWithin)
-			}
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
+	err := mirror.AwaitProbe(waiting, conn, shop, number)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return fmt.Errorf("what the shop committed %s ago has not come into the ERP's database: see that cdc run and applier run intake run, and how far they are with applier status", arrivesWithin)
 	}
+	return err
 }
 
 func (d verified) differs() error {

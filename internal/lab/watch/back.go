@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,9 +138,5 @@ func (b *Back) shows(product, quantity int64, at time.Time) {
 func (b *Back) Latencies(most int) []time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	from := 0
-	if most > 0 {
-		from = max(0, len(b.times)-most)
-	}
-	return slices.Clone(b.times[from:])
+	return newest(b.times, most)
 }

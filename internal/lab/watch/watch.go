@@ -195,9 +195,14 @@ func (w *Watch) Arrived() (n int, newest Arrival, at time.Time) {
 func (w *Watch) Latencies(most int) []time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return newest(w.times, most)
+}
+
+// newest is a copy of the last so many, or of all if most is 0.
+func newest(times []time.Duration, most int) []time.Duration {
 	from := 0
 	if most > 0 {
-		from = max(0, len(w.times)-most)
+		from = max(0, len(times)-most)
 	}
-	return slices.Clone(w.times[from:])
+	return slices.Clone(times[from:])
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"time"
@@ -9,12 +10,7 @@ import (
 
 // BinlogKept asks the shop's server for how long it keeps its binary log; 0: until somebody
 // purges it.
-func BinlogKept(ctx context.Context, c Config) (time.Duration, error) {
-	db, err := c.open()
-	if err != nil {
-		return 0, err
-	}
-	defer db.Close()
+func BinlogKept(ctx context.Context, db *sql.DB) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	rows, err := db.QueryContext(ctx, "SHOW GLOBAL VARIABLES WHERE variable_name IN ('binlog_expire_logs_seconds', 'expire_logs_days')")

@@ -84,7 +84,12 @@ func testBadServer(t *testing.T, private *server.Server, want []string) {
 	s.exec("CREATE TABLE oc_column (id int PRIMARY KEY)")
 	s.exec("CREATE TABLE oc_keyless (id int)")
 	s.exec("CREATE TABLE oc_charset (id int PRIMARY KEY, v varchar(9) CHARACTER SET gbk)")
-	if kept, err := BinlogKept(t.Context(), s.cfg); err != nil || kept != time.Hour {
+	asked, err := Open(s.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer asked.Close()
+	if kept, err := BinlogKept(t.Context(), asked); err != nil || kept != time.Hour {
 		t.Errorf("the binary log is kept for %v: %v", kept, err)
 	}
 	findings, err := Preflight(t.Context(), s.cfg)

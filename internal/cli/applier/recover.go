@@ -156,11 +156,9 @@ func (r Recover) shop(env *cli.Env, cfg config.Config, conn *pgx.Conn, done *rec
 		return err
 	}
 	if r.Stream == stockStream && kept {
-		run, err := restoredStock(env.Ctx, env, cfg, conn, r.DryRun)
-		if err != nil {
+		if done.Drifting, err = restoredStock(env.Ctx, env, cfg, conn, r.DryRun); err != nil {
 			return err
 		}
-		done.Drifting = run.Drifting
 	}
 	if r.DryRun {
 		return nil

@@ -24,41 +24,57 @@ import (
 // what it is owed in one.
 
 // restoredStock lets the applier of stock go on in a restored shop. It returns what was found to drift.
-func restoredStock(ctx context.Context, env *cli.Env, cfg config.Config, conn *pgx.Conn, dryRun bool) (stock.Run, error) {
+func restoredStock(ctx context.Context, env *cli.Env, cfg config.Config, conn *pgx.Conn, dryRun bool) (drifting int64, err error) {
 	shop := cfg.Shop.Name
 	if err := shopReadAgain(ctx, cfg, conn); err != nil {
-		return stock.Run{}, err
+		return 0, err
 	}
-	if err := ordersSettled(ctx, conn, shop); err != nil {
-		return stock.Run{}, err
-	}
-	run, err := stock.Reconcile(ctx, conn, shop, intake.Schema(shop), stock.Options{Why: "command", DryRun: dryRun, Tick: ticks(conn, shop)})
+	drifting, err = heldAgainstAccounts(ctx, conn, shop, dryRun)
 	if err != nil || dryRun {
-		return run, err
-	}
-	switch {
-	case run.Held != "":
-		return run, &postgres.StopError{What: "the restored shop's stock can't be held against its accounts: " + run.Held,
-			Mend: "`applier reconcile --dry-run` shows it; if it is right, `applier reconcile --allow REASON`, and then again `applier recover stock`"}
-	case run.Drifting > run.Repaired:
-		return run, &postgres.StopError{What: fmt.Sprintf("%d rows of the restored shop's stock have not settled: orders at them are half-written or just being changed", run.Drifting-run.Repaired),
-			Mend: "wait a minute and run `applier recover stock` again"}
+		return drifting, err
 	}
 	tail, err := stream.ReadTail(ctx, cfg.ERPStream(env.Log))
 	if err != nil {
-		return run, err
+		return drifting, err
 	}
 	if err := writeback.PassOver(ctx, cfg.Shop.WriteURL(), cli.Owner(), change.Stand{Place: tail.Place, Offset: tail.Offset}, 0); err != nil {
-		return run, err
+		return drifting, err
 	}
 	witness, err := writeback.ReadWitness(ctx, cfg.Shop.WriteURL())
 	if err != nil {
-		return run, err
+		return drifting, err
 	}
-	return run, postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return stock.Announce(ctx, tx, shop, delivered(witness)) })
+	return drifting, postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return stock.Announce(ctx, tx, shop, delivered(witness)) })
 }
 
-// settlesWithin is how many ticks of the shop's clock the orders of a restored shop have to settle.
+// heldAgainstAccounts repairs what the restored shop's rows show, until nothing is left that differs. The schedule's reconciliation may be at it at the
+// same time: what that has repaired, or what has changed meanwhile, is looked at once more. It returns how many rows were found to drift.
+func heldAgainstAccounts(ctx context.Context, conn *pgx.Conn, shop string, dryRun bool) (drifting int64, err error) {
+	for n := 1; ; n++ {
+		if err := ordersSettled(ctx, conn, shop); err != nil {
+			return drifting, err
+		}
+		run, err := stock.Reconcile(ctx, conn, shop, intake.Schema(shop), stock.Options{Why: "command", DryRun: dryRun, Tick: ticks(conn, shop)})
+		if err != nil {
+			return drifting, err
+		}
+		drifting = max(drifting, run.Drifting)
+		switch {
+		case dryRun:
+			return drifting, nil
+		case run.Held != "":
+			return drifting, &postgres.StopError{What: "the restored shop's stock can't be held against its accounts: " + run.Held,
+				Mend: "`applier reconcile --dry-run` shows it; if it is right, `applier reconcile --allow REASON`, and then again `applier recover stock`"}
+		case run.Drifting == run.Repaired:
+			return drifting, nil
+		case n == settlesWithin:
+			return drifting, &postgres.StopError{What: fmt.Sprintf("%d rows of the restored shop's stock have not settled: orders at them are half-written, or somebody is changing them", run.Drifting-run.Repaired),
+				Mend: "see whether somebody is changing them; then `applier recover stock` again"}
+		}
+	}
+}
+
+// settlesWithin is how many ticks of the shop's clock the orders of a restored shop have to settle, and how many looks its rows.
 const settlesWithin = 10
 
 // ordersSettled waits for the orders that are half-written or were changed just now: all of a restored shop are. What rows show at which

@@ -54,7 +54,7 @@ func (p *pipeline) backupERP() (restore func()) {
 			p.t.Fatal(err)
 		}
 	}
-	away := "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = '" + name + "'"
+	away := "select count(pg_terminate_backend(pid, 60000)) from pg_stat_activity where datname = '" + name + "'"
 	alone(func() { exec(away); exec("create database " + backup + " template " + name) })
 	return func() {
 		p.t.Helper()

@@ -398,8 +398,13 @@ func measureLaw(ctx context.Context, st *stage, r *BackReport) error {
 		return err
 	}
 	// What is made up here nobody reads: without the slot the server keeps none of it.
-	if _, err := st.erp.Exec(ctx, "select pg_drop_replication_slot('spola_bench')"); err != nil {
-		return fmt.Errorf("drop the slot: %w", err)
+	for _, statement := range []string{ // the server may not have seen yet that the reader has ended
+		"select pg_terminate_backend(active_pid, 60000) from pg_replication_slots where slot_name = 'spola_bench' and active",
+		"select pg_drop_replication_slot('spola_bench')",
+	} {
+		if _, err := st.erp.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("drop the slot: %w", err)
+		}
 	}
 	others, err := st.otherColumns(ctx)
 	if err != nil {

@@ -256,7 +256,7 @@ func erpDatabase(t testing.TB, server string) string {
 	// holds the database and is dropped first.
 	t.Cleanup(func() {
 		execERP(t, server, fmt.Sprintf(
-			"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = '%s' AND active", name))
+			"SELECT pg_terminate_backend(active_pid, 60000) FROM pg_replication_slots WHERE database = '%s' AND active", name))
 		execERP(t, server, fmt.Sprintf(
 			"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '%s'", name))
 		execERP(t, server, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")

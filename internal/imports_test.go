@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"internal/source", "internal/stream", "internal/target", "internal/broker"},
 	{"internal/apply"},
 	{"internal/mirror", "internal/intake", "internal/stock", "internal/writeback", "internal/mail", "internal/document", "internal/verify"},
-	{"internal/ops", "internal/config"},
+	{"internal/ops", "internal/trace", "internal/config"},
 	{"internal/survey"},
 	{"internal/cli"},
 	{"cmd"},

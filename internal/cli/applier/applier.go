@@ -38,6 +38,7 @@ type Verbs struct {
 	Recover   Recover   `cmd:"" help:"Let streams go on that stopped because the shop's or the ERP's database was restored from a backup."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
+	Trace     Trace     `cmd:"" help:"Tell the story of one order, from the shop's commit to the mail: each step with its time, its place in the log, its transaction; and why what is missing has not happened."`
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
 	Mail      Mail      `cmd:"" help:"Show, preview and send again what customers are mailed."`
 	Document  Document  `cmd:"" help:"Show, print and export what the ERP has issued: delivery notes, invoices, credit notes, the register of takings."`

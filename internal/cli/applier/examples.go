@@ -6,6 +6,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/stock"
+	"github.com/spola-cdc/spola/internal/trace"
 )
 
 // Program is the program applier.
@@ -61,6 +62,18 @@ func (Recover) Examples() []cli.Example {
 
 // Result of `applier recover` --json.
 func (Recover) Result() any { return recovered{} }
+
+// Examples of `applier trace`.
+func (Trace) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "4711", For: "where is order 4711 of the shop?"},
+		{Args: "F2026/17", For: "the order of an invoice, or of the ERP's number"},
+		{Args: "4711 --json", For: "for a program, one step a transaction"},
+	}
+}
+
+// Result of `applier trace` --json.
+func (Trace) Result() any { return trace.Trace{} }
 
 // Examples of `applier status`.
 func (Status) Examples() []cli.Example {

@@ -188,6 +188,22 @@ func TestTrace(t *testing.T) {
 	}
 	p.stands(told)
 
+	// Who is to be erased must be gone from the shop, and named.
+	for _, c := range []struct {
+		status int
+		words  string
+		args   []string
+	}{
+		{2, "--reason is missing", []string{"7"}},
+		{2, "neither the number of an account in the shop nor an e-mail address", []string{"anna", "--dry-run"}},
+		{1, "the shop still has this customer: order 1.", []string{"Anna@example.com", "--dry-run"}},
+		{0, "Nothing of account 7 is left to erase.", []string{"7", "--dry-run"}},
+	} {
+		if text := p.run(c.status, append([]string{"applier", "erase"}, c.args...)...); !strings.Contains(text, c.words) {
+			t.Errorf("erase %v: %s", c.args, text)
+		}
+	}
+
 	// Behind a generation of the log that is gone, records are numbered on in the mirror.
 	take.stop()
 	p.erpExec("update spola.place set applied = applied + 100000 where applier = 'intake'")

@@ -13,6 +13,7 @@
 //	overview.go  what has become of the orders, or would
 //	golive.go    the first day               resolve.go   what people decide of parked orders
 //	pause.go, remove.go  the ways back       audit.go     who has decided what
+//	erase.go     a customer is taken off what is kept
 package intake
 
 import (

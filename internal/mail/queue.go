@@ -14,6 +14,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -180,7 +181,8 @@ func (q *Queue) putOne(ctx context.Context, tx pgx.Tx, d due) error {
 	}
 	if reason != "" {
 		state = Failed
-		q.log.Warn().Str("kind", d.kind).Str("order", d.number).Str("why", reason).Msg("a mail can't be sent: applier mail list --state failed")
+		q.log.Warn().Str("kind", d.kind).Str("order", d.number).Stringer("recipient", printable.Personal(recipient)).
+			Msg("a mail can't be sent, for its address: applier mail list --state failed says why")
 	}
 	_, err := tx.Exec(ctx, statements["put"], d.key, q.shop, d.kind, d.cause, d.order, d.number, d.shopNumber, d.document, recipient, state, reason,
 		messageID(d.key, q.domain))

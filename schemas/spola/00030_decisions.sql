@@ -25,7 +25,7 @@ create table if not exists spola.audit (
     who      text   not null,  -- account and machine
     shop     text   not null,
     order_id bigint,           -- null: about the shop as a whole
-    verb     text   not null,  -- golive, resolve, retry, articles, cross, pause, resume, remove
+    verb     text   not null,  -- golive, resolve, retry, articles, cross, pause, resume, remove, erase
     decision text   not null,
     reason   text   not null default '',
     detail   jsonb  not null default '{}'

@@ -39,6 +39,7 @@ type Verbs struct {
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`
 	Trace     Trace     `cmd:"" help:"Tell the story of one order, from the shop's commit to the mail: each step with its time, its place in the log, its transaction; and why what is missing has not happened."`
+	Erase     Erase     `cmd:"" help:"Take a customer off what Spola and the ERP keep, once the shop has erased him. Documents stay, as the law wants it."`
 	Audit     Audit     `cmd:"" help:"List what people have decided, when and why."`
 	Mail      Mail      `cmd:"" help:"Show, preview and send again what customers are mailed."`
 	Document  Document  `cmd:"" help:"Show, print and export what the ERP has issued: delivery notes, invoices, credit notes, the register of takings."`

@@ -63,6 +63,17 @@ func (Recover) Examples() []cli.Example {
 // Result of `applier recover` --json.
 func (Recover) Result() any { return recovered{} }
 
+// Examples of `applier erase`.
+func (Erase) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "7 --dry-run", For: "what is kept of the shop's account 7, and what would stay?"},
+		{Args: "anna@example.com --reason 'asked for on 20 November'", For: "a guest: all that was ordered under this address"},
+	}
+}
+
+// Result of `applier erase` --json.
+func (Erase) Result() any { return erased{} }
+
 // Examples of `applier trace`.
 func (Trace) Examples() []cli.Example {
 	return []cli.Example{

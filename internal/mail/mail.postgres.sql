@@ -115,13 +115,13 @@ select id, key, kind, number, shop_number, document, recipient, state, reason, a
 from spola.mail where shop = $1 and id = $2 for update
 
 -- name: resend
-update spola.mail set state = 'queued', reason = '', attempts = attempts + 1, next_at = now(), queued_at = now(), sent_at = null where id = $1
+update spola.mail set state = 'queued', reason = '', attempts = attempts + 1, next_at = now(), queued_at = now(), sent_at = null, settled = false where id = $1
 
 -- name: readdress
 update spola.mail set recipient = $2 where id = $1
 
 -- name: decide
-update spola.mail set state = $2, reason = $3, sent_at = case when $2 = 'sent' then now() end where id = $1
+update spola.mail set state = $2, reason = $3, settled = $2 = 'failed', sent_at = case when $2 = 'sent' then now() end where id = $1
 
 -- name: count
 select count(*) filter (where state = 'queued'), count(*) filter (where state = 'sending'), count(*) filter (where state = 'sent'),

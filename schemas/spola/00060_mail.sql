@@ -30,9 +30,11 @@ create table spola.mail (
     message_id  text not null,                    -- the same for each attempt
     queued_at   timestamptz not null default now(),
     next_at     timestamptz not null default now(),  -- not before
-    sent_at     timestamptz
+    sent_at     timestamptz,
+    settled     boolean not null default false    -- a person has decided that it is not sent: nobody need look at it again
 ) with (fillfactor = 70);
 create index mail_due on spola.mail (shop, next_at) where state in ('queued', 'sending');
+create index mail_open on spola.mail (shop) where state in ('unknown', 'failed') and not settled;
 create index mail_order on spola.mail (order_id);
 
 -- +goose Down

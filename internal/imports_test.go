@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/change", "internal/keys", "internal/printable", "internal/money", "schemas", "deploy"}, // the vocabulary; files that people write; cents; what others' words mean; files for people
 	{"internal/source", "internal/stream", "internal/target", "internal/broker"},
 	{"internal/apply"},
-	{"internal/mirror", "internal/intake", "internal/stock", "internal/writeback", "internal/mail", "internal/document", "internal/verify"},
+	{"internal/mirror", "internal/intake", "internal/stock", "internal/writeback", "internal/mail", "internal/notice", "internal/document", "internal/verify"},
 	{"internal/ops", "internal/trace", "internal/config"},
 	{"internal/survey"},
 	{"internal/cli"},

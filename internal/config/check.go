@@ -43,13 +43,45 @@ func (l *loader) check(c *Config) {
 	l.guardKafka(&c.Kafka)
 	l.checkAddress("broker.listen", c.Broker.Listen, "127.0.0.1:9392")
 	l.checkSMTP(&c.SMTP, c.Shop.Name)
+	l.checkNotices(&c.Notices, c.SMTP.Server)
+	l.checkPage(&c.Page)
+}
+
+func (l *loader) checkPage(p *Page) {
+	if (p.Certificate == "") != (p.Key == "") {
+		l.mistake("page.certificate", "certificate and key belong together", "name both files, or none")
+	}
+}
+
+// What the hour of the digest and the address of notices look like.
+const (
+	DigestHour = `^([01]\d|2[0-3]):[0-5]\d$|^off$`
+	NoticesTo  = `^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,}$`
+)
+
+var (
+	digestHour = regexp.MustCompile(DigestHour)
+	noticesTo  = regexp.MustCompile(NoticesTo)
+)
+
+func (l *loader) checkNotices(n *Notices, server string) {
+	switch {
+	case !n.Tells():
+	case !noticesTo.MatchString(n.To):
+		l.mistake("notices.to", fmt.Sprintf("%q is no address", n.To), "write one, like anna@example.com")
+	case server == "":
+		l.mistake("notices.to", "smtp.server is not set: nothing can be mailed", "write the mail server there, such as mail.example.com:587; with smtp.customers: false customers are not mailed")
+	}
+	if !digestHour.MatchString(n.Digest) {
+		l.mistake("notices.digest", fmt.Sprintf("%q is no hour", n.Digest), "write it like '08:00', or off")
+	}
 }
 
 // TLSModes are the ways to a mail server.
 var TLSModes = []string{"starttls", "implicit", "none"}
 
 func (l *loader) checkSMTP(s *SMTP, shop string) {
-	if !s.Sends() {
+	if s.Server == "" {
 		return
 	}
 	l.checkAddress("smtp.server", s.Server, "mail.example.com:587")
@@ -72,7 +104,7 @@ func (l *loader) checkSMTP(s *SMTP, shop string) {
 	if s.PerMinute < 0 {
 		l.mistake("smtp.per_minute", fmt.Sprintf("%d mails a minute", s.PerMinute), "write how many the server takes, such as 60")
 	}
-	if shop == SentSource {
+	if shop == SentSource && s.Sends() {
 		l.mistake("shop.name", "sent is the name of the journal of mails", "give the shop another name")
 	}
 	if stat, err := os.Stat(s.Templates); s.Templates != "" && (err != nil || !stat.IsDir()) {
@@ -192,7 +224,7 @@ func (l *loader) checkAddress(key, address, example string) {
 func suggest(m *keys.Mistake) string {
 	switch {
 	case slices.Contains([]string{"password", "passwd", "secret"}, m.Key):
-		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD or SPOLA_SMTP_PASSWORD, or name a file with password_file"
+		return "passwords do not stand here: set SPOLA_SHOP_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD, SPOLA_SMTP_PASSWORD or SPOLA_PAGE_PASSWORD, or name a file with password_file"
 	case m.Near != "":
 		return "did you mean " + m.Near + "?"
 	case m.Key != "":

@@ -3,7 +3,7 @@
 // not in it; that is the merchant's shop file.
 //
 // The file holds no secrets. They come from the environment (SPOLA_SHOP_PASSWORD,
-// SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD, SPOLA_SMTP_PASSWORD) or from files named by
+// SPOLA_SHOP_WRITE_PASSWORD, SPOLA_ERP_PASSWORD, SPOLA_ERP_LOG_PASSWORD, SPOLA_KAFKA_PASSWORD, SPOLA_SMTP_PASSWORD, SPOLA_PAGE_PASSWORD) or from files named by
 // password_file; the environment wins. deploy/spola.example.yaml explains each key.
 package config
 
@@ -25,11 +25,13 @@ import (
 
 // Config is the content of a configuration file, with its defaults filled in.
 type Config struct {
-	Shop   Shop   `yaml:"shop"`
-	ERP    ERP    `yaml:"erp"`
-	Kafka  Kafka  `yaml:"kafka"`
-	Broker Broker `yaml:"broker"`
-	SMTP   SMTP   `yaml:"smtp"`
+	Shop    Shop    `yaml:"shop"`
+	ERP     ERP     `yaml:"erp"`
+	Kafka   Kafka   `yaml:"kafka"`
+	Broker  Broker  `yaml:"broker"`
+	SMTP    SMTP    `yaml:"smtp"`
+	Notices Notices `yaml:"notices"`
+	Page    Page    `yaml:"page"`
 }
 
 // Shop is the web shop that is read, and written where a user for that is named.
@@ -146,10 +148,11 @@ type Broker struct {
 	Listen string `yaml:"listen"` // default 127.0.0.1:9392
 }
 
-// SMTP is the server that customers' mails go through, and how they look.
+// SMTP is the server that customers' mails go through, and notices, and how the former look.
 type SMTP struct {
-	Server       string `yaml:"server"` // host:port; empty: nothing is mailed
-	TLS          string `yaml:"tls"`    // starttls, implicit, or none for a server on this host; default by the port
+	Server       string `yaml:"server"`    // host:port; empty: nothing is mailed
+	Customers    *bool  `yaml:"customers"` // false: customers are not mailed, only notices go through it; default true
+	TLS          string `yaml:"tls"`       // starttls, implicit, or none for a server on this host; default by the port
 	CAFile       string `yaml:"ca_file"`
 	User         string `yaml:"user"` // empty: no login
 	PasswordFile string `yaml:"password_file"`
@@ -164,7 +167,26 @@ type SMTP struct {
 }
 
 // Sends says whether customers are mailed.
-func (s SMTP) Sends() bool { return s.Server != "" }
+func (s SMTP) Sends() bool { return s.Server != "" && (s.Customers == nil || *s.Customers) }
+
+// Notices say who is told by mail of what needs a person: of a stream that has stopped, an order that is parked, a drift that waits,
+// a mail that could not be sent.
+type Notices struct {
+	To     string `yaml:"to"`     // one address; empty: nobody
+	Digest string `yaml:"digest"` // when the daily one is sent, such as 08:00; off: never; default 08:00
+	Dir    string `yaml:"dir"`    // for what was told and what a stream said that stopped; default notices beside this file, as a service in its state directory
+}
+
+// Tells says whether somebody is told.
+func (n Notices) Tells() bool { return n.To != "" }
+
+// Hour is when the digest is sent, by this host's clock; empty: never.
+func (n Notices) Hour() string {
+	if n.Digest == "off" {
+		return ""
+	}
+	return n.Digest
+}
 
 // TLSConfig verifies the server; nil where there is no TLS.
 func (s SMTP) TLSConfig() *tls.Config {
@@ -182,6 +204,26 @@ func (s SMTP) SinceTime() time.Time {
 		return time.Time{} // check has refused what is no day
 	}
 	return t
+}
+
+// Page says who may see the page of spola metrics: without a password who is on the same host, from elsewhere only by TLS.
+type Page struct {
+	PasswordFile string `yaml:"password_file"` // empty: none is asked for on this host, and there is no page for others
+	Certificate  string `yaml:"certificate"`   // PEM file, with its key: the server speaks TLS, for metrics too; $NAME is taken from the environment
+	Key          string `yaml:"key"`
+	Password     Secret `yaml:"-"`
+}
+
+// Pair reads the server's certificate with its key; nil: there is none. Only who serves the page need be able to.
+func (p Page) Pair() (*tls.Certificate, error) {
+	if p.Certificate == "" {
+		return nil, nil //nolint:nilnil // no TLS
+	}
+	pair, err := tls.LoadX509KeyPair(p.Certificate, p.Key)
+	if err != nil {
+		return nil, &Error{Key: "page.certificate", What: err.Error(), Mend: "name two PEM files that this program may read: a certificate and its key"}
+	}
+	return &pair, nil
 }
 
 // SentSource names the journal of mails among the topics: PREFIX.sent.
@@ -264,7 +306,7 @@ func (c Config) String() string {
 	if err != nil {
 		return fmt.Sprintf("configuration can't be shown: %v", err)
 	}
-	return fmt.Sprintf("%s# passwords: shop %s, shop.write %s, erp %s, erp.log %s, kafka %s, smtp %s\n", text, c.Shop.Password, c.Shop.WritePassword, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password, c.SMTP.Password)
+	return fmt.Sprintf("%s# passwords: shop %s, shop.write %s, erp %s, erp.log %s, kafka %s, smtp %s, page %s\n", text, c.Shop.Password, c.Shop.WritePassword, c.ERP.Password, c.ERP.Log.Password, c.Kafka.Password, c.SMTP.Password, c.Page.Password)
 }
 
 // plain has no String method that would call itself.

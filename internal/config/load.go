@@ -28,6 +28,7 @@ const (
 	NeedERPLog    Need = "erp.log"
 	NeedKafka     Need = "kafka"
 	NeedSMTP      Need = "smtp"
+	NeedPage      Need = "page"
 )
 
 // Error is a mistake in the configuration. Programs end with status 78 on it.
@@ -149,7 +150,13 @@ func (l *loader) defaults(c *Config) {
 			c.SMTP.TLS = "implicit"
 		}
 	}
-	for _, path := range []*string{&c.Shop.File, &c.Broker.Dir, &c.Kafka.CAFile, &c.SMTP.CAFile, &c.SMTP.Templates} {
+	set(&c.Notices.Digest, "08:00")
+	if state, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); state != "" { // of a service of systemd
+		set(&c.Notices.Dir, filepath.Join(state, "notices"))
+	}
+	set(&c.Notices.Dir, "notices")
+	c.Page.Certificate, c.Page.Key = os.ExpandEnv(c.Page.Certificate), os.ExpandEnv(c.Page.Key)
+	for _, path := range []*string{&c.Shop.File, &c.Broker.Dir, &c.Kafka.CAFile, &c.SMTP.CAFile, &c.SMTP.Templates, &c.Notices.Dir, &c.Page.Certificate, &c.Page.Key} {
 		*path = l.beside(*path)
 	}
 }
@@ -181,6 +188,7 @@ func (l *loader) secrets(c *Config, needs []Need) {
 		{NeedERPLog, "erp.log.password_file", &c.ERP.Log.PasswordFile, &c.ERP.Log.Password},
 		{NeedKafka, "kafka.password_file", &c.Kafka.PasswordFile, &c.Kafka.Password},
 		{NeedSMTP, "smtp.password_file", &c.SMTP.PasswordFile, &c.SMTP.Password},
+		{NeedPage, "page.password_file", &c.Page.PasswordFile, &c.Page.Password},
 	} {
 		variable := "SPOLA_" + strings.ToUpper(strings.ReplaceAll(string(s.need), ".", "_")) + "_PASSWORD"
 		if value := os.Getenv(variable); value != "" {

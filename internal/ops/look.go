@@ -31,6 +31,7 @@ type Pipeline struct {
 	ShopLog   stream.Config
 	ERPLog    *stream.Config // nil: it is not read
 	Group     func(applier string) string
+	Slot      string // of the reader of the ERP's log; empty: it is not asked whether somebody reads
 }
 
 // The parts that a look goes to.
@@ -57,6 +58,8 @@ type Picture struct {
 	Binlog  *time.Duration // for how long the shop's server keeps what is not read yet
 	WAL     *int64         // bytes that the ERP's server writes until it gives the reader's slot up; nil: unknown or without bound
 	Live    bool           // the shop is live, not only observed
+	ERPRead *bool          // somebody reads the ERP's log; nil: not asked
+	Open    Open           // what waits for a person
 }
 
 // Stream is how far an applier is in its log.
@@ -69,6 +72,7 @@ type Stream struct {
 	Age     time.Duration
 	Paused  bool
 	Moved   time.Time
+	Still   time.Duration // for how long it has not moved
 }
 
 // Wait is how much waits on the way back for one reason.
@@ -80,7 +84,8 @@ type Wait struct {
 // Slow is what is looked at less often, because it takes seconds in a large shop.
 type Slow struct {
 	Stock Stock
-	Mails map[string]int64 // by state; those that were sent are not counted
+	Mails map[string]int64 // by state; those that were sent, or that a person has given up, are not counted
+	Sent  int64            // mails to customers, ever
 }
 
 // Stock is how the shop's stock stands beside its accounts.
@@ -171,6 +176,16 @@ func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error 
 			pic.Waits = append(pic.Waits, Wait{w.Stream, wait.Why, wait.Count})
 		}
 	}
+	if pic.Open, err = p.lookForPeople(ctx, conn); err != nil {
+		return err
+	}
+	if p.Slot != "" {
+		var read bool
+		if err := conn.QueryRow(ctx, query("reader", p.Shop), p.Slot).Scan(&read); err != nil {
+			return fmt.Errorf("ask who reads the ERP's log: %w", err)
+		}
+		pic.ERPRead = &read
+	}
 	if p.ERPSource != nil {
 		if kept, err := postgres.WALKept(ctx, *p.ERPSource); err != nil {
 			return err
@@ -186,7 +201,7 @@ func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error 
 
 // add takes an applier whose log is read here; intake's is the shop's, the others follow the ERP's.
 func (p Pipeline) add(pic *Picture, s Stream) {
-	s.Group = p.Group(s.Applier)
+	s.Group, s.Still = p.Group(s.Applier), time.Since(s.Moved)
 	switch {
 	case s.Applier == intakeApplier:
 		s.Log = p.ShopLog.Topic
@@ -215,6 +230,8 @@ func (p Pipeline) lookSlowly(ctx context.Context, conn *pgx.Conn) (*Slow, error)
 		slow.Mails[state] = n
 		return nil
 	})
+	slow.Sent = slow.Mails["sent"]
+	delete(slow.Mails, "sent")
 	return slow, err
 }
 

@@ -9,8 +9,9 @@ import (
 // metrics are what Prometheus reads, made anew from the last picture at each scrape: what is no more is told no more. Names of
 // lag are those of kafka_exporter, which dashboards know; the others are Spola's own, in base units.
 type metrics struct {
-	shop string
-	told func() (*Picture, Trip)
+	shop   string
+	told   func() (*Picture, Trip)
+	unsent func() (waits time.Duration, told bool) // of notices
 }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -44,6 +45,7 @@ var (
 	repairs       = desc("spola_stock_repairs_total", "Rows that reconciliation has repaired.", "shop")
 	reconciled    = desc("spola_reconciliation_timestamp_seconds", "When the last run of reconciliation ended.", "shop")
 	mails         = desc("spola_mails", "Mails to customers that did not go, by state: queued, sending, unknown, failed.", "shop", "state")
+	unsent        = desc("spola_notices_unsent_seconds", "For how long a notice has been waiting because it can't be mailed; 0: none is.", "shop")
 	held          = desc("spola_stock_held", "Whether a change of very many rows at once waits for a person.", "shop")
 )
 
@@ -61,6 +63,9 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		gauge(tripArrived, timestamp(trip.Arrived), m.shop)
 	}
 	gauge(tripWaiting, trip.Waiting.Seconds(), m.shop)
+	if waits, told := m.unsent(); told {
+		gauge(unsent, waits.Seconds(), m.shop)
+	}
 	if pic == nil {
 		return
 	}

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/spola-cdc/spola/internal/notice"
 )
 
 const (
@@ -22,38 +25,147 @@ const (
 	tooLong    = 60 * time.Second // of a probe on its way, or without a look
 )
 
-// Serve answers an operator's tools at an address until ctx ends: /metrics for Prometheus, /livez, /readyz with
-// ?verbose. It asks all parts itself, whether or not the pipeline runs, and writes nothing but its probe.
-func Serve(ctx context.Context, listen net.Listener, of Pipeline) error {
-	w := &watch{of: of}
+// Options say whom the looks are for.
+type Options struct {
+	Pipeline Pipeline
+	Listen   net.Listener // for an operator's tools; nil: nobody asks
+	Notices  *Notices     // nil: nobody is told
+	Page     *Page        // nil: there is none
+}
+
+// Watch looks at a pipeline again and again, whether or not it runs, for who asks at an address (/metrics for Prometheus, /livez,
+// /readyz with ?verbose) and for who is told by mail. It asks all parts itself, and writes nothing but its probe.
+type Watch struct {
+	o        Options
+	watch    *watch
+	notifier *notice.Notifier // nil: nobody is told
+}
+
+// New makes a Watch.
+func New(o Options) *Watch {
+	w := &Watch{o: o, watch: &watch{of: o.Pipeline, stood: map[string]stood{}}}
+	if o.Notices != nil {
+		w.notifier = o.Notices.notifier(w.watch)
+	}
+	return w
+}
+
+// Run looks until ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { w.watch.run(ctx); return nil })
+	group.Go(func() error { w.watch.probe.run(ctx, w.o.Pipeline); return nil })
+	if w.notifier != nil {
+		group.Go(func() error { return w.notifier.Run(ctx) })
+	}
+	if w.o.Listen != nil {
+		server := &http.Server{Handler: w.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
+		group.Go(func() error {
+			serve := server.Serve
+			if page := w.o.Page; page != nil && page.Certificate != nil {
+				server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*page.Certificate}}
+				serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+			}
+			if err := serve(w.o.Listen); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve metrics: %w", err)
+			}
+			return nil
+		})
+		group.Go(func() error {
+			<-ctx.Done()
+			return server.Close()
+		})
+	}
+	return group.Wait()
+}
+
+// Rest waits until what has happened before its call was told, or ctx ends.
+func (w *Watch) Rest(ctx context.Context) {
+	if w.notifier != nil {
+		w.notifier.Rest(ctx)
+	}
+}
+
+func (w *Watch) handler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&metrics{shop: of.Shop, told: w.told})
+	registry.MustRegister(&metrics{shop: w.o.Pipeline.Shop, told: w.watch.told, unsent: w.unsent})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(out http.ResponseWriter, _ *http.Request) { fmt.Fprintln(out, "ok") })
 	mux.HandleFunc("GET /readyz", w.ready)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { w.run(ctx); return nil })
-	group.Go(func() error { w.probe.run(ctx, of); return nil })
-	group.Go(func() error {
-		if err := server.Serve(listen); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve metrics: %w", err)
-		}
+	switch page := w.o.Page; {
+	case page == nil:
+	case page.Certificate == nil && !loopback(w.o.Listen.Addr()), page.Password == "" && !loopback(w.o.Listen.Addr()):
+		mux.HandleFunc("GET /{$}", refused)
+	default:
+		w.page(page).serve(mux)
+	}
+	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// loopback tells whether only this host can come to an address.
+func loopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+func (w *Watch) page(o *Page) *page {
+	p := &page{watch: w.watch, door: &doorkeeper{password: o.Password, sessions: map[string]session{}}, waiting: w.causes,
+		unsent: func() (since time.Time, why error) { return since, nil }}
+	if w.notifier != nil {
+		p.to, p.unsent = w.o.Notices.To, w.notifier.Unsent
+	}
+	return p
+}
+
+// causes are what a person must look at, as the last look has found it.
+func (w *Watch) causes() []notice.Cause {
+	pic, trip := w.watch.told()
+	if pic == nil {
 		return nil
-	})
-	group.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
-	return group.Wait()
+	}
+	var words []notice.Words
+	if w.o.Notices != nil {
+		words = notice.Left(w.o.Notices.Dir, w.o.Pipeline.Shop)
+	}
+	return pic.sight(trip, words).Causes
+}
+
+// unsent is for how long a notice has been waiting to be mailed; told is false where nobody is told anything.
+func (w *Watch) unsent() (waits time.Duration, told bool) {
+	if w.notifier == nil {
+		return 0, false
+	}
+	if since, _ := w.notifier.Unsent(); !since.IsZero() {
+		return time.Since(since), true
+	}
+	return 0, true
 }
 
 // watch looks again and again, and keeps the last picture.
 type watch struct {
-	of    Pipeline
-	probe probe
-	last  atomic.Pointer[Picture]
+	of      Pipeline
+	probe   probe
+	history history
+	last    atomic.Pointer[Picture]
+	stood   map[string]stood // by applier; of the goroutine that looks
+}
+
+// stood is where an applier was first seen at its place, by this host's clock.
+type stood struct {
+	read int64
+	at   time.Time
+}
+
+// observe says for how long each applier has been where it is: what its database says of that is by another clock.
+func (w *watch) observe(pic *Picture) {
+	for i := range pic.Streams {
+		s := &pic.Streams[i]
+		if had, known := w.stood[s.Applier]; !known || had.read != s.Read {
+			w.stood[s.Applier] = stood{s.Read, pic.At}
+		}
+		s.Still = pic.At.Sub(w.stood[s.Applier].at)
+	}
 }
 
 func (w *watch) told() (*Picture, Trip) { return w.last.Load(), w.probe.told() }
@@ -73,6 +185,8 @@ func (w *watch) run(ctx context.Context) {
 			pic.Slow = slow
 		}
 		if ctx.Err() == nil {
+			w.observe(pic)
+			w.history.add(pic)
 			w.last.Store(pic)
 		}
 		select {
@@ -118,8 +232,16 @@ func (w *watch) checks() []check {
 }
 
 // ready answers 200 if all is well, else 503: as JSON, or with ?verbose a line a check.
-func (w *watch) ready(out http.ResponseWriter, r *http.Request) {
-	all, status := w.checks(), http.StatusOK
+func (w *Watch) ready(out http.ResponseWriter, r *http.Request) {
+	all, status := w.watch.checks(), http.StatusOK
+	if w.notifier != nil {
+		since, why := w.notifier.Unsent()
+		told := check{Name: "notices", OK: since.IsZero()}
+		if !told.OK {
+			told.What = why.Error()
+		}
+		all = append(all, told)
+	}
 	for _, c := range all {
 		if !c.OK {
 			status = http.StatusServiceUnavailable

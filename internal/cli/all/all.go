@@ -20,6 +20,7 @@ func Program() cli.Program {
 		Init    spola.Init    `cmd:"" help:"Look at a shop and an ERP, and write spola.yaml and shop.yaml for them."`
 		Doctor  spola.Doctor  `cmd:"" help:"Hold the files against shop, log and ERP: one list of what is wrong, worst first, each with what mends it."`
 		Metrics spola.Metrics `cmd:"" help:"Tell Prometheus how far everything is, and answer health checks: lag, what is parked or waits, stock, and a probe that shows that it works."`
+		Notices spola.Notices `cmd:"" help:"Show what waits for a person (a stream that has stopped, parked orders, drift, mails that failed), and who is told of it by mail."`
 		Run     spola.Run     `cmd:"" help:"Read a shop and take its orders into the ERP, in one process."`
 		Broker  spola.Broker  `cmd:"" help:"Run the embedded broker, for trying out."`
 		Schema  spola.Schema  `cmd:"" help:"Print the JSON Schema of spola.yaml or of a shop file, by which an editor completes and checks it."`

@@ -70,10 +70,17 @@ func CheckMailer(cfg config.Config, file string) error {
 		return &config.Error{File: file, Key: "erp.log.user", What: "it is not set: nobody reads what changes in the ERP",
 			Mend: "write the user that deploy/grants/erp-reader.postgres.sql makes: spola_cdc"}
 	}
+	if cfg.SMTP.Server == "" {
+		return noMailServer(file)
+	}
 	if !cfg.SMTP.Sends() {
-		return &config.Error{File: file, Key: "smtp.server", What: "it is not set: nothing is mailed", Mend: "write the mail server, such as mail.example.com:587"}
+		return &config.Error{File: file, Key: "smtp.customers", What: "it is false: customers are not mailed", Mend: "take it out"}
 	}
 	return nil
+}
+
+func noMailServer(file string) error {
+	return &config.Error{File: file, Key: "smtp.server", What: "it is not set: nothing is mailed", Mend: "write the mail server, such as mail.example.com:587"}
 }
 
 // Mailer is the server and the templates that the configuration names.
@@ -369,8 +376,8 @@ func (m CheckMail) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	if !cfg.SMTP.Sends() {
-		return &config.Error{File: env.Config, Key: "smtp.server", What: "it is not set: nothing is mailed", Mend: "write the mail server, such as mail.example.com:587"}
+	if cfg.SMTP.Server == "" {
+		return noMailServer(env.Config)
 	}
 	server, letters, err := Mailer(cfg, env.Config)
 	if err != nil {

@@ -43,7 +43,7 @@ func (r Run) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	return run(env.Ctx, cfg, Options{Log: env.Log, File: env.Config})
+	return cli.Watched(cfg, r.Stream, env.Log, func() error { return run(env.Ctx, cfg, Options{Log: env.Log, File: env.Config}) })
 }
 
 // Options are what a program that holds an applier wants of it.

@@ -39,8 +39,14 @@ func (r Run) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	return Read(env.Ctx, cfg, ReadOptions{Log: env.Log, Source: r.Source, File: env.Config,
-		NewGeneration: r.NewGeneration, MovedFrom: r.MovedFrom, NewIncarnation: r.NewIncarnation})
+	stream := "cdc"
+	if r.Source == ERP {
+		stream = "cdc erp"
+	}
+	return cli.Watched(cfg, stream, env.Log, func() error {
+		return Read(env.Ctx, cfg, ReadOptions{Log: env.Log, Source: r.Source, File: env.Config,
+			NewGeneration: r.NewGeneration, MovedFrom: r.MovedFrom, NewIncarnation: r.NewIncarnation})
+	})
 }
 
 // needOf is the password that reading the source needs.

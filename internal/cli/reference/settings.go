@@ -33,6 +33,7 @@ func settings() map[string]setting {
 				"shop.name": config.SourceName, "shop.database": `^mysql://[^@/:]+@[^/]+/.+`, "erp.database": `^postgres(ql)?://[^@/:]+@[^/]+/.+`,
 				"kafka.brokers[]": config.Address, "broker.listen": config.Address, "shop.orders_since": `^(\d{4}-\d{2}-\d{2})?$`,
 				"smtp.server": `^$|` + config.Address, "smtp.since": `^(\d{4}-\d{2}-\d{2})?$`,
+				"notices.to": `^$|` + config.NoticesTo, "notices.digest": `^$|` + config.DigestHour,
 			},
 			required: map[string][]string{"": {"shop", "erp"}, "shop": {"name", "platform", "database"}, "erp": {"database"}}},
 		"shop": {title: "The shop file: what a shop's states, totals, payments and fields mean", of: reflect.TypeFor[intake.ShopFile](),

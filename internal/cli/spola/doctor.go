@@ -66,7 +66,7 @@ func (d Doctor) examine(env *cli.Env) (*survey.Report, error) {
 		}
 		in.ERPSource = &erp
 	}
-	if cfg.SMTP.Sends() {
+	if cfg.SMTP.Server != "" {
 		server, _, err := applier.Mailer(cfg, env.Config)
 		if err != nil {
 			return nil, err

@@ -40,6 +40,17 @@ func (Metrics) Examples() []cli.Example {
 	}
 }
 
+// Examples of `spola notices`.
+func (Notices) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "", For: "what waits for a person, and who is told of it"},
+		{Args: "--test", For: "mail it now, to see that it arrives"},
+	}
+}
+
+// Result of `spola notices` --json.
+func (Notices) Result() any { return noticed{} }
+
 // Examples of `spola broker`.
 func (Broker) Examples() []cli.Example {
 	return []cli.Example{{Args: "--dir broker --listen 127.0.0.1:9392", For: "let the log of a trial be read while it moves to Kafka"}}

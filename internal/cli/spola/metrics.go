@@ -1,7 +1,7 @@
 package spola
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -20,39 +20,70 @@ type Metrics struct {
 // Run answers Prometheus and health checks until a signal ends it. It is a process of its own, so that it tells too
 // when the pipeline does not run.
 func (m Metrics) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP, config.NeedKafka)
+	cfg, err := loadWatched(env)
 	if err != nil {
 		return err
 	}
-	serve, err := prepareMetrics(env, cfg, m.Listen)
+	watch, err := prepareWatch(env, cfg, m.Listen)
 	if err != nil {
 		return err
 	}
-	printable.Printf(env.Out, "http://%s/metrics, /livez and /readyz?verbose\n", m.Listen)
-	return serve(env.Ctx)
+	printable.Printf(env.Out, "%s://%s: the page, /metrics, /livez and /readyz?verbose\n", yes(cfg.Page.Certificate != "", "https", "http"), m.Listen)
+	return watch.Run(env.Ctx)
 }
 
-// prepareMetrics takes the address, so that one that is taken is told before anything runs.
-func prepareMetrics(env *cli.Env, cfg config.Config, address string) (serve func(context.Context) error, err error) {
-	source, err := cdc.Source(cfg, env.Log)
+// prepareWatch makes who looks at the pipeline: for Prometheus at an address, which is taken at once so that one that is taken is told
+// before anything runs, and for who is told by mail. Empty address: only for the latter.
+func prepareWatch(env *cli.Env, cfg config.Config, address string) (*ops.Watch, error) {
+	of, err := pipelineOf(env, cfg)
 	if err != nil {
 		return nil, err
 	}
-	of := ops.Pipeline{Shop: cfg.Shop.Name, Source: source, ERP: cfg.ERP.URL(), ShopLog: cfg.Stream(env.Log), Group: cfg.Group}
+	notices, err := noticesOf(env, cfg)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := cfg.Page.Pair()
+	if mistake, ok := errors.AsType[*config.Error](err); ok {
+		mistake.File = env.Config
+		return nil, mistake
+	}
+	o := ops.Options{Pipeline: of, Notices: notices, Page: &ops.Page{Password: string(cfg.Page.Password), Certificate: pair}}
+	if address != "" {
+		if o.Listen, err = (&net.ListenConfig{}).Listen(env.Ctx, "tcp", address); err != nil {
+			return nil, fmt.Errorf("listen for Prometheus: %w", err)
+		}
+	}
+	return ops.New(o), nil
+}
+
+// pipelineOf is the pipeline as whoever looks at it reaches its parts.
+func pipelineOf(env *cli.Env, cfg config.Config) (of ops.Pipeline, err error) {
+	source, err := cdc.Source(cfg, env.Log)
+	if err != nil {
+		return of, err
+	}
+	of = ops.Pipeline{Shop: cfg.Shop.Name, Source: source, ERP: cfg.ERP.URL(), ShopLog: cfg.Stream(env.Log), Group: cfg.Group}
 	if cfg.ERP.Log.Stands() {
 		log := cfg.ERPStream(env.Log)
 		of.ERPLog = &log
 	}
+	if cfg.ERP.Log.Read() {
+		of.Slot = cfg.ERP.Log.Slot
+	}
 	if cfg.ERP.Log.Read() && cfg.ERP.Log.Password != "" { // who runs beside the pipeline need not know that password
 		erp, err := cdc.ERPSource(cfg, env.Config, env.Log)
 		if err != nil {
-			return nil, err
+			return of, err
 		}
 		of.ERPSource = &erp
 	}
-	listener, err := (&net.ListenConfig{}).Listen(env.Ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("listen for Prometheus: %w", err)
+	return of, nil
+}
+
+func yes(b bool, yes, no string) string {
+	if b {
+		return yes
 	}
-	return func(ctx context.Context) error { return ops.Serve(ctx, listener, of) }, nil
+	return no
 }

@@ -3,7 +3,10 @@
 package spola
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/ops"
 )
 
 // Run is `spola run`.
@@ -22,7 +26,7 @@ type Run struct {
 // Run reads the shop, takes its orders into the ERP, reads what changes there, brings it into the shop and mails the
 // customers, until a signal ends it. Without brokers in the configuration it runs the embedded one.
 func (r Run) Run(env *cli.Env) error {
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka, config.NeedSMTP)
+	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedShopWrite, config.NeedERP, config.NeedERPLog, config.NeedKafka, config.NeedSMTP, config.NeedPage)
 	if err != nil {
 		return err
 	}
@@ -40,29 +44,62 @@ func (r Run) Run(env *cli.Env) error {
 		defer func() { _ = b.Close() }() // its data is synced with each batch
 		cfg.Kafka.Brokers = []string{b.Addr()}
 	}
-	group, ctx := errgroup.WithContext(env.Ctx)
-	if r.Metrics != "" {
-		serve, err := prepareMetrics(env, cfg, r.Metrics)
-		if err != nil {
-			return err
-		}
-		group.Go(func() error { return serve(ctx) })
+	if r.Metrics == "" && !cfg.Notices.Tells() {
+		return streams(env, cfg)
 	}
-	group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
+	watch, err := prepareWatch(env, cfg, r.Metrics)
+	if err != nil {
+		return err
+	}
+	return beside(env, watch, func(env *cli.Env) error { return streams(env, cfg) })
+}
+
+// restFor is how long a process that has stopped waits until somebody is told of it.
+const restFor = time.Minute
+
+// beside runs the streams with who looks at them. It looks on for a while when they have ended by themselves: to tell of it.
+func beside(env *cli.Env, watch *ops.Watch, streams func(*cli.Env) error) error {
+	ctx, stop := context.WithCancel(env.Ctx)
+	defer stop()
+	watched := make(chan error, 1)
+	go func() {
+		watched <- watch.Run(ctx)
+		stop() // nobody looks any more: that is an error of its own
+	}()
+	within := *env
+	within.Ctx = ctx
+	err := streams(&within)
+	if status := cli.ExitStatus(err); status == cli.ExitStopped || status == cli.ExitConfiguration {
+		env.Log.Error().Err(err).Msg("stopped: whoever is to know is told first")
+		resting, done := context.WithTimeout(ctx, restFor)
+		watch.Rest(resting)
+		done()
+	}
+	stop()
+	return errors.Join(err, <-watched)
+}
+
+// streams runs them until ctx ends, or one of them.
+func streams(env *cli.Env, cfg config.Config) error {
+	group, ctx := errgroup.WithContext(env.Ctx)
+	start := func(stream string, run func() error) {
+		group.Go(func() error { return cli.Watched(cfg, stream, env.Log, run) })
+	}
+	start("cdc", func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log}) })
 	if cfg.ERP.Log.Read() {
-		group.Go(func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log, Source: cdc.ERP}) })
+		start("cdc erp", func() error { return cdc.Read(ctx, cfg, cdc.ReadOptions{Log: env.Log, Source: cdc.ERP}) })
 	} else if !cfg.ERP.Log.Elsewhere {
 		env.Log.Info().Msg("erp.log.user is not set: what changes in the ERP is not read")
 	}
 	options := applier.Options{Log: env.Log, File: env.Config}
-	group.Go(func() error { return applier.Intake(ctx, cfg, options) })
+	start("intake", func() error { return applier.Intake(ctx, cfg, options) })
 	if cfg.ERP.Log.Stands() {
-		group.Go(func() error { return applier.Ledger(ctx, cfg, options) })
+		start("ledger", func() error { return applier.Ledger(ctx, cfg, options) })
 	}
 	if err := applier.CheckWriter(cfg, env.Config); err == nil {
-		group.Go(func() error { return applier.Stock(ctx, cfg, options) })
+		start("stock", func() error { return applier.Stock(ctx, cfg, options) })
 		if applier.WritesOrders(cfg) {
-			group.Go(func() error { return applier.Orders(ctx, cfg, options) })
+			start("orders", func() error { return applier.Orders(ctx, cfg, options) })
 		} else {
 			env.Log.Info().Msg("statuses is not in the shop file: tracking numbers and states of orders are not brought into the shop")
 		}
@@ -70,7 +107,7 @@ func (r Run) Run(env *cli.Env) error {
 		env.Log.Info().Msg("shop.write_as is not set: nothing of the ERP is brought into the shop")
 	}
 	if err := applier.CheckMailer(cfg, env.Config); err == nil {
-		group.Go(func() error { return applier.Mails(ctx, cfg, options) })
+		start("mail", func() error { return applier.Mails(ctx, cfg, options) })
 	} else if cfg.ERP.Log.Read() {
 		env.Log.Info().Msg("smtp.server is not set: customers are not mailed")
 	}

@@ -1,0 +1,121 @@
+package ops
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	cookieName = "spola"
+	sessionFor = 12 * time.Hour
+	formMost   = 4 << 10 // bytes of a form
+)
+
+// doorkeeper knows who has logged in. Without a password it lets in whoever comes to this host by one of its own names: the page of a
+// stranger that has its name point here does not.
+type doorkeeper struct {
+	password string // empty: none is asked for
+
+	mu       sync.Mutex
+	sessions map[string]session // by the cookie's value
+	failed   time.Time          // when a password was wrong last
+}
+
+// session is one login.
+type session struct {
+	token string // that a form must bring along
+	until time.Time
+}
+
+// of is the request's session; ok is false if there is none.
+func (d *doorkeeper) of(r *http.Request) (s session, ok bool) {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return s, false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, ok = d.sessions[cookie.Value]
+	return s, ok && time.Now().Before(s.until)
+}
+
+// begin begins a session.
+func (d *doorkeeper) begin(out http.ResponseWriter, r *http.Request) session {
+	key, s := rand.Text(), session{token: rand.Text(), until: time.Now().Add(sessionFor)}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for old, had := range d.sessions {
+		if time.Now().After(had.until) || len(d.sessions) > 1000 { // nobody fills the memory by asking
+			delete(d.sessions, old)
+		}
+	}
+	d.sessions[key] = s
+	http.SetCookie(out, &http.Cookie{Name: cookieName, Value: key, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: r.TLS != nil, MaxAge: int(sessionFor.Seconds())})
+	return s
+}
+
+func (d *doorkeeper) end(r *http.Request) {
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.sessions, cookie.Value)
+	}
+}
+
+// knows tells whether a password is the right one. Behind a wrong one nobody is heard for a second.
+func (d *doorkeeper) knows(password string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Since(d.failed) < time.Second {
+		return false
+	}
+	want, got := sha256.Sum256([]byte(d.password)), sha256.Sum256([]byte(password))
+	right := d.password != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
+	if !right {
+		d.failed = time.Now()
+	}
+	return right
+}
+
+// let answers whether a request may see the page, and with which session; if not it has been answered.
+func (d *doorkeeper) let(out http.ResponseWriter, r *http.Request) (s session, ok bool) {
+	if s, ok = d.of(r); ok {
+		return s, true
+	}
+	switch {
+	case d.password != "" && r.Method == http.MethodGet && r.URL.Path == "/":
+		http.Redirect(out, r, "/login", http.StatusSeeOther)
+	case d.password != "":
+		http.Error(out, "log in at /login", http.StatusUnauthorized)
+	case !ownName(r.Host):
+		http.Error(out, "without a password the page is for this host alone: ask for 127.0.0.1 or localhost, or name page.password_file in spola.yaml", http.StatusForbidden)
+	default:
+		return d.begin(out, r), true
+	}
+	return s, false
+}
+
+// letForm is let for a form: it must bring the session's token along, so that no other page can send it.
+func (d *doorkeeper) letForm(out http.ResponseWriter, r *http.Request) bool {
+	s, ok := d.of(r)
+	r.Body = http.MaxBytesReader(out, r.Body, formMost)
+	if !ok || subtle.ConstantTimeCompare([]byte(r.PostFormValue("token")), []byte(s.token)) != 1 {
+		http.Error(out, "the form is not of this session: go back, load the page again, and send it then", http.StatusForbidden)
+		return false
+	}
+	return true
+}
+
+// ownName tells whether a host of a request is this host by its own names.
+func ownName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

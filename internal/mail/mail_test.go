@@ -541,10 +541,11 @@ func TestPauseAndRate(t *testing.T) {
 	}
 	w.exec(`update spola.place set paused_at = null`)
 	s.Server.PerMinute = 300
+	began := time.Now() // not the first mail's arrival: a busy machine may hold that one up
 	w.must(w.send(s, 10*time.Second))
 	mails := w.box.Mails()
-	if len(mails) != 3 || mails[2].At.Sub(mails[0].At) < 340*time.Millisecond {
-		t.Errorf("%d mails at 300 a minute, the last %s behind the first", len(mails), mails[len(mails)-1].At.Sub(mails[0].At))
+	if len(mails) != 3 || mails[2].At.Sub(began) < 400*time.Millisecond {
+		t.Errorf("%d mails at 300 a minute, the last %s behind the start", len(mails), mails[len(mails)-1].At.Sub(began))
 	}
 }
 

@@ -94,7 +94,7 @@ func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
 }
 
 func (p *probe) await(ctx context.Context, conn *pgx.Conn, shop string, number int64) (int64, error) {
-	if err := mirror.AwaitProbe(ctx, conn, shop, number); err != nil {
+	if err := mirror.AwaitProbe(ctx, conn, shop, number, 0); err != nil {
 		return number, err
 	}
 	p.mu.Lock()

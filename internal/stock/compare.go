@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/mirror"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -29,6 +31,7 @@ const (
 	rest      = 4                      // parts of time that the shop is left alone, for one in which it is asked
 	lagging   = 700 * time.Millisecond // before a range that differs is looked at again: the mirror may be behind
 	looks     = 3                      // at a range that differs
+	behind    = 5 * time.Second        // that the mirror may be behind
 )
 
 // keyRange is a range of a table's keys, above from and up to to; nil: unbounded.
@@ -44,8 +47,12 @@ type checksum struct {
 
 // compare asks shop and mirror for checksums of each range of keys, has those read again that differ, and tells how many these
 // were, and how many rows it has compared. The two are asked at different positions, so a difference says only that a range is worth being read: nothing is
-// repaired from it. Reading is at a matched position: a snapshot between watermarks.
-func (s *Shop) compare(ctx context.Context, conn *pgx.Conn) (unequal, rows int64, err error) {
+// repaired from it. Reading is at a matched position: a snapshot between watermarks. Where the mirror is behind everything
+// differs, and reading it again would only put more in its way: then it is an error.
+func (s *Shop) compare(ctx context.Context, conn *pgx.Conn, shop string) (unequal, rows int64, err error) {
+	if err := s.caughtUp(ctx, conn, shop); err != nil {
+		return 0, 0, err
+	}
 	for _, table := range s.Tables {
 		c := comparison{Shop: s, conn: conn, table: table}
 		found, compared, err := c.ranges(ctx)
@@ -53,12 +60,30 @@ func (s *Shop) compare(ctx context.Context, conn *pgx.Conn) (unequal, rows int64
 		if err != nil {
 			return unequal, rows, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
 		}
+		if len(found) > 0 {
+			if err := s.caughtUp(ctx, conn, shop); err != nil {
+				return unequal, rows, err
+			}
+		}
 		unequal += int64(len(found))
 		if err := c.readAgain(ctx, found); err != nil {
 			return unequal, rows, fmt.Errorf("have table %s%s read again: %w", s.Prefix, table.Table, err)
 		}
 	}
 	return unequal, rows, nil
+}
+
+// caughtUp refuses while the mirror is behind the shop: a probe tells.
+func (s *Shop) caughtUp(ctx context.Context, conn *pgx.Conn, shop string) error {
+	number, err := mysql.Probe(ctx, s.DB)
+	if err != nil {
+		return err
+	}
+	err = mirror.AwaitProbe(ctx, conn, shop, number, behind)
+	if errors.Is(err, mirror.ErrBehind) {
+		return fmt.Errorf("the mirror is more than %v behind the shop: they are compared when it has caught up (`applier status`)", behind)
+	}
+	return err
 }
 
 type comparison struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -17,8 +18,9 @@ type Orders struct {
 	Explained int64   `json:"explained"` // not there, or with others: parked, settling, closed, or as a person has decided
 	CentsShop int64   `json:"cents_shop"`
 	CentsERP  int64   `json:"cents_erp"`
-	Asked     []int64 `json:"asked"` // that nothing explains: their rows are read and derived again. The first of them
-	Left      int64   `json:"left"`  // of these: still not in the ERP, or with other cents
+	Odd       []int64 `json:"odd"`   // that nothing explains. The first of them
+	Asked     []int64 `json:"asked"` // of these: whose rows this run had read and derived again
+	Left      int64   `json:"left"`  // still not in the ERP, or with other cents
 	Days      []Day   `json:"days"`
 }
 
@@ -37,6 +39,9 @@ const (
 	orderChunk  = 5000 // orders looked at at once
 	orderTable  = "order"
 	orderWithin = 10 // ticks that an order that was asked for again may take
+
+	// An order that reading it again did not mend waits for a person: to read it at each run would only keep the reader busy.
+	orderAgain = 24 * time.Hour
 )
 
 // orders holds the shop's orders of the last days against the ERP's, by number and cents, day by day. What the ERP lacks, or has
@@ -50,12 +55,15 @@ func (r *run) orders(ctx context.Context) error {
 		return fmt.Errorf("hold orders against the ERP's: %w", err)
 	}
 	r.Orders.Left = int64(len(odd))
-	r.Orders.Asked = append(r.Orders.Asked, odd[:min(len(odd), named)]...)
+	r.Orders.Odd = append(r.Orders.Odd, odd[:min(len(odd), named)]...)
 	if len(odd) == 0 || r.o.DryRun {
 		return nil
 	}
 	if err := r.askAgain(ctx, odd); err != nil {
 		return fmt.Errorf("have orders read again: %w", err)
+	}
+	if len(r.Orders.Asked) == 0 {
+		return nil
 	}
 	for n := 0; n < orderWithin && r.Orders.Left > 0; n++ {
 		if err := r.o.Tick(ctx); err != nil {
@@ -134,7 +142,7 @@ func (d *Day) count(total, has int64, why string) {
 // sum puts the days into the run.
 func (r *run) sum(since string, days map[string]*Day, odd []int64) []int64 {
 	o := &r.Orders
-	*o = Orders{Since: since, Asked: o.Asked, Days: []Day{}}
+	*o = Orders{Since: since, Odd: o.Odd, Asked: o.Asked, Days: []Day{}}
 	for _, day := range slices.Sorted(maps.Keys(days)) {
 		d := *days[day]
 		o.Orders += d.Orders
@@ -144,20 +152,31 @@ func (r *run) sum(since string, days map[string]*Day, odd []int64) []int64 {
 		o.CentsERP += d.CentsERP
 		o.Days = append(o.Days, d)
 	}
-	if o.Asked == nil {
-		o.Asked = []int64{}
+	if o.Odd == nil {
+		o.Odd, o.Asked = []int64{}, []int64{}
 	}
 	slices.Sort(odd)
 	return odd
 }
 
-// askAgain has the rows of orders read from the shop again, and the orders derived.
-func (r *run) askAgain(ctx context.Context, orders []int64) error {
+// askAgain has the rows of orders read from the shop again, and the orders derived: of some at once, and of each once a day.
+func (r *run) askAgain(ctx context.Context, odd []int64) error {
+	asked, err := collect[int64](ctx, r.conn, `select distinct a.id::bigint from spola.reconciliation x
+		cross join jsonb_array_elements_text(x.orders -> 'asked') as a(id) where x.shop = $1 and x.began > clock_timestamp() - $2::interval`, r.Shop, orderAgain)
+	if err != nil {
+		return err
+	}
+	orders := slices.DeleteFunc(slices.Clone(odd), func(order int64) bool { return slices.Contains(asked, order) })
+	orders = orders[:min(len(orders), named)]
+	if len(orders) == 0 {
+		return nil
+	}
+	r.Orders.Asked = orders
 	if r.o.Shop != nil {
 		if err := r.o.Shop.ReadAgain(ctx, orderTable, orders); err != nil {
 			return err
 		}
 	}
-	_, err := r.conn.Exec(ctx, "insert into spola.due (shop, order_id, tick, settling) select $1, o, 0, false from unnest($2::bigint[]) as o on conflict do nothing", r.Shop, orders)
+	_, err = r.conn.Exec(ctx, "insert into spola.due (shop, order_id, tick, settling) select $1, o, 0, false from unnest($2::bigint[]) as o on conflict do nothing", r.Shop, orders)
 	return err
 }

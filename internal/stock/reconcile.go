@@ -75,10 +75,11 @@ const heldCode = "SPH01"
 // order at it unsettled: no ticks, no repair. Two runs at once do no harm, for each looks again under the row's lock.
 func Reconcile(ctx context.Context, conn *pgx.Conn, shop, schema string, o Options) (Run, error) {
 	r := &run{Run: Run{Shop: shop, Why: o.Why, DryRun: o.DryRun, Began: time.Now(), Found: []Finding{}}, conn: conn, schema: pgx.Identifier{schema}.Sanitize(), o: o}
-	if err := r.all(ctx); err != nil {
+	err := r.all(ctx)
+	r.Ended = time.Now()
+	if err != nil {
 		return r.Run, postgres.Explain(fmt.Errorf("reconcile the stock of shop %s: %w", shop, err))
 	}
-	r.Ended = time.Now()
 	return r.Run, r.keep(ctx)
 }
 
@@ -140,7 +141,7 @@ func (r *run) compare(ctx context.Context) (err error) {
 		return nil
 	}
 	began := time.Now()
-	r.Unequal, r.CompareRows, err = r.o.Shop.compare(ctx, r.conn)
+	r.Unequal, r.CompareRows, err = r.o.Shop.compare(ctx, r.conn, r.Shop)
 	r.CompareTook = time.Since(began).Seconds()
 	if err != nil {
 		r.NotCompared = err.Error() // what the mirror has is reconciled all the same

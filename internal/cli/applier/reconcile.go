@@ -102,7 +102,7 @@ func printRun(out io.Writer, r stock.Run) error {
 			}
 		}
 		if o.Left > 0 {
-			printable.Printf(out, "NOT IN THE ERP as the shop has them: %v; applier verify --orders says what differs\n", o.Asked)
+			printable.Printf(out, "NOT IN THE ERP as the shop has them: %v; applier verify --orders says what differs\n", o.Odd)
 		}
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)

@@ -153,10 +153,8 @@ func rereadable(d verify.Difference) bool { return d.Kind != "unknown" && d.Orde
 
 // arrived waits until a probe of the shop stands in the mirror.
 func arrived(ctx context.Context, conn *pgx.Conn, shop string, number int64) error {
-	waiting, cancel := context.WithTimeout(ctx, arrivesWithin)
-	defer cancel()
-	err := mirror.AwaitProbe(waiting, conn, shop, number)
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+	err := mirror.AwaitProbe(ctx, conn, shop, number, arrivesWithin)
+	if errors.Is(err, mirror.ErrBehind) {
 		return fmt.Errorf("what the shop committed %s ago has not come into the ERP's database: see that cdc run and applier run intake run, and how far they are with applier status", arrivesWithin)
 	}
 	return err

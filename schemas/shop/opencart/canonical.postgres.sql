@@ -429,10 +429,15 @@ create function {{.Schema}}.order_numbers(below bigint, most int) returns table 
     select o.order_id::bigint from {{table "order"}} o where o.order_id < below order by o.order_id desc limit most
 $$;
 
--- What a person knows an order by, for the day of going live: cheap for all orders of a shop at once.
+-- What a person knows an order by, for the day of going live and for reconciliation: cheap for all orders of a shop at once. total is
+-- what the order costs, as in the ERP: store credit and gift cards are payments, and the shop's own total is what is left to pay.
 create function {{.Schema}}.glance(ids bigint[]) returns table (order_id bigint, placed_at timestamptz, total bigint, customer text)
 language sql stable as $$
-    select o.order_id, o.date_added at time zone s.timezone, case when abs(o.total) < 1e12 then spola.cents(o.total) end,
+    select o.order_id, o.date_added at time zone s.timezone,
+        case when abs(o.total) < 1e12 then spola.cents(o.total) + coalesce((
+            select sum(spola.cents(-t.value)) from {{table "order_total"}} t
+            join spola.total_code d on d.shop = '{{.Shop}}' and d.code = t.code and d.kind = 'payment'
+            where t.order_id = o.order_id and abs(t.value) < 1e12), 0)::bigint end,
         concat_ws(', ', nullif(concat_ws(' ', nullif(spola.html(o.firstname), ''), nullif(spola.html(o.lastname), '')), ''), nullif(lower(trim(o.email)), ''))
     from unnest(ids) as i(id)
     join {{table "order"}} o on o.order_id = i.id

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -22,7 +23,7 @@ func TestMetricsTellTheLag(t *testing.T) {
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	running := []*program{reader, taker}
 	p.live(running...)
-	p.place("first@example.com")
+	first := p.place("first@example.com")
 
 	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
 	if err != nil {
@@ -49,6 +50,12 @@ func TestMetricsTellTheLag(t *testing.T) {
 	}
 	if status, said := get(t, address, "/readyz?verbose"); status != http.StatusOK || !strings.Contains(said, "[+] arrives") {
 		t.Errorf("ready: %d\n%s", status, said)
+	}
+
+	for path, want := range map[string]string{"/": "in the ERP", fmt.Sprintf("/order?number=%d", first): "taken over as W"} {
+		if status, said := get(t, address, path); status != http.StatusOK || !strings.Contains(said, want) {
+			t.Errorf("%s: %d, without %q\n%s", path, status, want, said)
+		}
 	}
 
 	if err := taker.cmd.Process.Signal(syscall.SIGSTOP); err != nil {

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"io"
 	"mime/quotedprintable"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
 	netmail "net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -83,7 +88,7 @@ func TestNotices(t *testing.T) {
 	order := p.place("first@example.com")
 	p.arrived([]*program{reader, taker}, order)
 
-	stop := p.watch(notice.Rules{Over: 2 * time.Second, Apart: time.Second})
+	address, stop := p.watch(notice.Rules{Over: 2 * time.Second, Apart: time.Second})
 	if quiet := letters.all(); len(quiet) != 0 {
 		t.Errorf("told of nothing: %v", quiet)
 	}
@@ -124,6 +129,7 @@ func TestNotices(t *testing.T) {
 		t.Errorf("spola notices: %v\n%s", err, shown)
 	}
 
+	p.tryAgain(address, order)
 	p.erpExec("update spola.place set sum = $1 where applier = 'intake'", sum)
 	taker = p.start("applier", "run")
 	if err := p.shop.SetStatus(t.Context(), order, shop.Processing); err != nil {
@@ -151,8 +157,41 @@ func TestNotices(t *testing.T) {
 	stop()
 }
 
-// watch looks at the pipeline as spola metrics does, and tells by these rules.
-func (p *pipeline) watch(rules notice.Rules) (stop func()) {
+// tryAgain presses the button of a parked order on the page.
+func (p *pipeline) tryAgain(address string, order int64) {
+	p.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	browser := http.Client{Jar: jar}
+	page := func(res *http.Response, err error) string {
+		p.t.Helper()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != http.StatusOK {
+			p.t.Fatalf("%v, status %d\n%s", err, res.StatusCode, text)
+		}
+		return string(text)
+	}
+	text := page(browser.Get("http://" + address + "/")) //nolint:noctx,bodyclose // of a test; page closes it
+	token := regexp.MustCompile(`name="token" value="(\w+)"`).FindStringSubmatch(text)
+	button := fmt.Sprintf("/parked/%d/retry", order)
+	if token == nil || !strings.Contains(text, button) || !strings.Contains(text, "intake has stopped") {
+		p.t.Fatalf("the page\n%s", text)
+	}
+	text = page(browser.PostForm("http://"+address+button, url.Values{"token": {token[1]}})) //nolint:noctx,bodyclose // as above
+	if !strings.Contains(text, fmt.Sprintf("Order %d is tried again", order)) {
+		p.t.Errorf("the page says\n%s", text)
+	}
+	p.want("who has tried it again", fmt.Sprintf("retry %d page@127.0.0.1", order), "select string_agg(format('%s %s %s', verb, order_id, who), ', ') from spola.audit where verb = 'retry'")
+}
+
+// watch looks at the pipeline as spola metrics does, and tells by these rules; the page is at the address.
+func (p *pipeline) watch(rules notice.Rules) (address string, stop func()) {
 	p.t.Helper()
 	log := zerolog.New(zerolog.NewTestWriter(p.t)).Level(zerolog.WarnLevel)
 	source, err := cdc.Source(p.cfg, log)
@@ -163,12 +202,16 @@ func (p *pipeline) watch(rules notice.Rules) (stop func()) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	w := ops.New(ops.Options{Pipeline: ops.Pipeline{Shop: testShop, Source: source, ERP: p.cfg.ERP.URL(), ShopLog: p.cfg.Stream(log), Group: p.cfg.Group},
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	w := ops.New(ops.Options{Listen: listener, Page: &ops.Page{}, Pipeline: ops.Pipeline{Shop: testShop, Source: source, ERP: p.cfg.ERP.URL(), ShopLog: p.cfg.Stream(log), Group: p.cfg.Group},
 		Notices: &ops.Notices{To: p.cfg.Notices.To, Dir: p.cfg.Notices.Dir, Server: server, Rules: rules, Log: log}})
 	ctx, cancel := context.WithCancel(p.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	return func() {
+	return listener.Addr().String(), func() {
 		cancel()
 		if err := <-done; err != nil {
 			p.t.Error(err)

@@ -150,9 +150,16 @@ func readBook(path string) (*book, error) {
 
 var errBook = errors.New("it is no book of notices")
 
-// keep writes the book where it has changed.
+// keep writes the book where it has changed: what is told of an order may name a customer, and each look brings it again, so it stays out.
 func (b *book) keep(path string) error {
-	text, err := json.MarshalIndent(b, "", " ")
+	plain := *b
+	plain.Open = map[string]*entry{}
+	for reason, e := range b.Open {
+		bare := *e
+		bare.What, bare.Why = nil, ""
+		plain.Open[reason] = &bare
+	}
+	text, err := json.MarshalIndent(plain, "", " ")
 	if err == nil && string(text) != b.kept {
 		err = replace(path, text)
 	}

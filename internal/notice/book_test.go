@@ -119,8 +119,13 @@ func TestBookIsKept(t *testing.T) {
 		}
 		d.book = b
 	}
-	d.until(at(1, 0), parked(1))
+	named := parked(1)
+	named.What = []string{"order 4711: Anna Verdi"}
+	d.until(at(1, 0), named)
 	again()
+	if text, err := os.ReadFile(path); err != nil || strings.Contains(string(text), "Verdi") || !strings.Contains(string(text), "parked.x") {
+		t.Errorf("the book names a customer: %v\n%s", err, text)
+	}
 	d.until(at(3, 0), parked(1))
 	again()
 	d.until(at(5, 0))

@@ -6,29 +6,32 @@ import (
 	"crypto/tls"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/notice"
 	"github.com/spola-cdc/spola/internal/printable"
 	erp "github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/internal/trace"
 )
 
 //go:embed page
 var assets embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"int64": func(n int) int64 { return int64(n) }}).ParseFS(assets, "page/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"int64": func(n int) int64 { return int64(n) }, "line": printable.Text}).ParseFS(assets, "page/*.html"))
 
 // Page is who may see the page.
 type Page struct {
 	Password    string           // empty: whoever is on this host, and nobody else
 	Certificate *tls.Certificate // of the server; nil: the page is for this host, or for a proxy on it
-	Trace       bool             // orders have a page of their own
+	Trace       *trace.Sources   // of an order's story; nil: there is none
 }
 
 // page is the flow as a picture, what waits for a person, and the few things he may do about it.
@@ -36,7 +39,7 @@ type page struct {
 	watch   *watch
 	door    *doorkeeper
 	to      string // who is told by mail; empty: nobody
-	trace   bool
+	trace   *trace.Sources
 	unsent  func() (since time.Time, why error) // of notices
 	waiting func() []notice.Cause               // what a person must look at
 }
@@ -63,6 +66,7 @@ func (p *page) serve(mux *http.ServeMux) {
 	mux.HandleFunc("POST /login", guarded(p.enter))
 	mux.HandleFunc("POST /logout", guarded(p.leave))
 	mux.HandleFunc("POST /parked/{order}/retry", guarded(p.retry))
+	mux.HandleFunc("GET /order", guarded(p.order))
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} {
 		mux.HandleFunc("GET /"+name, guarded(func(out http.ResponseWriter, _ *http.Request) {
 			text, err := assets.ReadFile("page/" + name)
@@ -155,6 +159,35 @@ func (p *page) retryOrder(ctx context.Context, order int64, from string) error {
 	}
 	_, err = intake.RetryParked(ctx, conn, p.watch.of.Shop, intake.By{Who: "page@" + host, Reason: "retried on the page"}, order)
 	return err
+}
+
+// order tells one order's story, by its number in the shop or the ERP, or a document's.
+func (p *page) order(out http.ResponseWriter, r *http.Request) {
+	if _, ok := p.door.let(out, r); !ok {
+		return
+	}
+	number := strings.TrimSpace(r.URL.Query().Get("number"))
+	told, err := p.story(r.Context(), number)
+	if err != nil {
+		out.WriteHeader(http.StatusNotFound)
+		write(out, "sorry.html", map[string]any{"Shop": p.watch.of.Shop, "Why": printable.Text(err.Error())})
+		return
+	}
+	write(out, "order.html", told)
+}
+
+func (p *page) story(ctx context.Context, number string) (*trace.Trace, error) {
+	if p.trace == nil || number == "" {
+		return nil, errors.New("no order is named")
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	conn, err := erp.Connect(ctx, p.watch.of.ERP, "spola page "+p.watch.of.Shop)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return trace.Of(ctx, conn, *p.trace, number)
 }
 
 // events sends the parts of the page that have changed, as HTML, whenever there was a look, until who watches has gone.

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spola-cdc/spola/internal/notice"
+	"github.com/spola-cdc/spola/internal/trace"
 )
 
 const hostile = `<script>alert(1)</script>"><img src=x onerror=alert(1)>` + "\u202e\x1b[31m"
@@ -115,6 +117,12 @@ func TestPageShowsWhatIs(t *testing.T) {
 			t.Errorf("%q is not on the page:\n%s", want, text)
 		}
 	}
+	story := &trace.Trace{Shop: "shop", Order: 4711, Status: "imported", State: hostile, Steps: []trace.Step{{Stage: trace.Back, What: hostile, Outcome: trace.Waits, Why: hostile, Mend: "applier resume stock", Place: &trace.Place{Generation: 1, Seq: 42, Offset: 43}}}}
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, "order.html", story); err != nil || strings.Contains(b.String(), "<script>alert") || strings.ContainsAny(b.String(), "\x1b\u202e") || !strings.Contains(b.String(), "1/42") {
+		t.Errorf("an order's story: %v\n%s", err, b.String())
+	}
+	v.asks(http.StatusNotFound, http.MethodGet, "/order?number=4711", nil) // the ERP is away, and says so
 	for _, elsewhere := range []string{"http://", "https://", "style=", "onclick"} {
 		if strings.Contains(text, elsewhere) {
 			t.Errorf("%q is on the page", elsewhere)
@@ -145,6 +153,7 @@ func TestPageAsksForThePassword(t *testing.T) {
 		t.Errorf("without the password:\n%s", text)
 	}
 	v.asks(http.StatusUnauthorized, http.MethodGet, "/events", nil)
+	v.asks(http.StatusUnauthorized, http.MethodGet, "/order?number=4711", nil)
 	v.asks(http.StatusForbidden, http.MethodPost, "/parked/4713/retry", url.Values{"token": {""}})
 	for _, wrong := range []string{"", "wrong", "correct horse"} { // right, but too soon behind a wrong one
 		if text := v.asks(http.StatusOK, http.MethodPost, "/login", url.Values{"password": {wrong}}); !strings.Contains(text, "not the password") {

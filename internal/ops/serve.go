@@ -110,7 +110,7 @@ func loopback(a net.Addr) bool {
 }
 
 func (w *Watch) page(o *Page) *page {
-	p := &page{watch: w.watch, door: &doorkeeper{password: o.Password, sessions: map[string]session{}}, waiting: w.causes,
+	p := &page{watch: w.watch, door: &doorkeeper{password: o.Password, sessions: map[string]session{}}, trace: o.Trace, waiting: w.causes,
 		unsent: func() (since time.Time, why error) { return since, nil }}
 	if w.notifier != nil {
 		p.to, p.unsent = w.o.Notices.To, w.notifier.Unsent

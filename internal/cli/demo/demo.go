@@ -20,6 +20,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/cli/cdc"
+	"github.com/spola-cdc/spola/internal/cli/spola"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/verify"
 )
@@ -36,6 +37,7 @@ type Demo struct {
 	Shop           string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
 	Brokers        []string      `help:"A Kafka cluster in place of the embedded broker, as host:port[,…]." placeholder:"HOST:PORT"`
 	Dir            string        `help:"Keep the data in this directory." type:"path"`
+	Page           string        `help:"Show the page of spola metrics at this address, of the first shop." placeholder:"HOST:PORT"`
 	JSON           bool          `help:"End with the proof as one line of JSON." name:"json"`
 
 	Existing int `help:"Begin with a shop that has so many orders already, half of them entered in the ERP by hand; go live with them." placeholder:"5000"`
@@ -137,6 +139,15 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 			quiet := applier.Options{Log: log.Level(max(log.GetLevel(), zerolog.ErrorLevel)), File: s.configFile}
 			pipeline.Go(func() error { return applier.Ledger(ctx, s.cfg, quiet) })
 		}
+	}
+	if d.Page != "" {
+		watch, err := spola.PrepareWatch(&cli.Env{Ctx: ctx, Config: st.configFile, Log: log}, st.cfg, d.Page)
+		if err != nil {
+			stop()
+			return nil, errors.Join(err, pipeline.Wait())
+		}
+		fmt.Fprintf(show, "The page: http://%s/\n", d.Page)
+		pipeline.Go(func() error { return watch.Run(ctx) })
 	}
 	proof, err := d.order(ctx, env, st, show, progress, back)
 	if err == nil {

@@ -10,6 +10,7 @@ func (Demo) Examples() []cli.Example {
 		{Args: "", For: "until ctrl-C"},
 		{Args: "--for 20s --shop mariadb --json", For: "for twenty seconds on MariaDB, with the proof for a program"},
 		{Args: "--existing 5000", For: "a shop that has a past"},
+		{Args: "--page 127.0.0.1:9395", For: "with the flow in a browser"},
 	}
 }
 

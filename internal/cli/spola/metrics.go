@@ -6,6 +6,7 @@ import (
 	"net"
 
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/cli/applier"
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/ops"
@@ -24,7 +25,7 @@ func (m Metrics) Run(env *cli.Env) error {
 	if err != nil {
 		return err
 	}
-	watch, err := prepareWatch(env, cfg, m.Listen)
+	watch, err := PrepareWatch(env, cfg, m.Listen)
 	if err != nil {
 		return err
 	}
@@ -32,9 +33,9 @@ func (m Metrics) Run(env *cli.Env) error {
 	return watch.Run(env.Ctx)
 }
 
-// prepareWatch makes who looks at the pipeline: for Prometheus at an address, which is taken at once so that one that is taken is told
+// PrepareWatch makes who looks at the pipeline: for Prometheus at an address, which is taken at once so that one that is taken is told
 // before anything runs, and for who is told by mail. Empty address: only for the latter.
-func prepareWatch(env *cli.Env, cfg config.Config, address string) (*ops.Watch, error) {
+func PrepareWatch(env *cli.Env, cfg config.Config, address string) (*ops.Watch, error) {
 	of, err := pipelineOf(env, cfg)
 	if err != nil {
 		return nil, err
@@ -48,7 +49,11 @@ func prepareWatch(env *cli.Env, cfg config.Config, address string) (*ops.Watch, 
 		mistake.File = env.Config
 		return nil, mistake
 	}
-	o := ops.Options{Pipeline: of, Notices: notices, Page: &ops.Page{Password: string(cfg.Page.Password), Certificate: pair}}
+	traced, err := applier.TraceSources(cfg, env)
+	if err != nil {
+		return nil, err
+	}
+	o := ops.Options{Pipeline: of, Notices: notices, Page: &ops.Page{Password: string(cfg.Page.Password), Certificate: pair, Trace: &traced}}
 	if address != "" {
 		if o.Listen, err = (&net.ListenConfig{}).Listen(env.Ctx, "tcp", address); err != nil {
 			return nil, fmt.Errorf("listen for Prometheus: %w", err)

@@ -47,7 +47,7 @@ func (r Run) Run(env *cli.Env) error {
 	if r.Metrics == "" && !cfg.Notices.Tells() {
 		return streams(env, cfg)
 	}
-	watch, err := prepareWatch(env, cfg, r.Metrics)
+	watch, err := PrepareWatch(env, cfg, r.Metrics)
 	if err != nil {
 		return err
 	}

@@ -119,13 +119,13 @@ language sql stable set jit = off as $$
 $$;
 
 -- What the ERP has of these orders of the shop. why: empty when both have the same cents; untaken, when the order is in no state in which the
--- ERP takes it, nor past it; else what explains the difference, or
+-- ERP takes it, nor past it, or is half-written: its state has no row of the history (yet); else what explains the difference, or
 --   missing   the ERP lacks it, and nothing says why          cents   it has another total, and nothing says why
 create function {{.Schema}}.reconciled_orders(ids bigint[]) returns table (order_id bigint, day date, total bigint, erp_total bigint, why text)
 language sql stable set jit = off set enable_seqscan = off as $$
     select h.order_id, (g.placed_at at time zone s.timezone)::date, g.total, e.total,
         case
-            when k.class is null or k.class not in ('taken', 'final') then 'untaken'
+            when k.class is null or k.class not in ('taken', 'final') or l.status is null and not h.stated then 'untaken'
             when e.total = g.total then ''
             when exists (select from spola.due d where d.shop = '{{.Shop}}' and d.order_id = h.order_id) then 'settling'
             when exists (select from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = h.order_id) then 'parked'

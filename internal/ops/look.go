@@ -55,6 +55,8 @@ type Picture struct {
 	Waits   []Wait
 	Slow    *Slow
 	Clock   *time.Duration // of the shop's server, ahead of this host's
+	ERPTime *time.Duration // of the ERP's server, the same
+	Unread  *time.Duration // until the shop's server purges what is not read yet; nil: it keeps all, or nobody knows
 	Binlog  *time.Duration // for how long the shop's server keeps what is not read yet
 	WAL     *int64         // bytes that the ERP's server writes until it gives the reader's slot up; nil: unknown or without bound
 	Live    bool           // the shop is live, not only observed
@@ -138,12 +140,26 @@ func clock(ctx context.Context, db *sql.DB) (*time.Duration, error) {
 	return &ahead, nil
 }
 
+// erpClock measures the same of the ERP's server.
+func erpClock(ctx context.Context, conn *pgx.Conn) (*time.Duration, error) {
+	began := time.Now()
+	var now time.Time
+	if err := conn.QueryRow(ctx, "select clock_timestamp()").Scan(&now); err != nil {
+		return nil, fmt.Errorf("ask the ERP's server for its clock: %w", err)
+	}
+	ahead := now.Sub(began.Add(time.Since(began) / 2))
+	return &ahead, nil
+}
+
 func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error {
 	conn, err := erp.Connect(ctx, p.ERP, "spola metrics "+p.Shop)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if pic.ERPTime, err = erpClock(ctx, conn); err != nil {
+		return err
+	}
 	o, err := intake.Look(ctx, conn, p.Shop)
 	if err != nil {
 		return err
@@ -247,10 +263,29 @@ func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
 			return err
 		}
 		s.End, s.Age = s.Read+lag.Events, lag.Age
-		if pic.Clock != nil && s.Log == p.ShopLog.Topic && lag.Events > 0 {
-			s.Age = max(0, s.Age+*pic.Clock) // its records bear the shop's clock
+		clock := pic.Clock // a log's records bear its source's clock
+		if s.Log != p.ShopLog.Topic {
+			clock = pic.ERPTime
+		}
+		if clock != nil && lag.Events > 0 {
+			s.Age = max(0, s.Age+*clock)
 		}
 	}
+	return p.lookAtPurge(ctx, pic)
+}
+
+// lookAtPurge tells when the shop's server purges what its reader has not read: as long after the newest record of the log as it keeps
+// its binary log. A reader that runs writes a record a minute at least.
+func (p Pipeline) lookAtPurge(ctx context.Context, pic *Picture) error {
+	if pic.Binlog == nil || pic.Clock == nil {
+		return nil
+	}
+	newest, err := stream.Newest(ctx, p.ShopLog)
+	if err != nil || newest == nil {
+		return err
+	}
+	left := *pic.Binlog - time.Since(time.UnixMilli(newest.Time)) - *pic.Clock
+	pic.Unread = &left
 	return nil
 }
 

@@ -31,6 +31,8 @@ var (
 	tripArrived   = desc("spola_probe_arrived_timestamp_seconds", "When a probe last arrived.", "shop")
 	tripWaiting   = desc("spola_probe_waiting_seconds", "For how long a probe has been on its way; 0: none is.", "shop")
 	clockAhead    = desc("spola_clock_ahead_seconds", "How far the clock of the shop's server is ahead of this host's; taken off the lag.", "shop")
+	erpAhead      = desc("spola_erp_clock_ahead_seconds", "How far the clock of the ERP's server is ahead of this host's; taken off the lag.", "shop")
+	binlogLeft    = desc("spola_binlog_left_seconds", "Until the shop's server purges what its reader has not read.", "shop")
 	binlogKept    = desc("spola_binlog_kept_seconds", "For how long the shop's server keeps its binary log.", "shop")
 	walLeft       = desc("spola_wal_left_bytes", "What the ERP's server writes until it gives the reader's slot up.", "shop")
 	live          = desc("spola_shop_live", "Whether the shop is live; 0: only observed.", "shop")
@@ -75,6 +77,12 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	if pic.Clock != nil {
 		gauge(clockAhead, pic.Clock.Seconds(), m.shop)
+	}
+	if pic.ERPTime != nil {
+		gauge(erpAhead, pic.ERPTime.Seconds(), m.shop)
+	}
+	if pic.Unread != nil {
+		gauge(binlogLeft, pic.Unread.Seconds(), m.shop)
 	}
 	if pic.Binlog != nil {
 		gauge(binlogKept, pic.Binlog.Seconds(), m.shop)

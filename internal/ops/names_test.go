@@ -18,10 +18,13 @@ func exposed(t *testing.T) map[string][]string {
 	t.Helper()
 	pic := picture()
 	hour, bytes := time.Hour, int64(1e9)
-	pic.Clock, pic.Binlog, pic.WAL, pic.Slow.Stock.Reconciled = &hour, &hour, &bytes, &pic.At
+	pic.Clock, pic.ERPTime, pic.Binlog, pic.Unread, pic.WAL, pic.Slow.Stock.Reconciled = &hour, &hour, &hour, &hour, &bytes, &pic.At
 	pic.Errors[PartShop], pic.Errors[PartERP] = errors.New("away"), nil
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&metrics{shop: "shop", told: func() (*Picture, Trip) { return pic, Trip{Took: time.Second, Arrived: pic.At} }, unsent: func() (time.Duration, bool) { return 0, true }})
+	registry.MustRegister(&metrics{shop: "shop", told: func() (*Picture, Trip) { return pic, Trip{Took: time.Second, Arrived: pic.At} }, unsent: func() (time.Duration, bool) { return 0, true }},
+		backMetrics{shop: "shop", told: func() (map[string]Trip, error) {
+			return map[string]Trip{StageLog: {Took: time.Second, Arrived: pic.At}}, nil
+		}})
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +77,7 @@ func TestNamesAreExposed(t *testing.T) {
 	if err := json.Unmarshal(text, &board); err != nil {
 		t.Fatal(err)
 	}
-	shown := map[string]bool{"spola_looked_timestamp_seconds": true, "spola_probe_arrived_timestamp_seconds": true, "spola_applier_moved_timestamp_seconds": true, "spola_shop_live": true, "spola_stock_rows": true} // what others say better
+	shown := map[string]bool{"spola_looked_timestamp_seconds": true, "spola_probe_arrived_timestamp_seconds": true, "spola_back_probe_arrived_timestamp_seconds": true, "spola_applier_moved_timestamp_seconds": true, "spola_shop_live": true, "spola_stock_rows": true} // what others say better
 	for _, p := range board.Panels {
 		for _, target := range p.Targets {
 			for _, wrong := range unknownOf(names, target.Expr) {

@@ -55,6 +55,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { w.watch.run(ctx); return nil })
 	group.Go(func() error { w.watch.probe.run(ctx, w.o.Pipeline); return nil })
+	group.Go(func() error { w.watch.back.run(ctx, w.o.Pipeline); return nil })
 	if w.notifier != nil {
 		group.Go(func() error { return w.notifier.Run(ctx) })
 	}
@@ -88,7 +89,7 @@ func (w *Watch) Rest(ctx context.Context) {
 
 func (w *Watch) handler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&metrics{shop: w.o.Pipeline.Shop, told: w.watch.told, unsent: w.unsent})
+	registry.MustRegister(&metrics{shop: w.o.Pipeline.Shop, told: w.watch.told, unsent: w.unsent}, backMetrics{shop: w.o.Pipeline.Shop, told: w.watch.back.told})
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(out http.ResponseWriter, _ *http.Request) { fmt.Fprintln(out, "ok") })
@@ -146,6 +147,7 @@ func (w *Watch) unsent() (waits time.Duration, told bool) {
 type watch struct {
 	of      Pipeline
 	probe   probe
+	back    back
 	history history
 	last    atomic.Pointer[Picture]
 	stood   map[string]stood // by applier; of the goroutine that looks

@@ -41,6 +41,14 @@ func (f *Finder) Close() { f.s.close() }
 // Bounds are the offset of the oldest record, and the one behind the newest when the finder was opened.
 func (f *Finder) Bounds() (start, end int64) { return f.start, f.end }
 
+// Renew asks for the bounds again: a log goes on.
+func (f *Finder) Renew(ctx context.Context) (start, end int64, err error) {
+	if f.start, f.end, err = f.s.bounds(ctx); err != nil {
+		err = fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(f.s.cfg.Brokers, ", "), err)
+	}
+	return f.start, f.end, err
+}
+
 // From returns what one fetch brings from an offset on, fences left out, and the offset to go on from. It brings
 // something wherever the log has something.
 func (f *Finder) From(ctx context.Context, offset int64) (records []change.Record, next int64, err error) {
@@ -66,6 +74,29 @@ func (f *Finder) From(ctx context.Context, offset int64) (records []change.Recor
 		}
 	}
 	return records, next, nil
+}
+
+// Newest returns a log's newest record; nil if it has none.
+func Newest(ctx context.Context, cfg Config) (*change.Record, error) {
+	f, err := OpenFinder(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for from := f.end - 1; from >= f.start; from -= 50 { // fences may stand last
+		records, _, err := f.From(ctx, from)
+		if err != nil || len(records) > 0 {
+			return last(records), err
+		}
+	}
+	return nil, nil
+}
+
+func last(records []change.Record) *change.Record {
+	if len(records) == 0 {
+		return nil
+	}
+	return &records[len(records)-1]
 }
 
 // At returns the offset of a record by its number; false if the log does not hold it (any more). near is a record whose

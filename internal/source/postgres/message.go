@@ -70,6 +70,12 @@ func RequestSnapshot(ctx context.Context, cfg Config, request SnapshotRequest) e
 	return emit(ctx, conn, message{Kind: requestMessage, Slot: cfg.Slot, Request: &request})
 }
 
+// Probe asks the reader of a slot, over any connection to the ERP's database, for a probe record in the log: it stands behind all that was
+// committed before. Messages need no right.
+func Probe(ctx context.Context, conn *pgx.Conn, slot string) error {
+	return emit(ctx, conn, message{Kind: requestMessage, Slot: slot, Request: &SnapshotRequest{Probe: true}})
+}
+
 // readMessage takes a message of the stream. Other programs' are none of ours.
 func (r *reader) readMessage(m *pglogrepl.LogicalDecodingMessage) error {
 	t := &r.tx

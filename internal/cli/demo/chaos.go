@@ -48,6 +48,8 @@ type ChaosProof struct {
 	Deeds  int64               `json:"clerk_deeds"`
 	Broken []string            `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Stock
+	Unexplained int64 `json:"orders_unexplained"` // that the shop and the ERP have otherwise, says Spola's own reconciliation
+
 	Kills int          `json:"kills"`
 	Chaos fleet.Report `json:"chaos"`
 }
@@ -86,6 +88,9 @@ func (c Chaos) Run(env *cli.Env) error {
 	}
 	if proof.Violations > 0 {
 		return cli.Differ("%d of %d SKUs do not show what there is", proof.Violations, proof.SKUs)
+	}
+	if proof.Unexplained > 0 {
+		return cli.Differ("reconciliation finds %d orders otherwise in the ERP, and nothing that explains it", proof.Unexplained)
 	}
 	if proof.ERPLog.Differences > 0 {
 		return cli.Differ("the ERP and its log differ in %d changes or rows", proof.ERPLog.Differences)
@@ -291,6 +296,9 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if proof.Stock, err = t.lookAtStock(ctx); err != nil {
 		return nil, err
 	}
+	if proof.Unexplained, err = t.unexplained(ctx); err != nil {
+		return nil, err
+	}
 	if proof.Broken, err = t.broken(ctx); err != nil {
 		return nil, err
 	}
@@ -361,6 +369,9 @@ func (p *ChaosProof) Print(w io.Writer) {
 	for _, text := range p.wrong[:min(len(p.wrong), 10)] {
 		fmt.Fprintf(w, "  %s\n", text)
 	}
+	if p.Unexplained > 0 {
+		fmt.Fprintf(w, "  %d orders that reconciliation finds otherwise in the ERP\n", p.Unexplained)
+	}
 	for _, b := range p.Broken {
 		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
 	}
@@ -370,7 +381,7 @@ func (p *ChaosProof) Print(w io.Writer) {
 	for _, d := range p.ERPLog.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
-	if p.Differences+p.ERPLog.Differences == 0 && p.Violations == 0 && len(p.Broken) == 0 {
+	if p.Differences+p.ERPLog.Differences == 0 && p.Violations == 0 && p.Unexplained == 0 && len(p.Broken) == 0 {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

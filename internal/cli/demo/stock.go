@@ -98,6 +98,37 @@ func (st *stage) settleStock(ctx context.Context, every time.Duration) error {
 	}
 }
 
+// unexplained waits for a reconciliation that begins now or later, and for one that finds nothing; it returns how many orders the last one found
+// otherwise in the ERP.
+func (st *stage) unexplained(ctx context.Context) (left int64, err error) {
+	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
+	if err != nil {
+		return 0, fmt.Errorf("look at what reconciliation says: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for began := time.Now(); ; {
+		if err := st.wake(ctx); err != nil {
+			return 0, err
+		}
+		var runs int
+		err := conn.QueryRow(ctx, `select count(*), coalesce((array_agg((r.orders ->> 'left')::bigint order by r.id desc))[1], 0)
+			from spola.reconciliation r where r.shop = $1 and r.began > $2`, st.name, began).Scan(&runs, &left)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("look at what reconciliation says: %w", err)
+		case runs > 0 && left == 0, runs > 0 && time.Since(began) > stockSettlesWithin:
+			return left, nil
+		case time.Since(began) > 2*stockSettlesWithin:
+			return 0, errors.New("nobody has reconciled the shop's stock and orders")
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // lookAtStock compares each row of the shop's stock with what the ERP has free, less what the shop has sold and the ERP does not
 // count.
 func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {

@@ -28,6 +28,11 @@ func TestEverythingIsDerivedBehindAGap(t *testing.T) {
 		}
 		erp.started = false // what Start has read is of the place before
 		shop.snapshot(2, true)
+		all := shop.txs
+		shop.txs = all[:len(all)-1]
+		erp.catchUp(shop.testLog, batch)
+		erp.want("before the last rows are read", "0 0", "select (select count(*) from spola.link where order_id = $1) || ' ' || (select count(*) from spola.parked)", fresh)
+		shop.txs = all
 		shop.tick(3 * Settle) // for the settings, then for known orders
 		erp.catchUp(shop.testLog, batch)
 		erp.want("cancelled in the gap", "cancelled", "select status from spola.link where order_id = $1", cancelled)

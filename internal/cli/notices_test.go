@@ -155,6 +155,18 @@ func TestNotices(t *testing.T) {
 		}
 	}
 	stop()
+
+	// Another day, all of it in one process: it tells why it stops before it ends.
+	reader.stop()
+	taker.stop()
+	if err := os.Remove(filepath.Join(p.cfg.Notices.Dir, testShop+".told.json")); err != nil {
+		t.Fatal(err)
+	}
+	p.erpExec("update spola.place set sum = 'ffffffffffffffff' where applier = 'intake'")
+	p.run(3, "run")
+	if told := letters.with(wants["the stream"]...); len(told) != 2 {
+		t.Errorf("spola run has told of its end %d times:\n%s", len(told)-1, strings.Join(letters.all(), "\n"))
+	}
 }
 
 // tryAgain presses the button of a parked order on the page.

@@ -42,7 +42,7 @@ import (
 // TestMain is the program spola too: these tests run its verbs as processes, which can be killed
 // and which end with an exit status.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "broker" || os.Args[1] == "cdc" || os.Args[1] == "applier" || os.Args[1] == "metrics" || os.Args[1] == "notices") {
+	if len(os.Args) > 1 && slices.Contains([]string{"run", "broker", "cdc", "applier", "metrics", "notices"}, os.Args[1]) {
 		os.Exit(cli.Main(all.Program()))
 	}
 	os.Exit(m.Run())

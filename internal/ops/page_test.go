@@ -107,12 +107,14 @@ func (v *visitor) asks(want int, method, path string, form url.Values, headers .
 
 // What customers typed is shown as what it is, everywhere, and the page asks for nothing that is not here.
 func TestPageShowsWhatIs(t *testing.T) {
-	v := visit(t, watching(&Page{}))
+	w := watching(&Page{})
+	w.watch.back.trips, w.watch.back.waiting = map[string]Trip{StageLog: {}}, map[string]*sent{StageLog: {at: time.Now().Add(-45 * time.Second)}}
+	v := visit(t, w)
 	text := v.asks(http.StatusOK, http.MethodGet, "/", nil)
 	if strings.Contains(text, "<script>alert") || strings.Contains(text, "<img") || strings.ContainsAny(text, "\x1b\u202e") {
 		t.Errorf("a customer's text is more than text:\n%s", text)
 	}
-	for _, want := range []string{"&lt;script&gt;alert(1)", "1204", "unknown_article: 3", "/parked/4713/retry", "stands still, 80 records, 95.0 s", "paused, 0 records", "in the ERP", "812", "SP-0003", "applier articles --suggest"} {
+	for _, want := range []string{"&lt;script&gt;alert(1)", "1204", "unknown_article: 3", "/parked/4713/retry", "stands still, 80 records, 95.0 s", "paused, 0 records", "cdc erp: a probe waits for 45s", "in the ERP", "812", "SP-0003", "applier articles --suggest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not on the page:\n%s", want, text)
 		}

@@ -170,6 +170,12 @@ func (p *page) flow(v *view, pic *Picture, trip Trip) {
 	} else if p.watch.of.ERPLog != nil {
 		v.Arrows["cdc_erp"] = unknown.says("read elsewhere")
 	}
+	back, _ := p.watch.back.told() // why none can be sent is what the picture has too
+	if log := back[StageLog]; log.Waiting > stillPatience {
+		v.Arrows["cdc_erp"] = isIll.says(fmt.Sprintf("a probe waits for %s", log.Waiting.Round(time.Second)))
+	} else if log.Took > 0 && v.Arrows["cdc_erp"].Class == isWell.Class {
+		v.Arrows["cdc_erp"] = isWell.says(fmt.Sprintf("arrives in %d ms", log.Took.Milliseconds()))
+	}
 	for _, s := range pic.Streams {
 		view := p.stream(pic, s)
 		v.Streams, v.Arrows[s.Applier] = append(v.Streams, view), view.State

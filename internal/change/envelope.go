@@ -90,6 +90,23 @@ func Fields(object []byte, each func(name, value []byte) error) error {
 	return nil
 }
 
+// IDs adds the whole numbers that columns of a flat row object hold to sets: into says to which, nil for columns that are not
+// asked for. A null names nothing. A number may stand in quotes, as unsigned 64-bit ones do.
+func IDs(object []byte, into func(column []byte) map[int64]bool) error {
+	return Fields(object, func(name, value []byte) error {
+		set := into(name)
+		if set == nil || string(value) == "null" {
+			return nil
+		}
+		id, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
+		if err != nil {
+			return fmt.Errorf("column %s: %w", name, err)
+		}
+		set[id] = true
+		return nil
+	})
+}
+
 func scanObject(text []byte, each func(name, value []byte) error, end *int) error {
 	if len(text) < 2 || text[0] != '{' {
 		return fmt.Errorf("row object does not begin with {")

@@ -3,6 +3,7 @@ package change
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -89,6 +90,40 @@ func TestSourceTx(t *testing.T) {
 		if got, ok := SourceTx([]byte(value)); ok != (want >= 0) || ok && got != want {
 			t.Errorf("%s: %d, %v", value, got, ok)
 		}
+	}
+}
+
+// What names something is found by its column; null names nothing, and what is no whole number is told with its column.
+func TestIDs(t *testing.T) {
+	articles, orders := map[int64]bool{}, map[int64]bool{}
+	into := func(column []byte) map[int64]bool {
+		switch string(column) {
+		case "article_id":
+			return articles
+		case "order_id":
+			return orders
+		}
+		return nil
+	}
+	for _, row := range []string{
+		`{"id":1,"article_id":7,"order_id":null,"note":"article_id"}`,
+		`{"order_id":"18446744","article_id":-3,"quantity":"x"}`,
+		`{}`,
+	} {
+		if err := IDs([]byte(row), into); err != nil {
+			t.Errorf("%s: %v", row, err)
+		}
+	}
+	if len(articles) != 2 || !articles[7] || !articles[-3] || len(orders) != 1 || !orders[18446744] {
+		t.Errorf("articles %v, orders %v", articles, orders)
+	}
+	for _, row := range []string{`{"order_id":1.5}`, `{"order_id":"4711x"}`, `{"order_id":true}`, `{"order_id":""}`, `{"order_id":"18446744073709551615"}`} {
+		if err := IDs([]byte(row), into); err == nil || !strings.Contains(err.Error(), "column order_id") {
+			t.Errorf("%s: %v", row, err)
+		}
+	}
+	if len(orders) != 1 {
+		t.Errorf("orders %v", orders)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -98,21 +97,13 @@ func (p *queuePart) Add(records []change.Record) error {
 }
 
 func (p *queuePart) name(k keys, row []byte) error {
-	return change.Fields(row, func(column, value []byte) error {
-		var into map[int64]bool
+	return change.IDs(row, func(column []byte) map[int64]bool {
 		switch string(column) {
 		case k.shipment:
-			into = p.shipments
+			return p.shipments
 		case k.document:
-			into = p.documents
-		default:
-			return nil
+			return p.documents
 		}
-		id, err := strconv.ParseInt(string(value), 10, 64)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", column, err)
-		}
-		into[id] = true
 		return nil
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -101,24 +100,13 @@ func (p *ledgerPart) Add(records []change.Record) error {
 }
 
 func (p *ledgerPart) name(k keys, row []byte) error {
-	return change.Fields(row, func(column, value []byte) error {
-		var into map[int64]bool
+	return change.IDs(row, func(column []byte) map[int64]bool {
 		switch string(column) {
 		case k.article:
-			into = p.articles
+			return p.articles
 		case k.order:
-			into = p.orders
-		default:
-			return nil
+			return p.orders
 		}
-		if string(value) == "null" {
-			return nil
-		}
-		id, err := strconv.ParseInt(string(value), 10, 64)
-		if err != nil {
-			return fmt.Errorf("column %s: %w", column, err)
-		}
-		into[id] = true
 		return nil
 	})
 }

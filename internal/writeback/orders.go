@@ -222,13 +222,11 @@ func (p *ordersPart) note(r *change.Record, column string) error {
 	if id, ok := change.SourceTx(r.Value); ok {
 		p.changed[id] = true
 	}
-	return change.Fields(after, func(name, value []byte) error {
-		if string(name) != column || string(value) == "null" {
-			return nil
+	return change.IDs(after, func(name []byte) map[int64]bool {
+		if string(name) == column {
+			return p.orders
 		}
-		id, err := strconv.ParseInt(strings.Trim(string(value), `"`), 10, 64)
-		p.orders[id] = true
-		return err
+		return nil
 	})
 }
 

@@ -48,6 +48,15 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- unlike are the open accounts of a shop that are not what their rows there have really taken (taken; no row: nothing).
+create function spola.unlike(of_shop text, stock_rows text[], taken bigint[]) returns table (stock_row text, target bigint, applied bigint)
+language sql stable as $$
+    select a.stock_row, a.target, coalesce(m.applied, 0)
+    from spola.stock_account a
+    left join unnest(stock_rows, taken) as m(stock_row, applied) on m.stock_row = a.stock_row
+    where a.shop = of_shop and a.article_id is not null and a.target <> coalesce(m.applied, 0)
+$$;
+
 -- recover_accounts lets the accounts of a shop go on behind a restore. applied is what each row of the shop has really taken.
 -- An account that wants more is brought down to that, so that nothing goes on sale by a figure that is out of date; one that wants less stays, and the shop
 -- gives the difference back first of all. What either is in truth, reconciliation finds once the shop's log was read again.
@@ -66,11 +75,9 @@ begin
     update spola.stock_account a set target = m.applied
     from unnest(stock_rows, applied) as m(stock_row, applied)
     where a.shop = of_shop and a.stock_row = m.stock_row and a.article_id is null;
-    select array_agg(row(of_shop, a.stock_row, 'repair', least(coalesce(m.applied, 0) - a.target, 0), 'the ERP''s database was restored')::spola.entry order by a.stock_row)
+    select array_agg(row(of_shop, u.stock_row, 'repair', least(u.applied - u.target, 0), 'the ERP''s database was restored')::spola.entry order by u.stock_row)
     into entries
-    from spola.stock_account a
-    left join unnest(stock_rows, applied) as m(stock_row, applied) on m.stock_row = a.stock_row
-    where a.shop = of_shop and a.article_id is not null and a.target <> coalesce(m.applied, 0);
+    from spola.unlike(of_shop, stock_rows, applied) u;
     if entries is null then
         return 0;
     end if;
@@ -88,11 +95,9 @@ declare
     entries spola.entry[];
 begin
     perform from spola.stock_account a where a.shop = of_shop order by a.stock_row for update;
-    select array_agg(row(of_shop, a.stock_row, 'repair', 0, 'the shop''s database was restored')::spola.entry order by a.stock_row)
+    select array_agg(row(of_shop, u.stock_row, 'repair', 0, 'the shop''s database was restored')::spola.entry order by u.stock_row)
     into entries
-    from spola.stock_account a
-    left join unnest(stock_rows, applied) as m(stock_row, applied) on m.stock_row = a.stock_row
-    where a.shop = of_shop and a.article_id is not null and a.target <> coalesce(m.applied, 0);
+    from spola.unlike(of_shop, stock_rows, applied) u;
     if entries is null then
         return 0;
     end if;
@@ -102,5 +107,5 @@ end $$;
 -- +goose StatementEnd
 
 -- +goose Down
-drop function spola.announce_accounts, spola.recover_accounts, spola.read_again, spola.unknown_marks;
+drop function spola.announce_accounts, spola.recover_accounts, spola.unlike, spola.read_again, spola.unknown_marks;
 drop table spola.recovery;

@@ -47,6 +47,11 @@ func Note(ctx context.Context, conn *pgx.Conn, by By, shop, verb, decision strin
 	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return audit(ctx, tx, by, shop, 0, verb, decision, detail) })
 }
 
+// NoteWith notes a decision about a shop in the transaction that carries it out.
+func NoteWith(ctx context.Context, tx pgx.Tx, by By, shop, verb, decision string, detail any) error {
+	return audit(ctx, tx, by, shop, 0, verb, decision, detail)
+}
+
 // ListAudit lists the decisions about a shop, or about one of its orders if order is not 0,
 // newest first and at most limit.
 func ListAudit(ctx context.Context, conn *pgx.Conn, shop string, order int64, limit int) ([]Audited, error) {

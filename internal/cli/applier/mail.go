@@ -326,11 +326,15 @@ func (m ResolveMail) Run(env *cli.Env) error {
 func decideMails(env *cli.Env, ids []int64, what, reason string, asJSON bool, decide func(context.Context, pgx.Tx, string, int64) (mail.Row, error)) error {
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
 		done := []decidedMail{}
+		by := intake.By{Who: cli.Person(), Reason: reason}
 		err := postgres.InTransaction(env.Ctx, conn, func(tx pgx.Tx) error {
 			done = done[:0]
 			for _, id := range ids {
 				row, err := decide(env.Ctx, tx, shop, id)
 				if err != nil {
+					return err
+				}
+				if err := intake.NoteWith(env.Ctx, tx, by, shop, what, fmt.Sprintf("mail %d of order %s: %s", row.ID, row.Order, row.State), nil); err != nil {
 					return err
 				}
 				done = append(done, decidedMail{row.ID, row.Order, row.Recipient, row.State})
@@ -339,12 +343,6 @@ func decideMails(env *cli.Env, ids []int64, what, reason string, asJSON bool, de
 		})
 		if err != nil {
 			return err
-		}
-		by := intake.By{Who: cli.Person(), Reason: reason}
-		for _, d := range done {
-			if err := intake.Note(env.Ctx, conn, by, shop, what, fmt.Sprintf("mail %d of order %s: %s", d.ID, d.Order, d.State), nil); err != nil {
-				return err
-			}
 		}
 		if asJSON {
 			return printJSON(env.Out, done)

@@ -73,6 +73,19 @@ func TestMailVerbs(t *testing.T) {
 		t.Errorf("%d decisions are on record: %v", audits, err)
 	}
 
+	// A decision that can't be put on record is none.
+	if _, err := conn.Exec(t.Context(), `alter table spola.audit add constraint closed check (reason <> 'unheard of')`); err != nil {
+		t.Fatal(err)
+	}
+	for _, decide := range []interface{ Run(*cli.Env) error }{ResendMail{ID: []int64{1}, Reason: "unheard of"}, ResolveMail{ID: []int64{2}, Drop: true, Reason: "unheard of"}} {
+		if err := decide.Run(env); err == nil || !strings.Contains(err.Error(), "closed") {
+			t.Errorf("%+v: %v", decide, err)
+		}
+	}
+	if err := conn.QueryRow(t.Context(), `select string_agg(state, ', ' order by id) from spola.mail`).Scan(&state); err != nil || state != "failed, queued, queued" {
+		t.Errorf("decided without a record: %s, %v", state, err)
+	}
+
 	dir := t.TempDir()
 	var written []previewed
 	preview := run(t, env, out, PreviewMail{Order: "4712", Dir: dir, JSON: true})

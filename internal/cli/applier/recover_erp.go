@@ -314,12 +314,12 @@ func (e *recoverERP) letGo(ctx context.Context, reason string) error {
 		if err := e.compare(ctx, tx, 0); err != nil { // once more, for nothing moves now
 			return err
 		}
-		return stock.Recover(ctx, tx, stock.Recovery{Shop: e.cfg.Shop.Name, Who: by.Who, LogEnd: e.end.Place, Taken: delivered(e.shop), Seen: e.seen, Tick: e.shop.Tick, Numbers: e.found.Numbers, Found: e.found})
+		if err := stock.Recover(ctx, tx, stock.Recovery{Shop: e.cfg.Shop.Name, Who: by.Who, LogEnd: e.end.Place, Taken: delivered(e.shop), Seen: e.seen, Tick: e.shop.Tick, Numbers: e.found.Numbers, Found: e.found}); err != nil {
+			return err
+		}
+		return intake.NoteWith(ctx, tx, by, e.cfg.Shop.Name, "recover", ofERP, e.found)
 	})
 	if err != nil {
-		return err
-	}
-	if err := intake.Note(ctx, e.conn, by, e.cfg.Shop.Name, "recover", ofERP, e.found); err != nil {
 		return err
 	}
 	for name, log := range map[string]stream.Config{intakeStream: e.cfg.Stream(e.env.Log), ledgerStream: e.cfg.ERPStream(e.env.Log), mailStream: e.cfg.ERPStream(e.env.Log)} {

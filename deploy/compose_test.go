@@ -3,7 +3,9 @@
 package deploy_test
 
 import (
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +15,7 @@ import (
 
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{"../docker-compose.yml"}, cli.WithoutEnvironmentResolution)
+	options, err := cli.NewProjectOptions([]string{"../docker-compose.yml"}, cli.WithoutEnvironmentResolution, cli.WithProfiles([]string{"*"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +41,32 @@ func TestComposeLoads(t *testing.T) {
 			t.Errorf("%s has no health check or keeps nothing", name)
 		}
 	}
-	for _, name := range []string{"cdc", "cdc-erp", "applier"} {
+	for name, of := range map[string]struct{ runs, secrets, waitsFor string }{
+		"cdc":            {"cdc run", "shop_cdc", "kafka mysql"},
+		"cdc-erp":        {"cdc run erp", "erp_cdc", "kafka postgres"},
+		"applier":        {"applier run intake", "erp_applier", "kafka postgres"},
+		"applier-ledger": {"applier run ledger", "erp_applier shop_cdc", "kafka postgres"},
+		"applier-stock":  {"applier run stock", "shop_writer", "kafka mysql"},
+		"applier-orders": {"applier run orders", "erp_applier shop_writer", "kafka mysql postgres"},
+		"applier-mail":   {"applier run mail", "erp_applier smtp", "kafka postgres"},
+	} {
 		service, err := project.GetService(name)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if runs := strings.Join(append(service.Entrypoint, service.Command...), " "); runs != of.runs+" --config /etc/spola/spola.yaml" {
+			t.Errorf("%s runs %q", name, runs)
+		}
+		var secrets []string
+		for _, s := range service.Secrets {
+			secrets = append(secrets, s.Source)
+		}
+		slices.Sort(secrets)
+		if got := strings.Join(secrets, " "); got != of.secrets {
+			t.Errorf("%s has the passwords %q, it needs %q", name, got, of.secrets)
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(service.DependsOn)), " "); got != of.waitsFor {
+			t.Errorf("%s waits for %q, it needs %q", name, got, of.waitsFor)
 		}
 		if service.Build == nil || service.Build.Dockerfile != "deploy/Containerfile" {
 			t.Errorf("%s is not built from deploy/Containerfile", name)

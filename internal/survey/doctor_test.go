@@ -66,9 +66,12 @@ func TestEachFaultIsFound(t *testing.T) {
 			at       string // what stands in the line that is named
 			what     string
 			mend     string
+			alone    bool // nothing else is new
 		}{
 			{name: "open question", old: `{state: "2", class: taken}`, new: `{state: "2", class: "?"}`,
 				code: "open", severity: survey.Blocking, at: `state: "2"`, what: `is still to be filled in: {state: "2", class: "?"}`, mend: "your answer"},
+			{name: "open rate", old: `fixed_taxes: []`, new: "fixed_taxes:\n  - {title: \"Eco Tax\", rate: \"?\"}",
+				code: "open", severity: survey.Blocking, at: "Eco Tax", what: `is still to be filled in: {title: "Eco Tax", rate: "?"}`, mend: "your answer", alone: true},
 			{name: "class that there is not", old: `{state: "2", class: taken}`, new: `{state: "2", class: takn}`,
 				code: "shop_file", severity: survey.Blocking, what: `"takn" is none of`},
 			{name: "unknown key", old: `platform: opencart`, new: "colour: red\nplatform: opencart",
@@ -187,6 +190,9 @@ func TestEachFaultIsFound(t *testing.T) {
 					t.Fatalf("not found; found %+v", fresh)
 				}
 				f := fresh[at]
+				if c.alone && len(fresh) > 1 {
+					t.Errorf("beside it: %+v", slices.Delete(slices.Clone(fresh), at, at+1))
+				}
 				if f.Severity != c.severity || f.Mend == "" || !strings.Contains(f.Mend, c.mend) {
 					t.Errorf("found %+v", f)
 				}

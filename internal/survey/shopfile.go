@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -21,6 +22,9 @@ type shopFile struct {
 	ast  *ast.File
 }
 
+// openRate is a percentage that is still to be filled in: as a "?" it is no number, and would be told a second time. Lines stay where they are.
+var openRate = regexp.MustCompile(`(\brate:[ \t]*)["']\?["']`)
+
 // examineShopFile holds the shop file against its own rules, then against shop and ERP.
 func (x *examination) examineShopFile() {
 	x.file = &shopFile{path: x.Config.Shop.File}
@@ -34,7 +38,7 @@ func (x *examination) examineShopFile() {
 		x.add(Blocking, "open", q.Line, "is still to be filled in: "+q.Text, `put your answer in place of the "?"; behind it stands what speaks for which`)
 	}
 	var mistakes []*keys.Mistake
-	x.file.ast, mistakes = keys.Read(text, &x.file.ShopFile)
+	x.file.ast, mistakes = keys.Read(openRate.ReplaceAll(text, []byte("${1}null")), &x.file.ShopFile)
 	for _, m := range mistakes {
 		mend := "deploy/shop.opencart.example.yaml explains each key"
 		if m.Near != "" {

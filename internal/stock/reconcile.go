@@ -370,8 +370,8 @@ func collect[T any](ctx context.Context, conn *pgx.Conn, query string, args ...a
 	return pgx.CollectRows(rows, pgx.RowTo[T])
 }
 
-// Due tells whether the shop's last reconciliation on schedule began so long ago, or before the ERP was restored, and takes the lead until the connection
-// ends. False too if somebody else leads.
+// Due tells whether the shop's last reconciliation on schedule began so long ago, or before the ERP was restored, and takes the lead until Yield or
+// the connection's end. False too if somebody else leads.
 func Due(ctx context.Context, conn *pgx.Conn, shop string, every time.Duration) (due bool, err error) {
 	err = conn.QueryRow(ctx, `select s.mode = 'live' and s.derived
 			and not exists (select from spola.reconciliation r where r.shop = s.shop and r.began > clock_timestamp() - $2::interval
@@ -386,6 +386,18 @@ func Due(ctx context.Context, conn *pgx.Conn, shop string, every time.Duration) 
 		return false, postgres.Explain(fmt.Errorf("look when the stock of shop %s was reconciled: %w", shop, err))
 	}
 	return due, nil
+}
+
+// Yield lets somebody else lead. The connection may be the next to lead again.
+func Yield(ctx context.Context, conn *pgx.Conn, shop string) error {
+	var led bool
+	if err := conn.QueryRow(ctx, "select pg_advisory_unlock(hashtextextended('spola reconcile ' || $1, 0))", shop).Scan(&led); err != nil {
+		return postgres.Explain(fmt.Errorf("let another reconcile the stock of shop %s: %w", shop, err))
+	}
+	if !led {
+		return fmt.Errorf("let another reconcile the stock of shop %s: this one did not lead", shop)
+	}
+	return nil
 }
 
 // stillness is how long the source's clock may stand while somebody waits for it: it goes once a minute at least.

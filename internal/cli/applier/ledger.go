@@ -46,13 +46,18 @@ const lookEvery = time.Second
 // reconcileEvery reconciles the shop's stock whenever the last run, of anybody, was so long ago. Of any number of appliers one leads at a time:
 // who holds the lock.
 func reconcileEvery(ctx context.Context, cfg config.Config, every time.Duration, log zerolog.Logger) error {
+	r := reconciler{cfg: cfg, every: every, log: log}
+	defer r.close(ctx)
 	for ctx.Err() == nil {
-		run, err := reconcileIfDue(ctx, cfg, every, log)
-		switch {
-		case err != nil && ctx.Err() == nil:
-			log.Warn().Err(err).Msg("reconciliation of stock failed: trying again")
-		case run != nil:
+		run, err := r.ifDue(ctx)
+		if run != nil {
 			tell(log, *run)
+		}
+		if err != nil {
+			r.close(ctx)
+			if ctx.Err() == nil {
+				log.Warn().Err(err).Msg("reconciliation of stock failed: trying again")
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -62,24 +67,43 @@ func reconcileEvery(ctx context.Context, cfg config.Config, every time.Duration,
 	return nil
 }
 
-// reconcileIfDue runs if nobody did for so long and nobody does; nil if it did not.
-func reconcileIfDue(ctx context.Context, cfg config.Config, every time.Duration, log zerolog.Logger) (*stock.Run, error) {
-	conn, err := postgres.Connect(ctx, cfg.ERP.URL(), "spola reconcile "+cfg.Shop.Name)
-	if err != nil {
-		return nil, err
+// reconciler keeps the connection over which it asks from one look to the next; whatever fails ends it, and the lead with it.
+type reconciler struct {
+	cfg   config.Config
+	every time.Duration
+	log   zerolog.Logger
+	conn  *pgx.Conn // nil: none yet
+}
+
+// ifDue runs if nobody did for so long and nobody does; nil if it did not.
+func (r *reconciler) ifDue(ctx context.Context) (done *stock.Run, err error) {
+	shop := r.cfg.Shop.Name
+	if r.conn == nil {
+		if r.conn, err = postgres.Connect(ctx, r.cfg.ERP.URL(), "spola reconcile "+shop); err != nil {
+			return nil, err
+		}
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	due, err := stock.Due(ctx, conn, cfg.Shop.Name, every)
+	due, err := stock.Due(ctx, r.conn, shop, r.every)
 	if err != nil || !due {
 		return nil, err
 	}
-	compared, done, err := comparing(cfg, log)
+	compared, end, err := comparing(r.cfg, r.log)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	run, err := stock.Reconcile(ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), stock.Options{Why: "schedule", Shop: compared, Tick: ticks(conn, cfg.Shop.Name)})
-	return &run, err
+	defer end()
+	run, err := stock.Reconcile(ctx, r.conn, shop, intake.Schema(shop), stock.Options{Why: "schedule", Shop: compared, Tick: ticks(r.conn, shop)})
+	if err != nil {
+		return nil, err
+	}
+	return &run, stock.Yield(ctx, r.conn, shop)
+}
+
+func (r *reconciler) close(ctx context.Context) {
+	if r.conn != nil {
+		_ = r.conn.Close(context.WithoutCancel(ctx)) // what it has done is committed
+		r.conn = nil
+	}
 }
 
 // ticks waits for the shop's clock, as the mirror has it.

@@ -32,6 +32,8 @@ type Pipeline struct {
 	ERPLog    *stream.Config // nil: it is not read
 	Group     func(applier string) string
 	Slot      string // of the reader of the ERP's log; empty: it is not asked whether somebody reads
+
+	meters map[string]*stream.Meter // by topic, of who looks again and again: it closes them; nil: connections end with the look
 }
 
 // The parts that a look goes to.
@@ -252,13 +254,21 @@ func (p Pipeline) lookSlowly(ctx context.Context, conn *pgx.Conn) (*Slow, error)
 }
 
 func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
+	meters := p.meters
+	if meters == nil {
+		meters = map[string]*stream.Meter{}
+		defer closeAll(meters)
+	}
 	for i := range pic.Streams {
 		s := &pic.Streams[i]
 		log := p.ShopLog
 		if s.Log != log.Topic {
 			log = *p.ERPLog
 		}
-		lag, err := stream.MeasureLag(ctx, log, s.Read-1)
+		if meters[s.Log] == nil {
+			meters[s.Log] = stream.NewMeter(log)
+		}
+		lag, err := meters[s.Log].Lag(ctx, s.Read-1)
 		if err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/notice"
+	"github.com/spola-cdc/spola/internal/stream"
 )
 
 const (
@@ -175,10 +176,12 @@ func (w *watch) told() (*Picture, Trip) { return w.last.Load(), w.probe.told() }
 func (w *watch) run(ctx context.Context) {
 	timer := time.NewTicker(lookEvery)
 	defer timer.Stop()
-	var slow *Slow
+	of, slow := w.of, (*Slow)(nil)
+	of.meters = map[string]*stream.Meter{}
+	defer closeAll(of.meters)
 	for n := 0; ; n++ {
 		looking, cancel := context.WithTimeout(ctx, lookWithin)
-		pic := w.of.Look(looking, n%slowEvery == 0)
+		pic := of.Look(looking, n%slowEvery == 0)
 		cancel()
 		if pic.Slow != nil {
 			slow = pic.Slow
@@ -196,6 +199,12 @@ func (w *watch) run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
+	}
+}
+
+func closeAll(meters map[string]*stream.Meter) {
+	for _, m := range meters {
+		m.Close()
 	}
 }
 

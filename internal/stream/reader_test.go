@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -426,6 +428,60 @@ func TestMissingTopicIsWaitedForAtMostAWhile(t *testing.T) {
 	if _, _, err := Acquire(ctx, cfg, Begin{First: true}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// Who measures again and again keeps his connections, and makes new ones once they are broken.
+func TestMeterKeepsItsConnections(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, brokers []string) {
+		cfg := freshLog(t, brokers)
+		w, _ := own(t, cfg)
+		mustAppend(t, w, rows(0, 20)...)
+		all := whole(t, cfg)
+		var mu sync.Mutex
+		var open []net.Conn
+		cfg.dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, conn)
+			return conn, err
+		}
+		dialled := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(open)
+		}
+		m := NewMeter(cfg)
+		defer m.Close()
+		measure := func() {
+			t.Helper()
+			if lag, err := m.Lag(t.Context(), all[9].Offset); err != nil || lag.Events != 11 {
+				t.Fatalf("lag %+v, %v", lag, err)
+			}
+		}
+		measure()
+		first := dialled()
+		for range 20 {
+			measure()
+		}
+		if again := dialled(); again >= first+20 {
+			t.Errorf("%d connections for one look, %d for 21", first, again)
+		}
+		mu.Lock()
+		for _, conn := range open {
+			conn.Close()
+		}
+		mu.Unlock()
+		for deadline := time.Now().Add(time.Minute); ; {
+			lag, err := m.Lag(t.Context(), all[9].Offset)
+			if err == nil && lag.Events == 11 {
+				break
+			}
+			if err == nil || time.Now().After(deadline) {
+				t.Fatalf("behind the break: lag %+v, %v", lag, err)
+			}
+		}
+	})
 }
 
 func TestLagAndCommittedOffset(t *testing.T) {

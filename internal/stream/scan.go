@@ -43,14 +43,45 @@ type Lag struct {
 // MeasureLag tells how far a consumer that has read up to and including the offset is behind
 // the end of the log.
 func MeasureLag(ctx context.Context, cfg Config, read int64) (Lag, error) {
-	s, err := newSession(cfg)
-	if err != nil {
-		return Lag{}, err
+	m := NewMeter(cfg)
+	defer m.Close()
+	return m.Lag(ctx, read)
+}
+
+// Meter measures again and again how far consumers are behind the end of a log, over connections that it keeps. One goroutine uses it.
+type Meter struct {
+	cfg     Config
+	session *session // nil: none holds
+}
+
+// NewMeter connects to nobody yet.
+func NewMeter(cfg Config) *Meter { return &Meter{cfg: cfg} }
+
+// Close closes its connections.
+func (m *Meter) Close() {
+	if m.session != nil {
+		m.session.close()
+		m.session = nil
 	}
-	defer s.close()
+}
+
+// Lag is MeasureLag. After an error the next call connects anew.
+func (m *Meter) Lag(ctx context.Context, read int64) (lag Lag, err error) {
+	if m.session == nil {
+		if m.session, err = newSession(m.cfg); err != nil {
+			return Lag{}, err
+		}
+	}
+	if lag, err = m.session.lag(ctx, read); err != nil {
+		m.Close()
+	}
+	return lag, err
+}
+
+func (s *session) lag(ctx context.Context, read int64) (Lag, error) {
 	start, end, err := s.bounds(ctx)
 	if err != nil {
-		return Lag{}, fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(cfg.Brokers, ", "), err)
+		return Lag{}, fmt.Errorf("%w at %s: %w", ErrAway, strings.Join(s.cfg.Brokers, ", "), err)
 	}
 	lag := Lag{Events: max(0, end-read-1)}
 	oldest, err := s.firstFrom(ctx, max(read+1, start), end)

@@ -172,6 +172,12 @@ func TestDriftIsNamed(t *testing.T) {
 	erp.catchUp(shop.testLog, 1000)
 	shop.remove(unpaid)
 	shop.update("product", 41, row{"quantity": 90})
+	rome, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := time.Now().In(rome)
+	shop.update("product", 42, row{"quantity": 105, "date_modified": saved.Format("2006-01-02T15:04:05")}) // its page, opened before five pieces were sold
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1000)
 
@@ -186,18 +192,19 @@ func TestDriftIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if run.Drifting != 2 || run.Repaired != 2 || run.Ticks != 3 || run.Rows != 4 {
+	if run.Drifting != 3 || run.Repaired != 3 || run.Ticks != 3 || run.Rows != 4 {
 		t.Errorf("%+v", run)
 	}
-	erp.want("repairs", fmt.Sprintf("product:41 repair 10 changed in the shop, by hand or by another program, product:31 repair 2 order %d was deleted in the shop and kept its pieces", unpaid),
+	erp.want("repairs", fmt.Sprintf("product:41 repair 10 changed in the shop, by hand or by another program, product:31 repair 2 order %d was deleted in the shop and kept its pieces, "+
+		"product:42 repair -5 product 42 was saved in the shop's administration at %s, with the pieces that its page showed or somebody typed", unpaid, saved.Format("2006-01-02 15:04")),
 		"select string_agg(concat_ws(' ', stock_row, cause, pieces, detail), ', ' order by pieces desc) from spola.ledger where cause = 'repair'")
-	erp.want("what was kept", "2 2", "select drifting || ' ' || repaired from spola.reconciliation order by id desc limit 1")
+	erp.want("what was kept", "3 3", "select drifting || ' ' || repaired from spola.reconciliation order by id desc limit 1")
 
 	dry := erp.reconcile(shop, stock.Options{DryRun: true})
 	if len(dry.Found) != 1 || dry.Found[0].StockRow != "product:43" || dry.Repaired != 0 {
 		t.Errorf("the dry run %+v", dry)
 	}
-	erp.want("repairs", "2", "select count(*) from spola.ledger where cause = 'repair'")
+	erp.want("repairs", "3", "select count(*) from spola.ledger where cause = 'repair'")
 }
 
 // The log has a transaction as soon as its commit is in the write-ahead log, others see it a moment later: nothing is counted

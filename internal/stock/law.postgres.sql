@@ -106,16 +106,30 @@ language sql stable set jit = off set work_mem = '64MB' as $$
     where not exists (select from {{.Schema}}.unsettled u where u.stock_row = t.stock_row)
 $$;
 
--- What has happened to orders since the shop's last reconciliation that may have left too few pieces in these rows.
-create function {{.Schema}}.causes(rows text[]) returns table (stock_row text, cause text)
+-- What is known to have happened since the shop's last reconciliation that makes these rows drift: to their orders, which may have left too few
+-- pieces, or to their products, saved as a whole with quantities read before. Of anything else nothing is known.
+create function {{.Schema}}.causes(rows text[], drifts bigint[]) returns table (stock_row text, cause text)
 language sql stable set jit = off as $$
-    select c.stock_row, string_agg(distinct case when l.deleted then format('order %s was deleted in the shop and kept its pieces', l.order_id)
-        else format('order %s was cancelled in the shop and kept its pieces', l.order_id) end, '; ')
-    from spola.link l
-    join spola.consumption c on c.shop = l.shop and c.order_id = l.order_id and c.incarnation = l.incarnation and c.pieces = 0
-    where l.shop = '{{.Shop}}' and (l.deleted or l.class = 'cancelled') and c.stock_row = any (rows)
-        and l.derived_at > coalesce((select max(r.began) from spola.reconciliation r where r.shop = '{{.Shop}}' and r.held = ''), '-infinity')
-    group by c.stock_row
+    with since as (
+        select coalesce(max(r.began), '-infinity') as began from spola.reconciliation r where r.shop = '{{.Shop}}' and r.held = ''
+    )
+    select k.stock_row, string_agg(distinct k.cause, '; ' order by k.cause)
+    from (
+        select c.stock_row, format(case when l.deleted then 'order %s was deleted in the shop and kept its pieces'
+            else 'order %s was cancelled in the shop and kept its pieces' end, l.order_id) as cause
+        from spola.link l
+        join since on l.derived_at > since.began
+        join spola.consumption c on c.shop = l.shop and c.order_id = l.order_id and c.incarnation = l.incarnation and c.pieces = 0
+        join unnest(rows, drifts) as d(stock_row, drift) on d.stock_row = c.stock_row and d.drift < 0
+        where l.shop = '{{.Shop}}' and (l.deleted or l.class = 'cancelled')
+        union all
+        select v.stock_row, format('product %s was saved in the shop''s administration at %s, with the pieces that its page showed or somebody typed', v.product,
+            to_char(v.saved_at at time zone s.timezone, 'YYYY-MM-DD HH24:MI'))
+        from {{.Schema}}.saved(rows) v
+        join since on v.saved_at > since.began - interval '1 minute'  -- the clocks of two servers
+        join spola.shop_settings s on s.shop = '{{.Shop}}'
+    ) k
+    group by k.stock_row
 $$;
 
 -- What the ERP has of these orders of the shop. why: empty when both have the same cents; untaken, when the order is in no state in which the

@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -245,19 +246,23 @@ func (r *run) look(ctx context.Context) (map[string]Finding, error) {
 	return seen, err
 }
 
+// unknownCause is what is said of drift where neither orders nor products tell.
+const unknownCause = "changed in the shop, by hand or by another program"
+
 // causes names what is known to have led to drift.
 func (r *run) causes(ctx context.Context, seen []Finding) error {
 	var rows []string
+	var drifts []int64
 	for _, f := range seen {
 		if f.What == "repair" {
-			rows = append(rows, f.StockRow)
+			rows, drifts = append(rows, f.StockRow), append(drifts, f.Pieces)
 		}
 	}
 	if len(rows) == 0 {
 		return nil
 	}
 	found := map[string]string{}
-	list, err := r.conn.Query(ctx, "select stock_row, cause from "+r.schema+".causes($1)", rows)
+	list, err := r.conn.Query(ctx, "select stock_row, cause from "+r.schema+".causes($1, $2)", rows, drifts)
 	if err != nil {
 		return err
 	}
@@ -266,12 +271,8 @@ func (r *run) causes(ctx context.Context, seen []Finding) error {
 		return err
 	}
 	for i, f := range seen {
-		if f.What != "repair" {
-			continue
-		}
-		seen[i].Why = "changed in the shop, by hand or by another program"
-		if found[f.StockRow] != "" && f.Pieces < 0 {
-			seen[i].Why = found[f.StockRow]
+		if f.What == "repair" {
+			seen[i].Why = cmp.Or(found[f.StockRow], unknownCause)
 		}
 	}
 	return nil

@@ -424,6 +424,17 @@ create function {{.Schema}}.touched(id bigint) returns setof text language sql s
     select 'option:' || w.product_option_value_id from {{table "order_option"}} w where w.order_id = id and w.product_option_value_id > 0
 $$;
 
+-- When the products of these rows were last saved on their page of the administration: it writes all quantities of the product as numbers, as the
+-- page showed them when it was opened or as somebody typed them. A checkout leaves that time as it is.
+create function {{.Schema}}.saved(rows text[]) returns table (stock_row text, product text, saved_at timestamptz) language sql stable as $$
+    select r.stock_row, p.product_id::text, p.date_modified at time zone s.timezone
+    from unnest(rows) as r(stock_row)
+    left join {{table "product_option_value"}} v on v.product_option_value_id = substring(r.stock_row from '^option:(\d+)$')::bigint
+    join {{table "product"}} p on p.product_id = coalesce(v.product_id, substring(r.stock_row from '^product:(\d+)$')::bigint)
+    join spola.shop_settings s on s.shop = '{{.Shop}}'
+    where p.date_modified is not null
+$$;
+
 -- Numbers of the shop's orders below one, the newest first.
 create function {{.Schema}}.order_numbers(below bigint, most int) returns table (order_id bigint) language sql stable as $$
     select o.order_id::bigint from {{table "order"}} o where o.order_id < below order by o.order_id desc limit most

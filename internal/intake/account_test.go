@@ -112,6 +112,41 @@ func TestEachCauseOfAnEntry(t *testing.T) {
 	erp.want("deleted and cancelled", "product:43 delta 5", "select stock_row || ' ' || cause || ' ' || pieces from spola.ledger order by no desc limit 1")
 }
 
+// How the accounts stand is what has happened: pieces that the ERP alone has moved, pieces on their way, a row that drifts.
+func TestHowAccountsStand(t *testing.T) {
+	look := func(erp *testERP) stock.Accounts {
+		t.Helper()
+		a, err := stock.Look(t.Context(), erp.conn, testShop, Schema(testShop))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := look(newTestERP(t)); a.Begun || a.Rows != 0 {
+		t.Errorf("before there are any: %+v", a)
+	}
+	shop, erp := newAccounts(t)
+	erp.exec("select erp.sell_at_counter(1::smallint, array[row(id, 3)]::erp.goods_in[]) from erp.article where sku = 'SP-31'")
+	erp.exec("select erp.receive_goods(1::smallint, array[row(id, 7)]::erp.goods_in[], '') from erp.article where sku = 'SP-41'")
+	erp.settled("SP-41")
+	shop.update("product", 42, row{"quantity": 98})
+	erp.catchUp(shop.testLog, 1000)
+	a := look(erp)
+	if !a.Begun || a.Rows != 4 || a.Drifting != 1 || a.Unpublished != 3 || a.UnpublishedRows != 1 || a.Undelivered != 7 || a.UndeliveredRows != 1 || a.Repairs != 0 {
+		t.Errorf("%+v", a)
+	}
+	if a.Last == nil || a.Last.Repaired != 0 || a.Last.Held != "" || time.Since(a.Last.Ended) > time.Hour {
+		t.Errorf("the last run: %+v", a.Last)
+	}
+	if fmt.Sprint(a.Without) != "[{unmapped 4 [option:17 option:18 option:19]}]" {
+		t.Errorf("rows without an account: %+v", a.Without)
+	}
+	erp.reconcile(shop, stock.Options{})
+	if a := look(erp); a.Drifting != 0 || a.Repairs != 1 || a.Last.Repaired != 1 {
+		t.Errorf("behind a repair: %+v", a)
+	}
+}
+
 // Of two that settle one article at once, the second counts after the first has committed.
 func TestSettlingWaitsItsTurn(t *testing.T) {
 	_, erp := newAccounts(t)

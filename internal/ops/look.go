@@ -14,6 +14,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/source/postgres"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
 	erp "github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/internal/writeback"
@@ -87,17 +88,9 @@ type Wait struct {
 
 // Slow is what is looked at less often, because it takes seconds in a large shop.
 type Slow struct {
-	Stock Stock
+	Stock stock.Accounts
 	Mails map[string]int64 // by state; those that were sent, or that a person has given up, are not counted
 	Sent  int64            // mails to customers, ever
-}
-
-// Stock is how the shop's stock stands beside its accounts.
-type Stock struct {
-	Rows, Drifting, Unpublished, Undelivered int64 // rows; pieces, in absolute numbers
-	Repairs                                  int64 // rows, over all runs of reconciliation
-	Reconciled                               *time.Time
-	Held                                     bool // mass changes wait for a person
 }
 
 // Look asks shop, ERP and Kafka. slow: for what takes seconds in a large shop too.
@@ -173,7 +166,7 @@ func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error 
 	for _, r := range o.Parked {
 		pic.Parked[r.Reason] = r.Count
 	}
-	rows, err := conn.Query(ctx, query("places", p.Shop), p.Shop)
+	rows, err := conn.Query(ctx, query("places"), p.Shop)
 	if err != nil {
 		return fmt.Errorf("read the appliers' places: %w", err)
 	}
@@ -199,7 +192,7 @@ func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error 
 	}
 	if p.Slot != "" {
 		var read bool
-		if err := conn.QueryRow(ctx, query("reader", p.Shop), p.Slot).Scan(&read); err != nil {
+		if err := conn.QueryRow(ctx, query("reader"), p.Slot).Scan(&read); err != nil {
 			return fmt.Errorf("ask who reads the ERP's log: %w", err)
 		}
 		pic.ERPRead = &read
@@ -232,13 +225,12 @@ func (p Pipeline) add(pic *Picture, s Stream) {
 }
 
 func (p Pipeline) lookSlowly(ctx context.Context, conn *pgx.Conn) (*Slow, error) {
-	slow := &Slow{Mails: map[string]int64{}}
-	s := &slow.Stock
-	err := conn.QueryRow(ctx, query("stock", p.Shop), p.Shop).Scan(&s.Rows, &s.Drifting, &s.Unpublished, &s.Undelivered, &s.Repairs, &s.Reconciled, &s.Held)
+	accounts, err := stock.Look(ctx, conn, p.Shop, intake.Schema(p.Shop))
 	if err != nil {
-		return nil, fmt.Errorf("read the accounts of the shop's stock: %w", err)
+		return nil, err
 	}
-	rows, err := conn.Query(ctx, query("mails", p.Shop), p.Shop)
+	slow := &Slow{Stock: accounts, Mails: map[string]int64{}}
+	rows, err := conn.Query(ctx, query("mails"), p.Shop)
 	if err != nil {
 		return nil, fmt.Errorf("read the mails: %w", err)
 	}
@@ -299,9 +291,9 @@ func (p Pipeline) lookAtPurge(ctx context.Context, pic *Picture) error {
 	return nil
 }
 
-// query is a named statement for a shop.
-func query(name, shop string) string {
+// query is a named statement.
+func query(name string) string {
 	_, rest, _ := strings.Cut(queries, "-- name: "+name+"\n")
 	statement, _, _ := strings.Cut(rest, "\n-- name: ")
-	return strings.ReplaceAll(statement, "{canonical}", pgx.Identifier{intake.Schema(shop)}.Sanitize())
+	return statement
 }

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/spola-cdc/spola/internal/stock"
 )
 
 // metrics are what Prometheus reads, made anew from the last picture at each scrape: what is no more is told no more. Names of
@@ -137,15 +139,15 @@ func (m *metrics) collectOrders(gauge gauges, pic *Picture) {
 	}
 }
 
-func (m *metrics) collectStock(gauge gauges, to chan<- prometheus.Metric, s *Stock) {
+func (m *metrics) collectStock(gauge gauges, to chan<- prometheus.Metric, s *stock.Accounts) {
 	gauge(stockRows, float64(s.Rows), m.shop)
 	gauge(stockDrifting, float64(s.Drifting), m.shop)
 	gauge(unpublished, float64(s.Unpublished), m.shop)
 	gauge(undelivered, float64(s.Undelivered), m.shop)
-	gauge(held, yes(s.Held), m.shop)
 	to <- prometheus.MustNewConstMetric(repairs, prometheus.CounterValue, float64(s.Repairs), m.shop)
-	if s.Reconciled != nil {
-		gauge(reconciled, timestamp(*s.Reconciled), m.shop)
+	gauge(held, yes(s.Last != nil && s.Last.Held != ""), m.shop)
+	if s.Last != nil {
+		gauge(reconciled, timestamp(s.Last.Ended), m.shop)
 	}
 }
 

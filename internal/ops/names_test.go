@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/spola-cdc/spola/internal/stock"
 )
 
 // exposed are the names and labels of all metrics, by a picture that has everything.
@@ -18,7 +20,7 @@ func exposed(t *testing.T) map[string][]string {
 	t.Helper()
 	pic := picture()
 	hour, bytes := time.Hour, int64(1e9)
-	pic.Clock, pic.ERPTime, pic.Binlog, pic.Unread, pic.WAL, pic.Slow.Stock.Reconciled = &hour, &hour, &hour, &hour, &bytes, &pic.At
+	pic.Clock, pic.ERPTime, pic.Binlog, pic.Unread, pic.WAL, pic.Slow.Stock.Last = &hour, &hour, &hour, &hour, &bytes, &stock.LastRun{Ended: pic.At}
 	pic.Errors[PartShop], pic.Errors[PartERP] = errors.New("away"), nil
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(&metrics{shop: "shop", told: func() (*Picture, Trip) { return pic, Trip{Took: time.Second, Arrived: pic.At} }, unsent: func() (time.Duration, bool) { return 0, true }},

@@ -46,13 +46,13 @@ type StuckMails struct {
 
 // lookForPeople reads what waits for a person: little, so at each look.
 func (p Pipeline) lookForPeople(ctx context.Context, conn *pgx.Conn) (o Open, err error) {
-	if o.Parked, err = rows[ParkedOrders](ctx, conn, query("parked", p.Shop), p.Shop); err != nil {
+	if o.Parked, err = rows[ParkedOrders](ctx, conn, query("parked"), p.Shop); err != nil {
 		return o, fmt.Errorf("read the parked orders: %w", err)
 	}
-	if o.Runs, err = rows[Reconciliation](ctx, conn, query("reconciled", p.Shop), p.Shop); err != nil {
+	if o.Runs, err = rows[Reconciliation](ctx, conn, query("reconciled"), p.Shop); err != nil {
 		return o, fmt.Errorf("read the runs of reconciliation: %w", err)
 	}
-	if o.Mails, err = rows[StuckMails](ctx, conn, query("stuck", p.Shop), p.Shop); err != nil {
+	if o.Mails, err = rows[StuckMails](ctx, conn, query("stuck"), p.Shop); err != nil {
 		return o, fmt.Errorf("read the mails that can't be sent: %w", err)
 	}
 	return o, nil

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spola-cdc/spola/internal/notice"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/trace"
 )
 
@@ -29,7 +30,7 @@ func picture() *Picture {
 		Streams: []Stream{{Applier: "intake", Group: "spola.shop.intake", Log: "spola.shop", Read: 100, End: 100, Moved: now}, {Applier: "stock", Group: "spola.shop.stock", Log: "spola.erp", Read: 10, End: 90, Age: 95 * time.Second, Still: 95 * time.Second, Moved: now.Add(-95 * time.Second)},
 			{Applier: "orders", Group: "spola.shop.orders", Log: "spola.erp", Read: 90, End: 90, Paused: true, Moved: now}},
 		Waits: []Wait{{"stock", hostile, 2}},
-		Slow:  &Slow{Stock: Stock{Rows: 40, Drifting: 1, Repairs: 7}, Mails: map[string]int64{"failed": 1}, Sent: 812},
+		Slow:  &Slow{Stock: stock.Accounts{Rows: 40, Drifting: 1, Repairs: 7}, Mails: map[string]int64{"failed": 1}, Sent: 812},
 		Open: Open{
 			Parked: []ParkedOrders{{Reason: "unknown_article", Why: "A line has no article.", Mend: "applier articles --suggest", Count: 3, First: now.Add(-time.Hour), Newest: now, Orders: []int64{4713, 4712}, What: []string{hostile, "product 31"}}},
 			Runs:   []Reconciliation{{ID: 1, Ended: now, Why: "schedule", Rows: 40, Drifting: 1, Repaired: 1, Found: []string{"SP-0003 (product:3): repair -4, " + hostile}}},

@@ -11,6 +11,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/notice"
 	"github.com/spola-cdc/spola/internal/printable"
+	"github.com/spola-cdc/spola/internal/stock"
 )
 
 // parts of the page that change by themselves, by their templates.
@@ -35,7 +36,7 @@ type view struct {
 	Parked      []ParkedOrders
 	Waits       []Wait
 	Known       bool // what only the ERP can say
-	Stock       *Stock
+	Stock       *stock.Accounts
 	Runs        []Reconciliation
 	Mails       []countView
 	Stuck       []StuckMails

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/stock"
 )
 
 // What customers have typed stays on its line of the table, and reads as what it is.
@@ -28,5 +29,25 @@ flagged        5  customers' tax_code can't be right (order 4711, account 7, ord
 `
 	if !strings.HasSuffix(out.String(), want) {
 		t.Errorf("%s\nwant at its end%s", out.String(), want)
+	}
+}
+
+// What the law says of stock stands on the screen: what drifts, and beside it what is only on its way.
+func TestAccountsAreTold(t *testing.T) {
+	var out bytes.Buffer
+	printAccounts(&out, stock.Accounts{})
+	if out.Len() > 0 {
+		t.Errorf("of a shop without accounts: %s", &out)
+	}
+	printAccounts(&out, stock.Accounts{Begun: true, Rows: 40, Drifting: 2, Unpublished: 3, UnpublishedRows: 1, Undelivered: 12, UndeliveredRows: 4,
+		Last:    &stock.LastRun{Ended: time.Now().Add(-3 * time.Minute), Drifting: 9, Repaired: 7, Waiting: 2, Held: "shop s: 30 of 40 rows of stock would be repaired at once"},
+		Without: []stock.Without{{Why: "shared", Rows: 5, Examples: []string{"SP-1", "SP-2"}}}})
+	want := `stock     40 rows have an account, 2 of them drift; unpublished 3 pieces in 1 rows, undelivered 12 pieces in 4 rows
+          Reconciled 3m0s ago: 9 rows drifted, 7 repaired, 2 left; the shop's own tables were not compared.
+          HELD: shop s: 30 of 40 rows of stock would be repaired at once. If that is right: applier reconcile --allow REASON
+               5  rows have no account, share an article with another row (applier articles --export): SP-1, SP-2 …
+`
+	if out.String() != want {
+		t.Errorf("%s\nwant\n%s", out.String(), want)
 	}
 }

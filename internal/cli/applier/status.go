@@ -17,6 +17,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/printable"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/writeback"
 )
@@ -35,9 +36,10 @@ type lag struct {
 // status is what `applier status` tells.
 type status struct {
 	intake.Overview
-	Lag  lag    `json:"lag"`
-	Back []back `json:"back"` // what brings the ERP's changes into the shop
-	Mail mails  `json:"mail"`
+	Lag   lag            `json:"lag"`
+	Stock stock.Accounts `json:"stock"`
+	Back  []back         `json:"back"` // what brings the ERP's changes into the shop
+	Mail  mails          `json:"mail"`
 }
 
 // mails is how far the mailer is.
@@ -60,11 +62,15 @@ func (s Status) Run(env *cli.Env) error {
 		return err
 	}
 	var o intake.Overview
+	var accounts stock.Accounts
 	var ways []writeback.Standing
 	var posted mails
 	var offset int64
 	err = withShop(env, func(conn *pgx.Conn, shop string) error {
 		if o, err = intake.Look(env.Ctx, conn, shop); err != nil {
+			return err
+		}
+		if accounts, err = stock.Look(env.Ctx, conn, shop, intake.Schema(shop)); err != nil {
 			return err
 		}
 		if ways, err = writeback.Standings(env.Ctx, conn, shop); err != nil {
@@ -79,7 +85,7 @@ func (s Status) Run(env *cli.Env) error {
 	if !s.JSON {
 		printOverview(env.Out, o)
 	}
-	told := status{Overview: o, Back: []back{}}
+	told := status{Overview: o, Stock: accounts, Back: []back{}}
 	if told.Lag, err = measure(env, cfg.Stream(env.Log), o.Offset); err != nil {
 		return err
 	}
@@ -102,6 +108,7 @@ func (s Status) Run(env *cli.Env) error {
 	if silent := time.Since(time.UnixMilli(o.RecordTime)); told.Lag.Events == 0 && o.RecordTime > 0 && silent > 3*time.Minute {
 		printable.Printf(env.Out, "          Nothing has come from the shop for %s, though cdc writes a tick every minute: see whether it runs (cdc run, or spola run).\n", silent.Round(time.Second))
 	}
+	printAccounts(env.Out, told.Stock)
 	for _, b := range told.Back {
 		printBack(env.Out, b)
 	}
@@ -121,6 +128,36 @@ func mailStanding(ctx context.Context, conn *pgx.Conn, shop string) (m mails, of
 	m.Begun = true
 	m.Counts, err = mail.Count(ctx, conn, shop)
 	return m, offset, err
+}
+
+// printAccounts prints what the law says: what differs, and beside it what is only on its way.
+func printAccounts(w io.Writer, a stock.Accounts) {
+	if !a.Begun {
+		return
+	}
+	pieces := func(n, rows int64) string { return fmt.Sprintf("%d pieces in %d rows", n, rows) }
+	printable.Printf(w, "stock     %d rows have an account, %d of them drift; unpublished %s, undelivered %s\n", a.Rows, a.Drifting,
+		pieces(a.Unpublished, a.UnpublishedRows), pieces(a.Undelivered, a.UndeliveredRows))
+	if l := a.Last; l != nil {
+		printable.Printf(w, "          Reconciled %s ago: %d rows drifted, %d repaired, %d left%s.\n", time.Since(l.Ended).Round(time.Second), l.Drifting, l.Repaired, l.Waiting,
+			yes(l.Compared, "", "; the shop's own tables were not compared"))
+		if l.Held != "" {
+			printable.Printf(w, "          HELD: %s%s\n", l.Held, yes(strings.HasSuffix(l.Held, " at once"), ". If that is right: applier reconcile --allow REASON", "."))
+		}
+	}
+	for _, x := range a.Without {
+		printable.Printf(w, "%-8s %7d  rows have no account, %s: %s%s\n", "", x.Rows, withoutWords[x.Why], strings.Join(x.Examples, ", "), yes(x.Rows > int64(len(x.Examples)), " …", ""))
+	}
+}
+
+// withoutWords say why a row of the shop's stock has no account, and what mends it.
+var withoutWords = map[string]string{
+	"unmapped":    "are no article (applier articles --missing)",
+	"several":     "are several articles at once (applier articles --export)",
+	"shared":      "share an article with another row (applier articles --export)",
+	"untracked":   "keep no stock in the shop",
+	"not_stocked": "keep no stock in the ERP",
+	"left_out":    "are left out in the shop file",
 }
 
 func printMails(w io.Writer, m mails) {

@@ -1,0 +1,15 @@
+-- How the accounts of a shop's stock stand. $1 is the shop, {canonical} the schema of its views. In a shop of a million rows it takes some seconds.
+select a.*,
+    (select coalesce(sum(r.repaired), 0)::bigint from spola.reconciliation r where r.shop = $1) as repairs,
+    (select to_jsonb(r) from spola.reconciliation r where r.shop = $1 order by r.id desc limit 1) as last,
+    (select coalesce(jsonb_agg(jsonb_build_object('why', x.why_not, 'rows', x.n, 'examples', x.examples) order by x.n desc, x.why_not), '[]')
+     from (
+        select s.why_not, count(*) as n, (array_agg(coalesce(s.sku, s.stock_row) order by length(s.stock_row), s.stock_row))[1:3] as examples
+        from {canonical}.stock_article s where s.why_not is not null group by s.why_not
+     ) x) as without
+from (
+    select count(*) as rows, count(*) filter (where l.drift <> 0) as drifting,
+        coalesce(sum(abs(l.unpublished)), 0)::bigint as unpublished, count(*) filter (where l.unpublished <> 0) as unpublished_rows,
+        coalesce(sum(abs(l.undelivered)), 0)::bigint as undelivered, count(*) filter (where l.undelivered <> 0) as undelivered_rows
+    from {canonical}.law l
+) a

@@ -29,6 +29,7 @@ type Going struct {
 	By    By
 	Log   func(done, total int) // progress over the orders; may be nil
 	Table io.Writer             // of CheckLive: gets the decisions as CSV, for people to edit; may be nil
+	Stock io.Writer             // of CheckLive: gets what becomes of each row of the shop's stock, as CSV; may be nil
 }
 
 // Readiness is what stands against going live, and what it does, or would do.
@@ -45,6 +46,7 @@ type Readiness struct {
 	Open         int       `json:"open"`         //   a person must say
 	Asked        int       `json:"asked"`        // of all, those that a person must have seen
 	Parked       int       `json:"parked"`       // of those to be imported: will be parked, see `applier parked`
+	Again        int       `json:"again"`        // of those to be imported: are parked, and being looked at again, for what they waited for is there
 	Differing    Names     `json:"differing"`    // of those to be adopted: with another total in the ERP
 	Passed       int       `json:"passed_over"`  // lines of the file about orders cancelled or deleted since
 
@@ -52,6 +54,28 @@ type Readiness struct {
 
 	Missing Names `json:"missing"` // what the shop sells without an article of the ERP
 	Unsold  Names `json:"unsold"`  // articles that the ERP stocks and the shop does not sell
+
+	Stock   *StockPlan `json:"stock,omitempty"` // of a dry run
+	Seconds float64    `json:"seconds"`         // that the look has taken
+}
+
+// StockPlan is what the rows of the shop's stock show, and what they are to show once the shop is live and its orders have settled.
+type StockPlan struct {
+	Same    int        `json:"same"`    // rows that show already what they are to
+	More    int        `json:"more"`    // are to show more
+	Less    int        `json:"less"`    // are to show less
+	Emptied int        `json:"emptied"` // of these, have pieces now and are to have none
+	Left    int        `json:"left"`    // are left as they are: they get no account
+	Rows    []StockRow `json:"rows"`    // all of them, those that change most first
+}
+
+// StockRow is a row of the shop's stock.
+type StockRow struct {
+	StockRow string `json:"stock_row"` // product:31, option:17
+	SKU      string `json:"sku"`       // of the ERP's article; empty: it is none
+	Now      int64  `json:"now"`       // pieces that the shop shows
+	After    int64  `json:"after"`     // and is to show
+	WhyNot   string `json:"why_not"`   // why it gets no account, as canonical_<shop>.stock_article says it; empty: it gets one
 }
 
 // Buyers tells whom orders to be imported belong to. Which customers of the ERP are looked for
@@ -80,7 +104,9 @@ type Names struct {
 // seen is not in the file, and is ErrNotReady before the first snapshot.
 func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
 	defer forget(ctx, conn)
+	began := time.Now()
 	r, err := plan(ctx, conn, shop, g)
+	r.Seconds = time.Since(began).Seconds()
 	if err != nil || r.Live {
 		return r, err
 	}
@@ -100,11 +126,24 @@ func GoLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readines
 // CheckLive tells what GoLive would do, and changes nothing.
 func CheckLive(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness, error) {
 	defer forget(ctx, conn)
+	began := time.Now()
 	r, err := plan(ctx, conn, shop, g)
-	if err != nil || r.Live || g.Table == nil {
+	if err != nil || r.Live {
 		return r, err
 	}
-	return r, writeDecisions(ctx, conn, shop, g.From.Location(), g.Table)
+	if r.Stock, err = newGoing(shop).stock(ctx, conn); err != nil {
+		return r, err
+	}
+	r.Seconds = time.Since(began).Seconds()
+	if g.Table != nil {
+		if err := writeDecisions(ctx, conn, shop, g.From.Location(), g.Table); err != nil {
+			return r, err
+		}
+	}
+	if g.Stock != nil {
+		return r, r.Stock.write(g.Stock)
+	}
+	return r, nil
 }
 
 // Clock is the time zone of a shop's own clock; this machine's while the shop's settings are not in the mirror.
@@ -364,7 +403,7 @@ func (s going) readERP(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
-	err := conn.QueryRow(ctx, s.text["counts"], s.shop).Scan(&r.Orders, &r.Import, &r.Adopt, &r.Close, &r.Open, &r.Asked, &r.Parked, &r.Passed)
+	err := conn.QueryRow(ctx, s.text["counts"], s.shop).Scan(&r.Orders, &r.Import, &r.Adopt, &r.Close, &r.Open, &r.Asked, &r.Parked, &r.Again, &r.Passed)
 	if err != nil {
 		return s.failed(err)
 	}
@@ -383,6 +422,34 @@ func (s going) count(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	}
 	r.Unsold, err = s.names(ctx, conn, "unsold", s.shop)
 	return err
+}
+
+// stock foretells what the shop is to show.
+func (s going) stock(ctx context.Context, conn *pgx.Conn) (*StockPlan, error) {
+	rows, err := conn.Query(ctx, s.text["stock"], s.shop)
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	p := StockPlan{}
+	if p.Rows, err = pgx.CollectRows(rows, pgx.RowToStructByPos[StockRow]); err != nil {
+		return nil, s.failed(err)
+	}
+	for _, r := range p.Rows {
+		switch {
+		case r.WhyNot != "":
+			p.Left++
+		case r.After == r.Now:
+			p.Same++
+		case r.After > r.Now:
+			p.More++
+		default:
+			p.Less++
+			if r.Now > 0 && r.After <= 0 {
+				p.Emptied++
+			}
+		}
+	}
+	return &p, nil
 }
 
 func (s going) names(ctx context.Context, conn *pgx.Conn, statement string, args ...any) (n Names, err error) {

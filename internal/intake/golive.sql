@@ -192,13 +192,15 @@ from golive_said s
 where s.order_id = g.order_id and s.decision <> ''
 
 -- name: counts
--- By decision, and how many of those to be taken are parked now.
+-- By decision, and how many of those to be taken are parked: not those that are being derived again, for what they waited for is there.
 select count(*), count(*) filter (where g.decision = 'import'), count(*) filter (where g.decision = 'adopt'), count(*) filter (where g.decision = 'close'),
     count(*) filter (where g.decision is null), count(*) filter (where g.asked),
-    count(*) filter (where g.decision = 'import' and p.order_id is not null),
+    count(*) filter (where g.decision = 'import' and p.order_id is not null and d.order_id is null),
+    count(*) filter (where g.decision = 'import' and p.order_id is not null and d.order_id is not null),
     (select count(*) from golive_said s where not exists (select from golive x where x.order_id = s.order_id))
 from golive g
 left join spola.parked p on p.shop = $1 and p.order_id = g.order_id
+left join spola.due d on d.shop = $1 and d.order_id = g.order_id
 
 -- name: differing
 -- To be adopted for an order with another total, as a person has said.
@@ -322,3 +324,56 @@ from erp.articles e
 where e.stocked and not exists (select from known k where k.article = e.article_id)
 order by e.sku
 limit 10
+
+-- name: stock
+-- What each row of the shop's stock shows, and what it is to show once the shop is live: what the ERP can promise, less what the shop has subtracted for
+-- orders that the ERP does not count. It counts those to be imported as soon as they are there, which moves nothing; those adopted as far as it has committed
+-- or shipped their pieces; those closed once and for all. What nobody has decided counts as to be imported. Rows without an account stay as they are.
+with held as materialized (
+    select x.stock_row, x.quantity, x.article, x.sku, x.buffer, x.why_not from {canonical}.stock_article x
+), waiting as materialized (
+    select l.order_id, l.incarnation, coalesce(l.erp_order, case g.decision when 'adopt' then g.erp_order end) as erp_order
+    from spola.link l
+    left join golive g on g.order_id = l.order_id and g.incarnation = l.incarnation
+    where l.shop = $1 and not l.deleted and l.status <> 'closed' and g.decision is distinct from 'close'
+), subtracted as (
+    select w.order_id, w.incarnation, w.erp_order, c.stock_row, c.article, c.pieces,
+        c.article is null and not bool_or(c.article is not null) over (partition by c.order_id, c.incarnation, c.line) as unknown
+    from waiting w
+    join spola.consumption c on c.shop = $1 and c.order_id = w.order_id and c.incarnation = w.incarnation and c.stock_row <> ''
+), used as (
+    select s.order_id, s.erp_order, h.stock_row, h.article,
+        coalesce(sum(s.pieces) filter (where s.article = h.article), 0) as own, coalesce(sum(s.pieces) filter (where s.unknown), 0) as unknown
+    from subtracted s
+    join held h on h.stock_row = s.stock_row and h.why_not is null
+    group by s.order_id, s.incarnation, s.erp_order, h.stock_row, h.article
+), counted as (
+    select l.order_id, l.article_id, sum(l.committed + l.shipped) as pieces
+    from erp.order_lines l
+    where l.order_id in (select w.erp_order from waiting w where w.erp_order is not null)
+    group by l.order_id, l.article_id
+), flying as (
+    select u.stock_row, sum(u.unknown + case when o.state = 'closed_short' then 0 else u.own - least(u.own, coalesce(c.pieces, 0)) end) as pieces
+    from used u
+    left join erp.orders o on o.order_id = u.erp_order
+    left join counted c on c.order_id = u.erp_order and c.article_id = u.article
+    group by u.stock_row
+), named as (
+    select a.article_id, sum(a.available) as available
+    from erp.availability_by_warehouse a
+    where a.warehouse in (select w.warehouse from spola.stock_warehouse w where w.shop = $1)
+    group by a.article_id
+), promised as (
+    select a.article_id, case when exists (select from spola.stock_warehouse w where w.shop = $1) then coalesce(n.available, 0) else a.available end as available
+    from erp.availability a
+    left join named n on n.article_id = a.article_id
+)
+select x.stock_row, x.sku, x.now, x.after, x.why_not
+from (
+    select h.stock_row, coalesce(h.sku, '') as sku, h.quantity as now, coalesce(h.why_not, '') as why_not,
+        (case when h.why_not is null then p.available - h.buffer - coalesce(f.pieces, 0) else h.quantity end)::bigint as after
+    from held h
+    left join promised p on p.article_id = h.article
+    left join flying f on f.stock_row = h.stock_row
+) x
+order by abs(x.after - x.now) desc, length(x.stock_row), x.stock_row

@@ -37,6 +37,20 @@ func writeDecisions(ctx context.Context, conn *pgx.Conn, shop string, clock *tim
 	})
 }
 
+// stockColumns are those of the file that tells what the shop is to show.
+var stockColumns = []string{"sku", "stock_row", "now", "after", "change", "left_as_it_is"}
+
+func (p *StockPlan) write(out io.Writer) error {
+	return writeFields(out, stockColumns, func(write func(...string) error) error {
+		for _, r := range p.Rows {
+			if err := write(harmless(r.SKU), r.StockRow, strconv.FormatInt(r.Now, 10), strconv.FormatInt(r.After, 10), strconv.FormatInt(r.After-r.Now, 10), r.WhyNot); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // said is a line of the file.
 type said struct {
 	line     int

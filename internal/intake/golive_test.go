@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -43,6 +45,19 @@ func (e *testERP) check(from time.Time) (Readiness, string) {
 		e.t.Fatal(err)
 	}
 	return r, table.String()
+}
+
+// A list of pieces is numbers for a spreadsheet, below zero too; an SKU is none, whatever it begins with.
+func TestStockListIsNumbers(t *testing.T) {
+	var out strings.Builder
+	p := StockPlan{Rows: []StockRow{{"product:7", "=cmd", 3, -2, ""}, {"option:4", "", 5, 5, "unmapped"}}}
+	if err := p.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := byteOrderMark + "sku;stock_row;now;after;change;left_as_it_is\n'=cmd;product:7;3;-2;-5;\n;option:4;5;5;0;unmapped\n"
+	if out.String() != want {
+		t.Errorf("%q, want %q", out.String(), want)
+	}
 }
 
 func (e *testERP) goLive(from time.Time, file string) error {
@@ -131,6 +146,59 @@ func TestGoingLive(t *testing.T) {
 	erp.want("the adopted order", "cancelled", "select state from erp.sales_order where shop_number = $1", fmt.Sprint(known))
 	erp.want("from the shop", "6", "select count(*) from erp.sales_order where reference is not null")
 	erp.want("late", "imported", "select status from spola.link where order_id = $1", late)
+}
+
+// What a dry run foretells of the shop's stock is what its accounts then want, whatever becomes of each order; and nobody is told
+// that orders will be parked of whose product something has just been mapped.
+func TestStockIsForetold(t *testing.T) {
+	shop, erp := past(t)
+	mapped := testLine{50, 17, 3}
+	shop.place(testOrder{lines: []testLine{{31, 0, 3}, {43, 0, 1}}}, 5)
+	shop.place(testOrder{lines: twoLines, email: "known@example.com"}, 2)
+	shop.place(testOrder{lines: []testLine{{41, 0, 1}}, email: "bare@example.com"}, 2)
+	shop.place(testOrder{lines: []testLine{{42, 0, 5}}, email: "open@example.com"}, 2)
+	shop.place(testOrder{lines: []testLine{{31, 0, 7}}, method: "bank_transfer.bank_transfer"}, 1)
+	shop.setState(shop.place(testOrder{lines: []testLine{{42, 0, 4}}}, 1), 7)
+	shop.begin(testOrder{lines: twoLines})
+	shop.place(testOrder{lines: []testLine{mapped, {43, 0, 2}}}, 2)
+	shop.clock = 100
+	shop.place(testOrder{lines: []testLine{{43, 0, 2}}}, 1)
+	shop.place(testOrder{lines: []testLine{{50, 19, 1}, {43, 0, 3}}}, 1) // no article even then
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.enter(14608, cutDay.Add(2*time.Hour), "known@example.com", "X Y", "")
+	erp.exec(`insert into erp.order_line (order_id, line, position, article_id, name, quantity, shipped, unit_gross, gross, vat_rate, vat_country)
+		select (select max(id) from erp.sales_order), row_number() over (order by a.sku), 1, a.id, a.sku, 2, case a.sku when 'SP-31' then 2 else 1 end, 0, 0, 22, 'IT'
+		from erp.article a where a.sku in ('SP-31', 'SP-41')`) // both of SP-31 have left, and one of SP-41 too many
+	erp.enter(11610, cutDay, "bare@example.com", "", "") // its lines nobody has typed
+	erp.exec("update erp.stock set on_hand = 90 + article_id")
+	if r, _ := erp.check(cutDay); r.Parked != 2 || r.Again != 0 {
+		t.Errorf("%d parked, %d looked at again", r.Parked, r.Again)
+	}
+	mapSizes(t, shop, erp)
+
+	r, file := erp.check(cutDay)
+	if r.Parked != 0 || r.Again != 2 || r.Stock.Left == 0 || r.Stock.More == 0 || r.Stock.Less == 0 || r.Stock.More+r.Stock.Less+r.Stock.Same+r.Stock.Left != len(r.Stock.Rows) {
+		t.Errorf("%d parked, %d looked at again; stock %+v", r.Parked, r.Again, r.Stock)
+	}
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("the past", "2 adopted, 3 imported, 1 parked", `select count(*) filter (where l.adopted) || ' adopted, ' || count(*) filter (where l.erp_order is not null and not l.adopted) || ' imported, '
+		|| (select count(*) from spola.parked) || ' parked' from spola.link l`)
+	erp.reconcile(shop, stock.Options{})
+	var foretold []string
+	for _, s := range r.Stock.Rows {
+		if s.WhyNot == "" {
+			foretold = append(foretold, fmt.Sprintf("%s %s %d", s.StockRow, s.SKU, s.After))
+		}
+	}
+	slices.Sort(foretold)
+	erp.want("what the shop is to show", strings.Join(foretold, ", "), `select string_agg(concat_ws(' ', l.stock_row, e.sku, l.shown + l.undelivered), ', ' order by l.stock_row collate "C")
+		from canonical_shop.law l join erp.articles e using (article_id)`)
+	erp.want("which is what there is", "0", "select count(*) from canonical_shop.law where shown + undelivered <> available - in_flight")
 }
 
 // What is mapped is sold, also a combination that the catalogue does not list: several values of a checkbox.

@@ -141,6 +141,18 @@ func sheetColumns(head, needed []string) ([]string, error) {
 // writeSheet writes CSV for a spreadsheet: with semicolons and a byte order mark, as one in Italy
 // opens it without questions.
 func writeSheet(w io.Writer, columns []string, rows func(write func(fields ...string) error) error) error {
+	return writeFields(w, columns, func(write func(...string) error) error {
+		return rows(func(fields ...string) error {
+			for i, f := range fields {
+				fields[i] = harmless(f)
+			}
+			return write(fields...)
+		})
+	})
+}
+
+// writeFields is writeSheet for what is harmless as it is: numbers below zero.
+func writeFields(w io.Writer, columns []string, rows func(write func(fields ...string) error) error) error {
 	if _, err := io.WriteString(w, byteOrderMark); err != nil {
 		return fmt.Errorf("write CSV: %w", err)
 	}
@@ -149,12 +161,7 @@ func writeSheet(w io.Writer, columns []string, rows func(write func(fields ...st
 	if err := c.Write(columns); err != nil {
 		return fmt.Errorf("write CSV: %w", err)
 	}
-	err := rows(func(fields ...string) error {
-		for i, f := range fields {
-			fields[i] = harmless(f)
-		}
-		return c.Write(fields)
-	})
+	err := rows(func(fields ...string) error { return c.Write(fields) })
 	if err != nil {
 		return fmt.Errorf("write CSV: %w", err)
 	}

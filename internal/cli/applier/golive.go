@@ -82,28 +82,29 @@ func leave(env *cli.Env, from time.Time) error {
 	return nil
 }
 
-// dryRun writes the file next to what is to be its name, and gives it the name once it is whole.
+// dryRun writes the files next to what are to be their names, and gives them these once they are whole.
 func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Going) error {
 	name := g.File
 	if name == "" {
 		name = "golive-" + shop + ".csv"
 	}
-	if _, err := os.Stat(name); err == nil {
-		return fmt.Errorf("%s is there already, and somebody may have edited it: name another with --file, or remove it", name)
+	stock := strings.TrimSuffix(name, ".csv") + "-stock.csv"
+	for _, name := range []string{name, stock} {
+		if _, err := os.Stat(name); err == nil {
+			return fmt.Errorf("%s is there already, and somebody may have edited it: name another with --file, or remove it", name)
+		}
 	}
-	var table bytes.Buffer
-	how.Table = &table
+	var table, rows bytes.Buffer
+	how.Table, how.Stock = &table, &rows
 	r, err := intake.CheckLive(env.Ctx, conn, shop, how)
 	if err != nil {
 		return err
 	}
-	if table.Len() > 0 {
-		if err := os.WriteFile(name+".new", table.Bytes(), 0o600); err != nil { // names of customers stand in it
-			return fmt.Errorf("write the decisions: %w", err)
-		}
-		if err := os.Rename(name+".new", name); err != nil {
-			return fmt.Errorf("write the decisions: %w", err)
-		}
+	if err := publish(name, table.Bytes()); err != nil {
+		return fmt.Errorf("write the decisions: %w", err)
+	}
+	if err := publish(stock, rows.Bytes()); err != nil {
+		return fmt.Errorf("write what becomes of the shop's stock: %w", err)
 	}
 	if g.JSON {
 		return json.NewEncoder(env.Out).Encode(r)
@@ -113,8 +114,45 @@ func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Goi
 		return nil
 	}
 	report(env.Out, r)
-	printable.Printf(env.Out, "\nNothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
+	reportStock(env.Out, r.Stock, stock)
+	printable.Printf(env.Out, "\nLooked at in %.1f s. Nothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
 	return nil
+}
+
+// publish gives a file its name once all of it is there; nothing makes none.
+func publish(name string, text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	if err := os.WriteFile(name+".new", text, 0o600); err != nil { // names of customers may stand in it
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// foretold is how many rows of the shop's stock are told by name; the file has all.
+const foretold = 10
+
+// reportStock tells what the shop is to show. file has all of it.
+func reportStock(w io.Writer, p *intake.StockPlan, file string) {
+	if p == nil || len(p.Rows) == 0 {
+		return
+	}
+	printable.Printf(w, "Once stock is brought into the live shop, %d of its rows of stock show what they do now, %d more, %d less (%d of these nothing); %d are left as they are\n",
+		p.Same, p.More, p.Less, p.Emptied, p.Left)
+	told := 0
+	for _, r := range p.Rows {
+		if r.WhyNot != "" || r.Now == r.After {
+			continue
+		}
+		if told == foretold {
+			printable.Printf(w, "%8s … and %d more\n", "", p.More+p.Less-told)
+			break
+		}
+		told++
+		printable.Printf(w, "%8s %s (%s): %d -> %d\n", "", r.SKU, r.StockRow, r.Now, r.After)
+	}
+	printable.Printf(w, "  all rows: %s\n", file)
 }
 
 func report(w io.Writer, r intake.Readiness) {
@@ -139,6 +177,7 @@ func report(w io.Writer, r intake.Readiness) {
 	}
 	line(r.Import, "import: into the ERP")
 	line(r.Parked, "         of these will be parked: applier parked")
+	line(r.Again, "         of these are parked and looked at again at the moment, for what they waited for is there")
 	line(r.Adopt, "adopt: linked to an order that was entered by hand")
 	line(int(r.Differing.Count), "         of these have another total there")
 	for _, d := range r.Differing.First {

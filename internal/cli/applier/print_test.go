@@ -2,6 +2,7 @@ package applier
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -49,5 +50,24 @@ func TestAccountsAreTold(t *testing.T) {
 `
 	if out.String() != want {
 		t.Errorf("%s\nwant\n%s", out.String(), want)
+	}
+}
+
+// A dry run tells the rows that change most, and where all of them stand.
+func TestStockPlanIsTold(t *testing.T) {
+	var out bytes.Buffer
+	p := intake.StockPlan{Same: 3, More: 1, Less: 11, Emptied: 1, Left: 2}
+	for i := range 12 {
+		p.Rows = append(p.Rows, intake.StockRow{StockRow: fmt.Sprintf("product:%d", i), SKU: fmt.Sprintf("S%d", i), Now: 100, After: int64(i) * 10})
+	}
+	p.Rows = append([]intake.StockRow{{StockRow: "product:99", Now: 5, After: 5, WhyNot: "unmapped"}}, p.Rows...)
+	reportStock(&out, &p, "golive-shop-stock.csv")
+	for _, want := range []string{"show what they do now, 1 more, 11 less (1 of these nothing); 2 are left as they are", "S0 (product:0): 100 -> 0\n", "S9 (product:9): 100 -> 90\n", "… and 2 more\n", "all rows: golive-shop-stock.csv"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, &out)
+		}
+	}
+	if strings.Contains(out.String(), "product:99") || strings.Contains(out.String(), "product:10)") {
+		t.Errorf("too much is told:\n%s", &out)
 	}
 }

@@ -178,6 +178,7 @@ func (st *stage) firstDay(ctx context.Context, show io.Writer) error {
 	for _, line := range firstLines(file.String(), 4) {
 		fmt.Fprintln(show, "         ", line)
 	}
+	fmt.Fprintf(show, "%8d rows of the shop's stock are to show what they do, %d more, %d less, %d are left as they are\n", r.Stock.Same, r.Stock.More, r.Stock.Less, r.Stock.Left)
 	how.Said, how.File = &file, "golive.csv"
 	if _, err := intake.GoLive(ctx, conn, st.name, how); err != nil {
 		return err

@@ -216,7 +216,8 @@ insert into erp.carrier (code, name, link, pattern, source) values
         'https://github.com/hdnpt/geartrack/issues/33'),
     ('POSTE', 'Poste Italiane', 'https://www.poste.it/cerca/index.html#/risultati-spedizioni/{number}', '^[A-Za-z0-9]{7}[0-9]{4}[A-Za-z0-9]{0,2}[0-9]?$',
         'https://www.poste.it/'),  -- what the search box of its pages does
-    ('SDA', 'SDA', '', '', ''),
+    ('SDA', 'SDA', 'https://www.sda.it/wps/portal/Servizi_online/dettaglio-spedizione?locale=it&tracing.letteraVettura={number}', '',
+        'https://github.com/wapicom/API/blob/97793e9e99abc556640b3149b8c07907ec67be1a/README.md'),
     ('INPOST', 'InPost', 'https://inpost.it/trova-il-tuo-pacco?number={number}', '',
         'https://github.com/common-repository/inpost-italy/blob/13230085c5f3407861ea7b371be604e9678c78a6/src/InspireLabs/InpostItaly/EasyPack_Italy_Helper.php'),
     ('DHL', 'DHL', 'https://www.dhl.com/en/express/tracking.html?brand=DHL&AWB={number}', '^([0-9]{10,11}|J[A-Z]{2,3}[0-9]{9,10})$',

@@ -201,6 +201,53 @@ func TestStockIsForetold(t *testing.T) {
 	erp.want("which is what there is", "0", "select count(*) from canonical_shop.law where shown + undelivered <> available - in_flight")
 }
 
+// The clock of a shop where nothing happens ticks once a minute: orders that are spread over its ticks do not wait for them, but for a
+// pause and for another owner.
+func TestImportsGoOnInAnIdleShop(t *testing.T) {
+	shop, erp := past(t)
+	shop.place(testOrder{lines: twoLines, email: "a@example.com"}, 2)
+	shop.place(testOrder{lines: twoLines, email: "b@example.com"}, 2)
+	shop.clock = 100
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	_, file := erp.check(cutDay)
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	erp.exec("update spola.due set tick = tick + 50")
+	erp.exec("insert into spola.place (applier, source, owner_epoch) values ('intake', 'shop', 7)")
+	erp.started = false
+	if erp.effect.Due(time.Now()) {
+		t.Error("before it has begun it has something to do")
+	}
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1000)
+	idle := func(want string) {
+		t.Helper()
+		if !erp.effect.Due(time.Now()) {
+			t.Error("it has nothing to do")
+		}
+		if err := erp.inTx(func(tx pgx.Tx) error { return erp.effect.Idle(t.Context(), tx) }); err != nil {
+			t.Fatal(err)
+		}
+		erp.want("imported", want, "select count(*) from erp.sales_order")
+	}
+	erp.want("before", "0", "select count(*) from erp.sales_order")
+	erp.exec("update spola.place set paused_at = now()")
+	idle("0")
+	erp.exec("update spola.place set paused_at = null, owner_epoch = 8")
+	idle("0")
+	erp.exec("update spola.place set owner_epoch = 7")
+	idle("2")
+	idle("2")
+	if erp.effect.Due(time.Now()) {
+		t.Error("there is nothing left to do")
+	}
+	shop.tick(60)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("imported", "2 2", "select count(*) || ' ' || count(distinct reference) from erp.sales_order")
+}
+
 // What is mapped is sold, also a combination that the catalogue does not list: several values of a checkbox.
 func TestMappedCombinationIsSold(t *testing.T) {
 	shop, erp := past(t)

@@ -51,6 +51,8 @@ type Intake struct {
 	lookupsDue *int64
 	derived    bool
 	ticks      int64
+	spread     bool   // orders are due at later ticks that wait for no settling
+	epoch      *int64 // of the place's owner, when it was taken; nil: nobody has
 }
 
 // Taken is what one batch brought.
@@ -96,7 +98,7 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return in.failed("read the shop's row", err)
 	}
-	return nil
+	return in.begin(ctx, tx)
 }
 
 // Derive derives the orders that changed, in the transaction that changed the mirror. Last of all, since
@@ -194,6 +196,9 @@ func (in *Intake) prepare(ctx context.Context, tx pgx.Tx, changed *mirror.Change
 		in.ticks = changed.Ticks
 		if _, err := tx.Exec(ctx, in.awake, changed.Ticks); err != nil {
 			return false, in.failed("look for what parked orders wait for", err)
+		}
+		if err := in.spreads(ctx, tx); err != nil {
+			return false, err
 		}
 	}
 	return true, nil

@@ -11,11 +11,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Connect opens one connection, with the session settings that an applier counts on. name is
@@ -32,6 +34,9 @@ func connect(ctx context.Context, url, name string, silence time.Duration) (*pgx
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
+	}
+	if config.ValidateConnect == nil { // the URL says nothing of whom it wants (target_session_attrs)
+		config.ValidateConnect = writable
 	}
 	var last *watched // of several hosts, the one that answered
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -54,6 +59,17 @@ func connect(ctx context.Context, url, name string, silence time.Duration) (*pgx
 		return nil, explain("connect to the ERP's database", err)
 	}
 	return conn, nil
+}
+
+// errStandby says that the server can't be written yet, or never will be: of several hosts the next is tried, and this one again.
+var errStandby = errors.New("the server is a standby that follows another one; it is waited for until it is promoted")
+
+// writable refuses a standby, which tells what it is when a connection begins (PostgreSQL 14 and later).
+func writable(_ context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("in_hot_standby") == "on" {
+		return errStandby
+	}
+	return nil
 }
 
 // session lists the settings of an applier's session, so that a server's defaults don't decide

@@ -116,6 +116,60 @@ func (p *pipeline) erpExec(statement string, args ...any) {
 	}
 }
 
+// olderERP is what each program says that meets an ERP which is older than its log knows it.
+var olderERP = map[string]string{"applier run": "applier recover erp", "applier run ledger": "applier recover erp", "cdc run erp": "cdc run erp --new-incarnation"}
+
+// recoversERP lets the ERP's log go on in its next life, recovers the ERP and starts all programs again. Nothing goes on before that, and the dry run
+// names what is lost.
+func (p *pipeline) recoversERP(running []*program, reason string, lost ...string) {
+	t := p.t
+	t.Helper()
+	if text := p.run(3, "applier", "recover", "erp"); !strings.Contains(text, "cdc run erp --new-incarnation") {
+		t.Errorf("recovered before its log goes on: %s", text)
+	}
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	logs := p.start("cdc", "run", "erp", "--new-incarnation")
+	p.until("the slot of the next life", []*program{logs}, func() bool {
+		return p.number("select count(*) from pg_replication_slots where slot_name = $1 and active", p.cfg.ERP.Log.Slot) == 1
+	})
+	for _, verbs := range []string{"applier run stock", "applier run orders"} {
+		if text := p.run(3, strings.Fields(verbs)...); !strings.Contains(text, "another life") || !strings.Contains(text, "applier recover erp") {
+			t.Errorf("%s says: %s", verbs, text)
+		}
+	}
+	text := p.run(0, "applier", "recover", "erp", "--dry-run")
+	for _, want := range append(lost, "Nothing was changed") {
+		if !strings.Contains(text, want) {
+			t.Errorf("dry run, without %q:\n%s", want, text)
+		}
+	}
+	p.run(3, "applier", "run")
+	if text := p.run(0, "applier", "recover", "erp", "--json", "--reason", reason); !strings.Contains(text, `"recovered":true`) {
+		t.Errorf("recover: %s", text)
+	}
+	for i, one := range running {
+		if one.name == "cdc run erp" {
+			running[i] = logs
+			continue
+		}
+		if one.ended() {
+			running[i] = p.start(strings.Fields(one.name)...)
+		}
+	}
+}
+
+// neverAbove ends a watch over the shop's stock: no row was given more than it showed before or shows now, which is returned.
+func (p *pipeline) neverAbove(watched func() map[string]int64, before map[string]int64) map[string]int64 {
+	p.t.Helper()
+	most, now := watched(), p.shown()
+	for _, row := range slices.Sorted(maps.Keys(most)) {
+		if most[row] > max(before[row], now[row]) {
+			p.t.Errorf("%s showed %d, %d when the other side was restored, and in the end %d", row, most[row], before[row], now[row])
+		}
+	}
+	return now
+}
+
 // The ERP's database is restored from a backup while shop and logs are of today. Everything stops and says so, no document is issued; recover
 // shows what is lost, and then: each order is there once, no row of the shop was ever given more than there is, the law holds, and no number of a
 // document is used twice.
@@ -201,7 +255,7 @@ func TestRestoredERP(t *testing.T) {
 	before := p.shown()
 	restore()
 
-	for verbs, want := range map[string]string{"applier run": "applier recover erp", "applier run ledger": "applier recover erp", "cdc run erp": "cdc run erp --new-incarnation"} {
+	for verbs, want := range olderERP {
 		if text := p.run(3, strings.Fields(verbs)...); !strings.Contains(text, want) {
 			t.Errorf("%s says: %s", verbs, text)
 		}
@@ -210,48 +264,14 @@ func TestRestoredERP(t *testing.T) {
 		t.Errorf("a shipment while numbers are held: %v", err)
 	}
 	watched := p.most()
-	if text := p.run(3, "applier", "recover", "erp"); !strings.Contains(text, "cdc run erp --new-incarnation") {
-		t.Errorf("recovered before its log goes on: %s", text)
-	}
-	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
-	logs := p.start("cdc", "run", "erp", "--new-incarnation")
-	p.until("the slot of the next life", []*program{logs}, func() bool {
-		return p.number("select count(*) from pg_replication_slots where slot_name = $1 and active", p.cfg.ERP.Log.Slot) == 1
-	})
-	for _, verbs := range []string{"applier run stock", "applier run orders"} {
-		if text := p.run(3, strings.Fields(verbs)...); !strings.Contains(text, "another life") || !strings.Contains(text, "applier recover erp") {
-			t.Errorf("%s says: %s", verbs, text)
-		}
-	}
-	text := p.run(0, "applier", "recover", "erp", "--dry-run")
-	for _, want := range []string{"Nothing was changed", "to be read again", "entries of the stock ledger are lost", "numbers DDT", "parcels that customers were told of", "BRT BRT001", "BRT BRT002"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("dry run, without %q:\n%s", want, text)
-		}
-	}
-	p.run(3, "applier", "run")
-	if text := p.run(0, "applier", "recover", "erp", "--json", "--reason", "disk lost"); !strings.Contains(text, `"recovered":true`) {
-		t.Errorf("recover: %s", text)
-	}
-	for i, one := range running {
-		if one.name == "cdc run erp" {
-			running[i] = logs
-			continue
-		}
-		running[i] = p.start(strings.Fields(one.name)...)
-	}
+	p.recoversERP(running, "disk lost", "to be read again", "entries of the stock ledger are lost", "numbers DDT", "parcels that customers were told of", "BRT BRT001", "BRT BRT002")
 	p.arrived(running, lost[0], lost[2])
 	p.until("the cancellation", running, func() bool {
 		p.wake()
 		return p.number("select count(*) from spola.link l join erp.sales_order o on o.id = l.erp_order where l.order_id = $1 and o.state = 'cancelled'", lost[1]) == 1
 	})
 	atRest("behind the recovery")
-	most, now := watched(), p.shown()
-	for _, row := range slices.Sorted(maps.Keys(most)) {
-		if most[row] > max(before[row], now[row]) {
-			t.Errorf("%s showed %d, %d when the ERP was restored, and in the end %d", row, most[row], before[row], now[row])
-		}
-	}
+	now := p.neverAbove(watched, before)
 	for i, want := range []int64{-10, 4, 0, 0} { // what the ERP has lost the shop gives back
 		if got := now[rows[i]] - before[rows[i]]; got != want {
 			t.Errorf("%s changed by %d, want %d", rows[i], got, want)
@@ -342,12 +362,7 @@ func (p *pipeline) restoredShop(running []*program, article int64, atRest func(s
 		}
 	}
 	atRest("behind the shop's recovery")
-	most, now := watched(), p.shown()
-	for _, row := range slices.Sorted(maps.Keys(most)) {
-		if most[row] > max(restored[row], now[row]) {
-			t.Errorf("%s showed %d, %d when the shop was restored, and in the end %d", row, most[row], restored[row], now[row])
-		}
-	}
+	p.neverAbove(watched, restored)
 	p.want("entries of the recovery", "repair -3 restored, repair -3 restored", `select coalesce(string_agg(case when pieces < 0 then format('repair %s restored', pieces) end, ', '), '') from spola.ledger
 		where no > (select max(lost_to) from spola.recovery) and cause = 'repair' and stock_row in ('product:1', 'product:2')`)
 	p.shows()

@@ -287,3 +287,21 @@ func TestSight(t *testing.T) {
 		t.Errorf("parked: %s", said)
 	}
 }
+
+// The daily digest says how things are and what has come since the last one, and what it can't say while the ERP is away.
+func TestDigestTells(t *testing.T) {
+	_, before := picture().digest(Trip{}, nil)
+	pic := picture()
+	pic.Orders["imported"], pic.Slow.Sent, pic.Slow.Stock.Repairs = 1304, 822, 9
+	text, totals := pic.digest(Trip{Took: 180 * time.Millisecond}, before)
+	for _, want := range []string{"1304 in the ERP, 100 since the last digest", "3 parked", "in 180 ms", "stock    80 records behind", "orders   0 records behind, 0s; paused by a person: applier resume orders",
+		"9 repaired ever, 2 since the last digest", "822 sent, 10 since the last digest", "1 failed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	pic.Errors[PartERP] = errors.New("refused")
+	if text, kept := pic.digest(Trip{}, totals); !strings.Contains(text, "the ERP's database does not answer: refused") || !strings.Contains(text, "More can't be said") || kept["taken"] != 1304 {
+		t.Errorf("while the ERP is away: %v\n%s", kept, text)
+	}
+}

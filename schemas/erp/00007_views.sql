@@ -43,7 +43,9 @@ from erp.customer c;
 -- Orders of both channels. number is for people: W2026/17.
 create view erp.orders as
 select o.id as order_id, o.reference, o.series || o.year || '/' || o.number as number, o.channel, o.state, o.cancelled_by,
-    exists (select from erp.commitment c where c.order_id = o.id and c.backorder > 0) as backorder, o.shop, o.shop_number, o.placed_at, o.taken_at, o.customer_id, o.currency, o.total
+    exists (select from erp.commitment c where c.order_id = o.id and c.backorder > 0) as backorder, o.shop, o.shop_number, o.placed_at, o.taken_at, o.customer_id, o.currency, o.total,
+    o.kind, o.email, o.phone, o.language, o.note, o.tax_code, o.vat_number, o.pec, o.sdi, o.invoice_wanted, o.billing, o.shipping,
+    o.shipping_code, o.shipping_method, o.customer_currency, o.customer_factor, o.customer_total
 from erp.sales_order o;
 
 -- Lines with what became of their pieces.

@@ -28,6 +28,8 @@ var (
 	articlesInSQL string
 	//go:embed resolve.postgres.sql
 	resolveSQL string
+	//go:embed replay.postgres.sql
+	replaySQL string
 )
 
 // Settle is how many ticks of the source's clock a cancellation must stand before it counts.
@@ -52,7 +54,7 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 		"marker": func() string { return pgx.Identifier{mirror.Schema(shop), mirror.Marker}.Sanitize() },
 	}
 	var sql strings.Builder
-	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], stock.LawSQL, deriveSQL, customersSQL, resolveSQL, articlesInSQL} {
+	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], stock.LawSQL, deriveSQL, customersSQL, resolveSQL, articlesInSQL, replaySQL} {
 		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
 		if err != nil {
 			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
@@ -66,15 +68,22 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 	return sql.String(), nil
 }
 
+// canonical is the SQL of the shop's canonical schema, and its checksum.
+func (in *Intake) canonical() (sql, digest string, err error) {
+	if sql, err = render(in.shop, in.prefix, in.platform); err != nil {
+		return "", "", err
+	}
+	sum := sha256.Sum256([]byte(sql))
+	return sql, hex.EncodeToString(sum[:]), nil
+}
+
 // install makes the canonical schema anew unless it stands there as this program and the shape
 // of the mirror want it. Nothing of a merchant's own belongs into it: all that it holds is dropped.
 func (in *Intake) install(ctx context.Context, tx pgx.Tx, force bool) error {
-	sql, err := render(in.shop, in.prefix, in.platform)
+	sql, want, err := in.canonical()
 	if err != nil {
 		return err
 	}
-	digest := sha256.Sum256([]byte(sql))
-	want := hex.EncodeToString(digest[:])
 	var stands bool
 	err = tx.QueryRow(ctx, `select s.installed = $2 and exists (select from pg_namespace where nspname = $3)
 		from spola.shop s where s.shop = $1 for update`, in.shop, want, Schema(in.shop)).Scan(&stands)

@@ -127,7 +127,7 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 	for more := true; more; {
 		now := orders[:min(len(orders), batch)]
 		orders = orders[len(now):]
-		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, &sum)
+		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, batch, &sum)
 		if err != nil {
 			return sum, err
 		}
@@ -204,14 +204,15 @@ func (in *Intake) prepare(ctx context.Context, tx pgx.Tx, changed *mirror.Change
 	return true, nil
 }
 
-func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, sum *Taken) (more bool, err error) {
+// deriveSome derives these orders, and at most so many of those that are due.
+func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, most int, sum *Taken) (more bool, err error) {
 	if orders == nil {
 		orders = []int64{}
 	}
 	var taken, parked int
 	var articles, touched []int64
 	var overrun string
-	if err := tx.QueryRow(ctx, in.derive, orders, ticks, batch).Scan(&more, &articles, &touched, &taken, &parked, &overrun); err != nil {
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most).Scan(&more, &articles, &touched, &taken, &parked, &overrun); err != nil {
 		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
 	}
 	if overrun != "" {

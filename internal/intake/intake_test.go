@@ -130,7 +130,14 @@ func (e *testERP) tryCatchUp(l *testLog, n int) error {
 			records += len(tx)
 			count++
 		}
-		if err := e.inTx(func(tx pgx.Tx) error { return part.Apply(ctx, tx, true) }); err != nil {
+		err := e.inTx(func(tx pgx.Tx) error {
+			// As an applier does first of all: whoever wants its turn waits.
+			if _, err := tx.Exec(ctx, "update spola.place set moved_at = now() where applier = 'intake' and source = $1", e.name); err != nil {
+				return err
+			}
+			return part.Apply(ctx, tx, true)
+		})
+		if err != nil {
 			e.started = false
 			return err
 		}

@@ -309,20 +309,29 @@ func (f *ShopFile) store(ctx context.Context, tx pgx.Tx, shop string, platform m
 	for _, w := range f.Stock.Warehouses {
 		batch.Queue("insert into spola.stock_warehouse values ($1, $2)", shop, w)
 	}
-	text, err := json.Marshal(f)
+	text, err := f.text()
 	if err != nil {
-		return fmt.Errorf("shop file of %s: %w", shop, err)
+		return err
 	}
 	malformed := f.Customers.Malformed
 	if malformed == "" {
 		malformed = "take"
 	}
 	batch.Queue("update spola.shop set file = $2, systemic = $3, matching = $4, malformed = $5, stock_buffer = $6 where shop = $1",
-		shop, string(text), f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed, f.Stock.Buffer)
+		shop, text, f.ParkedPerMinute, append([]string{}, f.Customers.Match...), malformed, f.Stock.Buffer)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("store shop file of %s: %w", shop, err)
 	}
 	return f.Stock.checkWarehouses(ctx, tx)
+}
+
+// text is the file as it is stored, whatever its form was.
+func (f *ShopFile) text() (string, error) {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return "", fmt.Errorf("shop file: %w", err)
+	}
+	return string(text), nil
 }
 
 // checkWarehouses stops where the ERP commits no orders of web shops: the shop would sell what nobody sends.

@@ -25,7 +25,7 @@ create table if not exists spola.audit (
     who      text   not null,  -- account and machine
     shop     text   not null,
     order_id bigint,           -- null: about the shop as a whole
-    verb     text   not null,  -- golive, resolve, retry, articles, cross, pause, resume, remove, erase
+    verb     text   not null,  -- golive, resolve, retry, replay, articles, cross, pause, resume, remove, erase
     decision text   not null,
     reason   text   not null default '',
     detail   jsonb  not null default '{}'
@@ -37,11 +37,13 @@ insert into spola.reason (code, why, mend) values
 ('shipped', 'Its goods have left the ERP, at least in part, and the shop has changed or cancelled it since.',
     'Decide with "applier parked resolve ORDER --keep-erp --reason …", or --take-shop where what has left is still in the order.'),
 ('cancelled', 'It was cancelled in the ERP, and the shop has changed it since.',
-    'Decide with "applier parked resolve ORDER --keep-erp --reason …", or --take-shop to open it again as the shop has it.');
+    'Decide with "applier parked resolve ORDER --keep-erp --reason …", or --take-shop to open it again as the shop has it.'),
+('edited', 'A replay has found it other in the ERP than it is derived, though the shop has not changed it: it was edited in the ERP, or orders mean something else since.',
+    'Decide with "applier parked resolve ORDER --keep-erp --reason …", or --take-shop to have it in the ERP as it is derived.');
 -- +goose StatementEnd
 
 -- +goose Down
-delete from spola.reason where code in ('shipped', 'cancelled');
+delete from spola.reason where code in ('shipped', 'cancelled', 'edited');
 drop table spola.audit;
 alter table spola.place drop paused_by, drop paused_at;
 alter table spola.link drop adopted, drop decision;

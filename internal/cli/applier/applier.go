@@ -35,6 +35,7 @@ type Verbs struct {
 	Verify    Verify    `cmd:"" help:"Compare shop and ERP, order by order and to the cent, by other code than brings them there, while both go on."`
 	Reconcile Reconcile `cmd:"" help:"Hold what the shop's stock shows against its accounts, and repair what differs. The applier of the ledger does it every 15 minutes."`
 	Parked    Parked    `cmd:"" help:"Show orders that could not be taken over, retry them, decide about them."`
+	Replay    Replay    `cmd:"" help:"Derive orders again that were touched in a part of the log, show what differs in the ERP, and bring it there."`
 	Recover   Recover   `cmd:"" help:"Let streams go on that stopped because the shop's or the ERP's database was restored from a backup."`
 	Pause     Pause     `cmd:"" help:"Apply nothing until it is resumed; shows for how long the log waits."`
 	Resume    Resume    `cmd:"" help:"Let a paused applier go on."`

@@ -50,6 +50,19 @@ func (Cross) Examples() []cli.Example {
 // Result of `applier cross` --json.
 func (Cross) Result() any { return crossed{} }
 
+// Examples of `applier replay`.
+func (Replay) Examples() []cli.Example {
+	return []cli.Example{
+		{Args: "--from 2026-11-01 --to 2026-11-01 --dry-run", For: "what differs of the orders touched on a day"},
+		{Args: "--from 2026-11-01 --to 2026-11-01 --rate 50 --reason 'the shop file named a wrong nature'", For: "bring it into the ERP, beside live orders"},
+		{Args: "--order 4711,4800-4899 --take-shop --reason 'as agreed'", For: "some orders, from the mirror as it stands; the ERP gets what is derived"},
+		{Args: "--from 2/4711 --table order_total --dry-run", For: "from a record of the log on, orders whose totals were touched"},
+	}
+}
+
+// Result of `applier replay` --json.
+func (Replay) Result() any { return replayed{} }
+
 // Examples of `applier recover`.
 func (Recover) Examples() []cli.Example {
 	return []cli.Example{

@@ -107,7 +107,11 @@ begin
                 when not h.stated then case when k.settled then 'half' else 'wait' end
                 when k.class is null then 'unknown'
                 when l.status = 'closed' then 'note'
-                when l.fingerprint <> h.fingerprint and l.erp_order is not null and h.revision <= l.revision then case when k.settled then 'forget' else 'wait' end
+                -- Not of one whose parked edit has this e-mail: that edit is to be tried again.
+                when l.fingerprint <> h.fingerprint and l.erp_order is not null and h.revision <= l.revision
+                    and not exists (select from spola.parked p where p.shop = '{{.Shop}}' and p.order_id = h.order_id and p.reason <> 'edited'
+                        and position('|' || lower(p.payload -> 'order' ->> 'email') || '|' in h.fingerprint) > 0 offset 0)
+                    then case when k.settled then 'forget' else 'wait' end
                 when k.class = 'cancelled' then case
                     when l.status is null then 'skip'
                     when not k.settled and not (l.class = 'cancelled' and l.state = h.state and l.status in ('seen', 'cancelled')) then 'wait'
@@ -725,7 +729,10 @@ begin
             else 'parked'
         end,
         case when r.ok then r.id else t.erp_order end,
-        t.state, t.method, t.class, t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming,
+        t.state, t.method,
+        -- One that was to be taken stays so while it is parked, though it is done in the shop meanwhile.
+        case when t.class = 'final' and t.action = 'take' and r.ok is not true then 'taken' else t.class end,
+        t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming,
         t.action = 'forget'  -- stays adopted, if it is: the ERP's order is what it was
     from unnest(tasks) as t
     left join unnest(drafts) as d on d.order_id = t.order_id

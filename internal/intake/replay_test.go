@@ -419,6 +419,40 @@ func TestReplayBesideLiveOrders(t *testing.T) {
 	beside.recounted()
 }
 
+// An edit that is parked is that edit still when it is tried again, whatever else it has changed.
+func TestParkedEditIsTriedAgain(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.hasPlace()
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	erp.catchUp(shop.testLog, 1000)
+	shop.edit(id, testOrder{lines: []testLine{{50, 0, 1}}, email: "bea@example.com"}) // neither an article nor the same e-mail
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "1 unknown_article", parkedList)
+	erp.replayed(Replaying{})
+	erp.want("parked", "1 unknown_article", parkedList)
+	erp.article("SP-50")
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "", parkedList)
+	erp.want("the edit", "bea@example.com SP-50", "select string_agg(o.email || ' ' || a.sku, ', ') from erp.sales_order o join erp.order_line l on l.order_id = o.id join erp.article a on a.id = l.article_id")
+}
+
+// An order that was to be taken, was parked, and is done in the shop by the time its article appears, is taken then.
+func TestParkedOrderIsDoneInTheShop(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.hasPlace()
+	shop.setState(shop.place(testOrder{lines: []testLine{{50, 0, 1}}}, 1), 5)
+	erp.catchUp(shop.testLog, 1)
+	erp.want("parked", "1 unknown_article", parkedList)
+	erp.replayed(Replaying{})
+	erp.want("parked", "1 unknown_article", parkedList)
+	erp.article("SP-50")
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("orders", "1", "select count(*) from erp.sales_order")
+}
+
 // A rate is held.
 func TestReplayRate(t *testing.T) {
 	shop, erp := bothLive(t)

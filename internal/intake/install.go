@@ -41,6 +41,16 @@ func Schema(shop string) string { return "canonical_" + shop }
 // render makes the SQL of a shop's canonical schema: it is emptied, then filled with the platform's
 // file and the functions that are the same for all.
 func render(shop, prefix string, dir fs.FS) (string, error) {
+	empty, err := fill(shop, Schema(shop), emptySQL, nil)
+	if err != nil {
+		return "", err
+	}
+	all, err := renderOver(shop, Schema(shop), dir, func(name string) string { return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize() })
+	return empty + all, err
+}
+
+// renderOver makes the SQL of an empty schema, over tables of a mirror.
+func renderOver(shop, schema string, dir fs.FS, table func(name string) string) (string, error) {
 	platform := map[string]string{}
 	for _, name := range []string{schemas.CanonicalFile, schemas.CatalogueFile, schemas.AccountsFile} {
 		text, err := fs.ReadFile(dir, name)
@@ -49,22 +59,35 @@ func render(shop, prefix string, dir fs.FS) (string, error) {
 		}
 		platform[name] = string(text)
 	}
-	tables := template.FuncMap{
-		"table":  func(name string) string { return pgx.Identifier{mirror.Schema(shop), prefix + name}.Sanitize() },
+	var sql strings.Builder
+	for _, text := range []string{platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], stock.LawSQL, deriveSQL, customersSQL, resolveSQL, articlesInSQL, replaySQL} {
+		filled, err := fill(shop, schema, text, table)
+		if err != nil {
+			return "", err
+		}
+		sql.WriteString(filled)
+	}
+	return sql.String(), nil
+}
+
+// fill fills a template of SQL.
+func fill(shop, schema, text string, table func(name string) string) (string, error) {
+	functions := template.FuncMap{
+		"table":  table,
 		"marker": func() string { return pgx.Identifier{mirror.Schema(shop), mirror.Marker}.Sanitize() },
 	}
-	var sql strings.Builder
-	for _, text := range []string{emptySQL, platform[schemas.CanonicalFile], platform[schemas.CatalogueFile], platform[schemas.AccountsFile], stock.LawSQL, deriveSQL, customersSQL, resolveSQL, articlesInSQL, replaySQL} {
-		t, err := template.New(schemas.CanonicalFile).Funcs(tables).Option("missingkey=error").Parse(text)
-		if err != nil {
-			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
-		}
-		data := map[string]any{"Shop": shop, "Schema": Schema(shop), "Settle": Settle}
-		if err := t.Execute(&sql, data); err != nil {
-			return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
-		}
-		sql.WriteString("\n")
+	if table == nil {
+		functions["table"] = func(name string) (string, error) { return "", fmt.Errorf("table %s: no mirror is meant", name) }
 	}
+	var sql strings.Builder
+	t, err := template.New(schemas.CanonicalFile).Funcs(functions).Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+	}
+	if err := t.Execute(&sql, map[string]any{"Shop": shop, "Schema": schema, "Settle": Settle}); err != nil {
+		return "", fmt.Errorf("canonical schema of %s: %w", shop, err)
+	}
+	sql.WriteString("\n")
 	return sql.String(), nil
 }
 

@@ -193,7 +193,11 @@ func (in *Intake) lookAt(ctx context.Context, conn *pgx.Conn, orders []int64, ho
 
 // find holds orders, derived again, against the ERP.
 func (in *Intake) find(ctx context.Context, tx pgx.Tx, orders []int64) ([]Found, error) {
-	schema := pgx.Identifier{Schema(in.shop)}.Sanitize()
+	return in.findIn(ctx, tx, pgx.Identifier{Schema(in.shop)}.Sanitize(), orders)
+}
+
+// findIn does it by the functions of a canonical schema.
+func (in *Intake) findIn(ctx context.Context, tx pgx.Tx, schema string, orders []int64) ([]Found, error) {
 	rows, err := tx.Query(ctx, "select order_id, outcome, coalesce(reason, ''), what, erp_order, differences from "+schema+".replay($1)", orders)
 	if err != nil {
 		return nil, in.failed(fmt.Sprintf("derive %d orders again%s", len(orders), firstOf(orders)), err)

@@ -12,6 +12,7 @@
 //	part.go       records → folded rows          shape.go   tables, made and widened
 //	transcode.go  JSON → COPY text               chunk.go   rows that no snapshot chunk found
 //	write.go      folded rows → PostgreSQL       stats.go   ANALYZE when a table has grown
+//	second.go     a second mirror, held against the first
 package mirror
 
 import (
@@ -54,6 +55,7 @@ type Changed struct {
 // goroutine, Part.Apply on the writing one.
 type Mirror struct {
 	source string
+	schema string           // where its tables are
 	owners map[string]owner // by table
 	ways   ways
 
@@ -76,7 +78,7 @@ type lowMark struct {
 
 // New makes the mirror of a source. Tables without a spec belong to no order and no account.
 func New(source string, specs []TableSpec) *Mirror {
-	m := &Mirror{source: source, owners: map[string]owner{}, cautious: map[string]int64{}, ways: ways{fewNew, fewOther}}
+	m := &Mirror{source: source, schema: Schema(source), owners: map[string]owner{}, cautious: map[string]int64{}, ways: ways{fewNew, fewOther}}
 	for _, s := range specs {
 		m.owners[s.Name] = newOwner(s)
 	}
@@ -89,8 +91,10 @@ func Schema(source string) string { return "mirror_" + source }
 // Start reads anew what the database knows of this mirror, and makes its schema if need be.
 func (m *Mirror) Start(ctx context.Context, tx pgx.Tx) error {
 	m.db = newSession()
-	if err := makeSchema(ctx, tx, Schema(m.source)); err != nil {
-		return err
+	if m.schema != temporary {
+		if err := makeSchema(ctx, tx, m.schema); err != nil {
+			return err
+		}
 	}
 	if err := m.readState(ctx, tx); err != nil {
 		return err
@@ -127,7 +131,7 @@ func (m *Mirror) readShapes(ctx context.Context, tx pgx.Tx) error {
 		if err := json.Unmarshal(shape, &t); err != nil {
 			return fmt.Errorf("shape of table %s: %w", name, err)
 		}
-		made, err := newTable(m.source, t, m.owners[name])
+		made, err := newTable(m.schema, t, m.owners[name])
 		if err != nil {
 			return err
 		}

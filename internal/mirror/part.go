@@ -105,7 +105,7 @@ func (p *Part) addShape(r *change.Record) error {
 	if err := change.Message(r.Value, &message); err != nil {
 		return err
 	}
-	t, err := newTable(p.m.source, message.Table, p.m.owners[message.Name])
+	t, err := newTable(p.m.schema, message.Table, p.m.owners[message.Name])
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ type statements struct {
 	unstage     string // empties it
 }
 
-func newTable(source string, shape change.Table, by owner) (*table, error) {
+func newTable(schema string, shape change.Table, by owner) (*table, error) {
 	t := &table{shape: shape, index: map[string]int{}, owner: -1, ranged: true}
 	for i, c := range shape.Columns {
 		pgType, err := columnType(c)
@@ -102,7 +102,7 @@ func newTable(source string, shape change.Table, by owner) (*table, error) {
 		}
 		t.owner, t.ownedBy = at, by.kind
 	}
-	t.sql = t.build(Schema(source))
+	t.sql = t.build(schema)
 	return t, nil
 }
 

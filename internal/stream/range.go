@@ -15,7 +15,8 @@ import (
 // Range is a part of a log, its ends included; what is zero is open. Of From and To only generation and number count.
 type Range struct {
 	From, To     change.Place
-	Since, Until time.Time // by the records' own times, to the millisecond
+	Behind       change.Place // begin with the record that follows this one, held against its sum; in the place of From
+	Since, Until time.Time    // by the records' own times, to the millisecond
 }
 
 // GoneError says that a log no longer holds all of a range.
@@ -42,6 +43,9 @@ const disorder = time.Hour
 func ReadRange(ctx context.Context, cfg Config, r Range, each func([]change.Record) error, done func(read, all int64)) error {
 	var from, end int64
 	w := &walk{r: r, check: checker{topic: cfg.Topic, any: true, trimmed: true}, each: each}
+	if r.Behind != (change.Place{}) {
+		w.check = checker{topic: cfg.Topic, place: r.Behind}
+	}
 	// What the network does is retried, behind what was read.
 	s, err := withSession(ctx, cfg, "read a range of", func(s *session) (err error) {
 		if end == 0 {
@@ -127,6 +131,10 @@ func (s *session) findRange(ctx context.Context, r Range) (from, end int64, err 
 	start, end, err := s.bounds(ctx)
 	if err != nil {
 		return 0, 0, err
+	}
+	if r.Behind != (change.Place{}) {
+		from, err = s.firstOffset(ctx, start, end, func(rec *change.Record) bool { return isBeyond(rec, r.Behind) })
+		return from, end, err
 	}
 	first, err := s.firstFrom(ctx, start, end)
 	if err != nil {

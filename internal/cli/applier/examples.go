@@ -57,6 +57,7 @@ func (Replay) Examples() []cli.Example {
 		{Args: "--from 2026-11-01 --to 2026-11-01 --rate 50 --reason 'the shop file named a wrong nature'", For: "bring it into the ERP, beside live orders"},
 		{Args: "--order 4711,4800-4899 --take-shop --reason 'as agreed'", For: "some orders, from the mirror as it stands; the ERP gets what is derived"},
 		{Args: "--from 2/4711 --table order_total --dry-run", For: "from a record of the log on, orders whose totals were touched"},
+		{Args: "--rebuild --dry-run", For: "is the live mirror what the log says? Held against a second one, built from the log"},
 	}
 }
 

@@ -32,6 +32,7 @@ type Replay struct {
 	After    int64    `help:"Only orders above this number: where an interrupted replay goes on." placeholder:"NUMBER"`
 	Rate     int      `help:"At most so many orders a second." placeholder:"N"`
 	TakeShop bool     `help:"Where the ERP has something else than is derived though the shop has not changed the order, give it what is derived; else a person is asked."`
+	Rebuild  bool     `help:"All orders, from a second mirror: the log is read into it from its last whole snapshot on. Where the live mirror differs from it, it is brought to what the second one has, in one transaction."`
 	DryRun   bool     `help:"Only show what differs; status 5 if something does."`
 	Reason   string   `help:"Why; it stands with your name in the list of decisions (applier audit)."`
 	JSON     bool     `help:"Print JSON." name:"json"`
@@ -43,6 +44,8 @@ type replayed struct {
 	DryRun bool     `json:"dry_run"`
 	Log    *readLog `json:"log,omitempty"` // what was read of it; absent: none was
 	intake.Replayed
+
+	Rebuilt *intake.Rebuilt `json:"rebuilt,omitempty"` // by --rebuild
 }
 
 // readLog is a part of the log that was read.
@@ -63,13 +66,15 @@ func (r Replay) Run(env *cli.Env) error {
 	}
 	ranged := r.From != "" || r.To != "" || len(r.Table) > 0
 	switch {
-	case !ranged && len(numbers) == 0:
-		return cli.Usage("what is to be replayed? Name a part of the log (--from, --to, --table), or orders (--order)")
+	case r.Rebuild && (ranged || len(numbers) > 0 || r.After != 0):
+		return cli.Usage("--rebuild takes all orders: leave --from, --to, --table, --order and --after away")
+	case !r.Rebuild && !ranged && len(numbers) == 0:
+		return cli.Usage("what is to be replayed? Name a part of the log (--from, --to, --table), orders (--order), or all of them by a second mirror (--rebuild)")
 	case r.Rate < 0:
 		return cli.Usage("--rate %d: orders a second, from 1", r.Rate)
 	}
 	var needs []config.Need
-	if ranged || !r.DryRun {
+	if ranged || r.Rebuild || !r.DryRun {
 		needs = append(needs, config.NeedKafka)
 	}
 	cfg, err := config.Load(env.Config, append(needs, config.NeedERP)...)
@@ -87,11 +92,15 @@ func (r Replay) Run(env *cli.Env) error {
 				return err
 			}
 		}
-		orders, err := r.orders(env, cfg, in, conn, numbers, ranged, &done)
-		if err != nil {
-			return err
+		if r.Rebuild {
+			done.Replayed, done.Rebuilt, err = r.rebuild(env, cfg, in)
+		} else {
+			var orders []int64
+			if orders, err = r.orders(env, cfg, in, conn, numbers, ranged, &done); err == nil {
+				done.Replayed, err = r.replay(env, in, conn, orders)
+			}
 		}
-		if done.Replayed, err = r.replay(env, in, conn, orders); err != nil {
+		if err != nil {
 			return err
 		}
 		if r.JSON {
@@ -99,20 +108,70 @@ func (r Replay) Run(env *cli.Env) error {
 		} else {
 			err = done.print(env.Out)
 		}
-		if n := done.Differs(); err == nil && r.DryRun && n > 0 {
-			return cli.Differ("%d of %d orders are not in the ERP as they are derived", n, done.Orders)
+		if err == nil && r.DryRun {
+			return done.differs()
 		}
 		return err
 	})
 }
 
+// differs is the error of a dry run that has found something.
+func (d replayed) differs() error {
+	orders, rows := d.Differs(), int64(0)
+	if d.Rebuilt != nil {
+		for _, u := range d.Rebuilt.Mirror {
+			rows += u.Missing + u.Extra + u.Other
+		}
+	}
+	switch {
+	case rows > 0:
+		return cli.Differ("%d rows of the live mirror are not what the log says, and %d of %d orders are not in the ERP as they are derived", rows, orders, d.Orders)
+	case orders > 0:
+		return cli.Differ("%d of %d orders are not in the ERP as they are derived", orders, d.Orders)
+	}
+	return nil
+}
+
+// rebuild builds a second mirror, on a connection of its own: its tables go with that.
+func (r Replay) rebuild(env *cli.Env, cfg config.Config, in *intake.Intake) (intake.Replayed, *intake.Rebuilt, error) {
+	conn, err := postgres.Connect(env.Ctx, cfg.ERP.URL(), "spola rebuild")
+	if err != nil {
+		return intake.Replayed{}, nil, err
+	}
+	defer conn.Close(context.WithoutCancel(env.Ctx))
+	if _, err := conn.Exec(env.Ctx, "set temp_buffers = '128MB'"); err != nil {
+		return intake.Replayed{}, nil, fmt.Errorf("prepare a second mirror: %w", err)
+	}
+	rebuilt, orders, err := in.Rebuild(env.Ctx, conn, intake.Rebuilding{
+		Replaying: r.how(),
+		Read: func(ctx context.Context, what string, part stream.Range, each func([]change.Record) error) error {
+			var show func(done, total int)
+			if what != "" {
+				show = progress(os.Stderr, what)
+			}
+			return stream.ReadRange(ctx, cfg.Stream(env.Log), part, each, func(read, all int64) {
+				if show != nil {
+					show(int(read), int(all))
+				}
+			})
+		},
+	})
+	if err != nil && env.Ctx.Err() != nil {
+		err = errors.New("interrupted: the second mirror is gone; the same command begins again, and finds done what was done")
+	}
+	return orders, &rebuilt, err
+}
+
+func (r Replay) how() intake.Replaying {
+	return intake.Replaying{DryRun: r.DryRun, TakeShop: r.TakeShop, Rate: r.Rate, By: intake.By{Who: cli.Person(), Reason: r.Reason}, Log: progress(os.Stderr, "orders")}
+}
+
 // replay derives the orders, and says where to go on if something ends it.
 func (r Replay) replay(env *cli.Env, in *intake.Intake, conn *pgx.Conn, orders []int64) (intake.Replayed, error) {
 	behind := int64(0)
-	done, err := in.Replay(env.Ctx, conn, orders, intake.Replaying{
-		DryRun: r.DryRun, TakeShop: r.TakeShop, Rate: r.Rate, By: intake.By{Who: cli.Person(), Reason: r.Reason},
-		Log: progress(os.Stderr, "orders"), Behind: func(order int64) { behind = order },
-	})
+	how := r.how()
+	how.Behind = func(order int64) { behind = order }
+	done, err := in.Replay(env.Ctx, conn, orders, how)
 	switch {
 	case err == nil || behind == 0:
 		return done, err
@@ -309,6 +368,9 @@ func (d replayed) print(out io.Writer) error {
 				l.Since.Local().Format(time.DateTime), l.Until.Local().Format(time.DateTime), l.Orders)
 		}
 	}
+	if d.Rebuilt != nil {
+		d.printRebuilt(out)
+	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, f := range d.Found {
 		if i == 0 {
@@ -334,6 +396,17 @@ func (d replayed) print(out io.Writer) error {
 		fmt.Fprintln(out, "Nothing was changed.")
 	}
 	return nil
+}
+
+func (d replayed) printRebuilt(out io.Writer) {
+	b := d.Rebuilt
+	printable.Printf(out, "%d records of the log, from %s on, give the second mirror; compared behind record %s.\n", b.Records, b.From, b.To)
+	if len(b.Mirror) == 0 {
+		fmt.Fprintln(out, "The live mirror is the same.")
+	}
+	for _, u := range b.Mirror {
+		printable.Printf(out, "%s of the live mirror %s: %d rows missing, %d too many, %d that are not the same\n", u.Table, yes(b.Swapped, "was brought to it", "differs"), u.Missing, u.Extra, u.Other)
+	}
 }
 
 // word is a side of a difference.

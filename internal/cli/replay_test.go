@@ -28,6 +28,7 @@ type replay struct {
 	Orders, Same int
 	Outcomes     map[string]int
 	Found        []intake.Found
+	Rebuilt      intake.Rebuilt
 }
 
 func (p *pipeline) replay(status int, flags ...string) (r replay) {
@@ -177,6 +178,22 @@ func TestReplay(t *testing.T) {
 	if said := p.run(0, "applier", "verify"); !strings.Contains(said, "Nothing differs") {
 		t.Errorf("behind it all: %s", said)
 	}
+
+	// The mirror is what the log says; a row of it that is not is found, and brought to that.
+	p.run(2, "applier", "replay", "--rebuild", "--from", begin)
+	if r := p.replay(0, "--rebuild", "--dry-run"); r.Orders < 20 || len(r.Rebuilt.Mirror) > 0 || r.Rebuilt.Records < 100 {
+		t.Errorf("a second mirror: %+v", r)
+	}
+	p.erpExec("update mirror_shop.oc_order_product set name = 'planted' where order_id = $1", late[3])
+	if r := p.replay(5, "--rebuild", "--dry-run"); len(r.Rebuilt.Mirror) != 1 || r.Rebuilt.Mirror[0].Table != "oc_order_product" || r.Rebuilt.Mirror[0].Other != 2 || r.Rebuilt.Swapped {
+		t.Errorf("a planted row: %+v", r.Rebuilt)
+	}
+	p.want("the dry run", "2", "select count(*)::text from mirror_shop.oc_order_product where name = 'planted'")
+	if r := p.replay(0, "--rebuild", "--reason", "test"); !r.Rebuilt.Swapped {
+		t.Errorf("a planted row, brought: %+v", r.Rebuilt)
+	}
+	p.want("the rebuild", "0", "select count(*)::text from mirror_shop.oc_order_product where name = 'planted'")
+	p.replay(0, "--rebuild", "--dry-run")
 
 	// What the log no longer holds is named, with the ways there are.
 	p.deleteBelow(10)

@@ -56,17 +56,28 @@ where o.reference is null and o.state <> 'cancelled' and o.placed_at >= $1::time
 
 -- name: index
 create index on golive_erp (total, placed_at);
+create index on golive_erp (shop_number);
 create index on golive_erp (order_id);
 create index on golive_erp (number)
 
 -- name: near
 -- $1 ids. Equal total; entered between a day before and a week behind the order, or with the shop's own number written down.
+-- By index for each order (offset 0), whatever the planner thinks: thousands may have one total.
 insert into golive_fit (order_id, erp_order, strength)
-select g.order_id, e.order_id, case when e.shop_number = g.order_id::text then 3 end
+select g.order_id, e.order_id, e.strength
 from unnest($1::bigint[]) as i(id)
 join golive g on g.order_id = i.id
-join golive_erp e on e.total = g.total
-where e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days' or e.shop_number = g.order_id::text
+cross join lateral (
+    select e.order_id, case when e.shop_number = g.order_id::text then 3 end as strength
+    from golive_erp e
+    where e.total = g.total and e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days'
+    union all
+    select e.order_id, 3
+    from golive_erp e
+    where e.shop_number = g.order_id::text and e.total = g.total
+        and (e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days') is not true
+    offset 0
+) e
 
 -- name: own
 -- $1 ids.

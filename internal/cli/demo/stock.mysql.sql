@@ -7,13 +7,17 @@ SELECT CONCAT('option:', product_option_value_id), '', quantity FROM oc_product_
 
 -- name: sold
 -- Orders in a state for which the shop has subtracted their pieces: of a product with sizes they are the size's. Those that are complete are told.
-SELECT COALESCE(CONCAT('option:', v.product_option_value_id), CONCAT('product:', l.product_id)), CONCAT(o.order_id, IF(o.order_status_id = 5, ' done', '')), l.quantity
-FROM oc_order o
+-- The state is that of the last row of the history: where the shop died before it wrote one, the step is nobody's, and neither is an order without any.
+SELECT COALESCE(CONCAT('option:', v.product_option_value_id), CONCAT('product:', l.product_id)), CONCAT(o.order_id, IF(o.state = 5, ' done', '')), l.quantity
+FROM (SELECT n.order_id, h.order_status_id AS state
+    FROM (SELECT order_id, MAX(order_history_id) AS last FROM oc_order_history GROUP BY order_id) m
+    JOIN oc_order_history h ON h.order_history_id = m.last
+    JOIN oc_order n ON n.order_id = m.order_id) o
 JOIN oc_order_product l ON l.order_id = o.order_id
 LEFT JOIN oc_order_option w ON w.order_product_id = l.order_product_id AND w.product_option_value_id > 0
 LEFT JOIN oc_product_option_value v ON v.product_option_value_id = w.product_option_value_id AND v.subtract = 1
 WHERE EXISTS (SELECT 1 FROM oc_setting s, JSON_TABLE(s.value, '$[*]' COLUMNS (state INT PATH '$')) j
-    WHERE s.store_id = 0 AND s.`key` IN ('config_processing_status', 'config_complete_status') AND j.state = o.order_status_id)
+    WHERE s.store_id = 0 AND s.`key` IN ('config_processing_status', 'config_complete_status') AND j.state = o.state)
   AND (v.product_option_value_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM oc_order_option y
     JOIN oc_product_option_value z ON z.product_option_value_id = y.product_option_value_id AND z.subtract = 1
     WHERE y.order_product_id = l.order_product_id))

@@ -65,7 +65,7 @@ func TestStockFollowsTheERP(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close(context.Background())
-			clerk, err := clerk.New(conn, clerk.Options{Seed: 3, Deeds: map[string]int{"receive": 4, "count": 2, "move": 2, "sell": 4, "ship": 8, "ship part": 4, "close short": 3, "take back": 2}})
+			erp, err := clerk.New(conn, clerk.Options{Seed: 3, Deeds: map[string]int{"receive": 4, "count": 2, "move": 2, "sell": 4, "ship": 8, "ship part": 4, "close short": 3, "take back": 2}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +75,7 @@ func TestStockFollowsTheERP(t *testing.T) {
 			for range 8 {
 				came(10)
 				for range 10 {
-					if _, err := clerk.Step(t.Context()); err != nil {
+					if _, err := erp.Step(t.Context()); err != nil && !clerk.BrokenOff(err) {
 						t.Fatal(err)
 					}
 				}

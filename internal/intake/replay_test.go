@@ -34,7 +34,8 @@ func (e *testERP) tryReplay(ctx context.Context, how Replaying, orders ...int64)
 		return Replayed{}, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	own := *e.effect.intake
+	is := e.effect.intake // which may be at work: only what it was made of is read
+	own := Intake{shop: is.shop, prefix: is.prefix, file: is.file, profile: is.profile, platform: is.platform, derive: is.derive, awake: is.awake, bring: is.bring, stock: is.stock}
 	if len(orders) == 0 {
 		if orders, err = own.KnownOrders(ctx, conn, 1, 1e9); err != nil {
 			return Replayed{}, err

@@ -82,17 +82,16 @@ func leave(env *cli.Env, from time.Time) error {
 	return nil
 }
 
-// dryRun writes the files next to what are to be their names, and gives them these once they are whole.
+// dryRun writes the files next to what are to be their names, and gives them these once they are whole. In the list of stock nobody decides
+// anything: an older one is replaced.
 func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Going) error {
 	name := g.File
 	if name == "" {
 		name = "golive-" + shop + ".csv"
 	}
 	stock := strings.TrimSuffix(name, ".csv") + "-stock.csv"
-	for _, name := range []string{name, stock} {
-		if _, err := os.Stat(name); err == nil {
-			return fmt.Errorf("%s is there already, and somebody may have edited it: name another with --file, or remove it", name)
-		}
+	if _, err := os.Stat(name); err == nil {
+		return fmt.Errorf("%s is there already, and somebody may have edited it: name another with --file, or remove it", name)
 	}
 	var table, rows bytes.Buffer
 	how.Table, how.Stock = &table, &rows
@@ -115,7 +114,7 @@ func (g Golive) dryRun(env *cli.Env, conn *pgx.Conn, shop string, how intake.Goi
 	}
 	report(env.Out, r)
 	reportStock(env.Out, r.Stock, stock)
-	printable.Printf(env.Out, "\nLooked at in %.1f s. Nothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", name, g.From, name)
+	printable.Printf(env.Out, "\nLooked at in %.1f s. Nothing was changed. %s has a line for each order before the cut: look through the column \"decision\" (import, adopt with\nthe ERP's number in erp_order, close), then: applier golive --from %s --file %s\n", r.Seconds, name, g.From, name)
 	return nil
 }
 

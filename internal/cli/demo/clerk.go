@@ -63,7 +63,10 @@ func (d *desk) shift(ctx context.Context, seed uint64) error {
 		}
 		// A deed that has begun is ended, whoever goes home meanwhile.
 		deed, err := c.Step(context.WithoutCancel(ctx))
-		if err != nil {
+		switch {
+		case clerk.BrokenOff(err):
+			continue
+		case err != nil:
 			return err
 		}
 		if deed.Refused == "" && !deed.Idle {

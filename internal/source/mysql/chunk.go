@@ -115,8 +115,11 @@ func (c *chunker) attempt(ctx context.Context, task *chunkTask) error {
 // judge tells errors that go away from those that don't.
 func (c *chunker) judge(ctx context.Context, task *chunkTask, err error) error {
 	var stop *StopError
-	if ctx.Err() != nil || errors.As(err, &stop) {
+	switch {
+	case errors.As(err, &stop):
 		return backoff.Permanent(err)
+	case ctx.Err() != nil:
+		return backoff.Permanent(ctx.Err()) // whatever the driver calls a connection that was cut for it
 	}
 	if isRefused(err) {
 		return backoff.Permanent(&StopError{Kind: ErrPreflight, Table: task.table.capture.Name, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})

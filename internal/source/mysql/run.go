@@ -135,8 +135,11 @@ func retry(ctx context.Context, log zerolog.Logger, what string, do func() error
 		}
 		var stop *StopError
 		var logged *logError
-		if ctx.Err() != nil || errors.As(err, &stop) || errors.As(err, &logged) {
+		if errors.As(err, &stop) || errors.As(err, &logged) {
 			return backoff.Permanent(err)
+		}
+		if ctx.Err() != nil {
+			return backoff.Permanent(ctx.Err()) // whatever a driver calls a connection that was cut for it
 		}
 		if isRefused(err) || mysqlCode(err) == 1045 || mysqlCode(err) == 1227 {
 			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})

@@ -68,8 +68,10 @@ func (c *chunker) attempt(ctx context.Context, task *chunkTask) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil, errors.As(err, &stop):
+	case errors.As(err, &stop):
 		return backoff.Permanent(err)
+	case ctx.Err() != nil:
+		return backoff.Permanent(ctx.Err()) // whatever the driver calls a connection that was cut for it
 	case isRefused(err):
 		return backoff.Permanent(&StopError{Kind: ErrPreflight, Table: task.table.capture.Name, What: err.Error(), Mend: "run `cdc preflight erp`, which writes the GRANT out"})
 	}

@@ -214,6 +214,11 @@ func (l *Letters) SendSample(ctx context.Context, s Server, to string) error {
 	if err != nil {
 		return err
 	}
+	return s.send(ctx, to, message)
+}
+
+// send gives the server a mail outside the outbox. Whatever leaves open that it was taken is an error.
+func (s Server) send(ctx context.Context, to string, message []byte) error {
 	c, err := s.dial(ctx)
 	if err != nil {
 		return err

@@ -29,17 +29,5 @@ func (s Server) Tell(ctx context.Context, to, subject, text string) error {
 	if _, err := m.WriteTo(&message); err != nil {
 		return fmt.Errorf("write the mail: %w", err)
 	}
-	c, err := s.dial(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	v := c.offer(s.From.Address, to)
-	if v == nil {
-		v = c.give(message.Bytes())
-	}
-	if v.state != Sent {
-		return fmt.Errorf("mail server %s: %s", s.Address, v.reason)
-	}
-	return nil
+	return s.send(ctx, to, message.Bytes())
 }

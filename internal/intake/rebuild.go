@@ -370,12 +370,7 @@ func (b *rebuilder) look(ctx context.Context, done *Rebuilt, orders *Replayed) e
 	return b.again(func(again bool) error {
 		*orders = Replayed{Outcomes: map[string]int{}, Found: []Found{}}
 		return pgx.BeginTxFunc(ctx, b.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			live, err := b.reach(ctx, tx, again)
-			if err != nil {
-				return err
-			}
-			done.To = fmt.Sprintf("%d/%d", live.Gen, live.Seq)
-			if done.Mirror, err = b.second.Compare(ctx, tx, b.in.shop, b.tables, b.from); err != nil {
+			if _, err := b.compare(ctx, tx, done, again); err != nil {
 				return err
 			}
 			ids, err := b.known(ctx, tx)
@@ -396,6 +391,16 @@ func (b *rebuilder) look(ctx context.Context, done *Rebuilt, orders *Replayed) e
 			return nil
 		})
 	})
+}
+
+// compare brings the second mirror to where the live one stands, and notes that place and what differs there.
+func (b *rebuilder) compare(ctx context.Context, tx pgx.Tx, done *Rebuilt, again bool) (live change.Stand, err error) {
+	if live, err = b.reach(ctx, tx, again); err != nil {
+		return live, err
+	}
+	done.To = fmt.Sprintf("%d/%d", live.Gen, live.Seq)
+	done.Mirror, err = b.second.Compare(ctx, tx, b.in.shop, b.tables, b.from)
+	return live, err
 }
 
 // known are all orders that the second mirror has, or that a link has.
@@ -446,12 +451,8 @@ func (b *rebuilder) swap(ctx context.Context, tx pgx.Tx, done *Rebuilt, again bo
 	if err != nil {
 		return err
 	}
-	live, err := b.reach(ctx, tx, again)
+	live, err := b.compare(ctx, tx, done, again)
 	if err != nil {
-		return err
-	}
-	done.To = fmt.Sprintf("%d/%d", live.Gen, live.Seq)
-	if done.Mirror, err = b.second.Compare(ctx, tx, b.in.shop, b.tables, b.from); err != nil {
 		return err
 	}
 	var tables []string

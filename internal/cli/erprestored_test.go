@@ -182,11 +182,7 @@ func TestRestoredERP(t *testing.T) {
 	running = append(running, p.start("applier", "run", "orders"))
 	atRest := func(what string) {
 		t.Helper()
-		rows := p.number("select count(*) from canonical_shop.stock_article where why_not is null")
-		p.until(what, running, func() bool {
-			p.wake()
-			return rows > 0 && p.number("select count(*) from spola.stock_account where published is not null") == rows && p.reads(law) == ""
-		})
+		p.stockAtRest(what, running)
 	}
 	atRest("every row has an account")
 	old := []int64{p.place("old1@example.com"), p.place("old2@example.com"), p.place("old3@example.com"), p.place("old4@example.com")}

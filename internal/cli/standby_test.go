@@ -35,11 +35,7 @@ func TestStandbyTakesOver(t *testing.T) {
 	running = append(running, p.start("applier", "run", "orders"))
 	atRest := func(what string) {
 		t.Helper()
-		rows := p.number("select count(*) from canonical_shop.stock_article where why_not is null")
-		p.until(what, running, func() bool {
-			p.wake()
-			return rows > 0 && p.number("select count(*) from spola.stock_account where published is not null") == rows && p.reads(law) == ""
-		})
+		p.stockAtRest(what, running)
 	}
 	atRest("every row has an account")
 	erpOrder := func(order int64) int64 {

@@ -29,6 +29,16 @@ func (p *pipeline) keepsStock() (running []*program) {
 	return p.startReturn()
 }
 
+// stockAtRest waits until every row of the shop's stock has an account and shows what there is.
+func (p *pipeline) stockAtRest(what string, running []*program) {
+	p.t.Helper()
+	rows := p.number("select count(*) from canonical_shop.stock_article where why_not is null")
+	p.until(what, running, func() bool {
+		p.wake()
+		return rows > 0 && p.number("select count(*) from spola.stock_account where published is not null") == rows && p.reads(law) == ""
+	})
+}
+
 func (p *pipeline) startReturn() []*program {
 	p.t.Helper()
 	return []*program{p.start("cdc", "run", "erp"), p.start("applier", "run", "ledger"), p.start("applier", "run", "stock")}

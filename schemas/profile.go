@@ -22,7 +22,8 @@ type Profile struct {
 	Tracking string `yaml:"tracking"`
 
 	// Consumes are the columns of the catalogue that decide, beside an order's state, whether the
-	// shop's own code subtracts stock for it.
+	// shop's own code subtracts stock for it. The platform's view of orders reads no other column of the catalogue's
+	// tables named here: orders are drafted while quantities change.
 	Consumes []Column `yaml:"consumes"`
 
 	// Compare are the tables that reconciliation holds against the mirror.

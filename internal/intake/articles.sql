@@ -1,7 +1,12 @@
 -- The statements of articles.go. {canonical} is the shop's canonical schema; $1 is the shop.
 
 -- name: lock
-select s.derived from spola.shop s where s.shop = $1 for update
+-- First of all nobody may have drafted orders by the mapping as it is (draft_early).
+select s.derived
+from (select pg_advisory_xact_lock(hashtext('spola.article'), hashtext($1)) offset 0) l
+cross join spola.shop s
+where s.shop = $1
+for update of s
 
 -- name: unknown
 -- SKUs ($1) that the ERP does not have, with the one that may be meant.

@@ -337,6 +337,40 @@ begin
     end if;
 end $$;
 
+-- Drafts, while the batch before is at work, those of a batch's orders that are new and to be taken, and leaves them in the
+-- cursor spola_early of the transaction, with their tasks. accounts change meanwhile: their orders are left out. It tells
+-- whether there are any. derive uses them if all of these orders still mean the same when the batch before is through.
+--
+-- The lock keeps off who changes the mapping of articles. It is shared: the batch before has its own.
+create function {{.Schema}}.draft_early(changed bigint[], accounts bigint[]) returns boolean
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off set work_mem = '64MB'
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+declare
+    early refcursor := 'spola_early';
+    ids   bigint[];
+    task  {{.Schema}}.task;
+    mine  {{.Schema}}.task[] := '{}';
+    parks boolean;
+begin
+    perform pg_advisory_xact_lock_shared(hashtext('spola.article'), hashtext('{{.Shop}}'));
+    ids := {{.Schema}}.pick(changed);
+    if cardinality(accounts) > 0 then
+        ids := array(select h.order_id from {{.Schema}}.heads(ids) h where h.account is null or h.account <> all (accounts));
+    end if;
+    foreach task in array {{.Schema}}.tasks(ids, '{}') loop
+        if task.action = 'take' then
+            mine := array_append(mine, task);
+        end if;
+    end loop;
+    if cardinality(mine) = 0 then
+        return false;
+    end if;
+    select s.malformed = 'park' into parks from spola.shop s where s.shop = '{{.Shop}}';
+    open early scroll for select mine as tasks, parks as parks, d.* from {{.Schema}}.drafts(mine, parks) d;
+    move next from early;  -- now, not when derive asks
+    return true;
+end $$;
+
 -- Gives drafts to the ERP: customers, then their orders, new or edited. matching: customers may be the ERP's own.
 create function {{.Schema}}.hand_over(new boolean, matching boolean, refs text[], customers erp.customer_in[], accounts bigint[], orders erp.order_in[], lines erp.order_line_in[],
     charges erp.order_charge_in[], vat erp.order_vat_in[], payments erp.order_payment_in[]) returns erp.result[]
@@ -577,13 +611,14 @@ begin
     return n;
 end $$;
 
--- Derives the orders that changed and those that are due, at most `most` of these.
+-- Derives the orders that changed and those that are due, at most `most` of these. drafted: draft_early has drafted some.
 --   more      orders are still due: call again
 --   articles  whose stock or commitments this changed, in order
 --   touched   orders of which something may have changed for the stock account; null: no shop has one
+--   early     orders that were taken as draft_early had drafted them
 --   overrun   a reason for which too many orders were parked within a minute of the source's clock
-create function {{.Schema}}.derive(changed bigint[], clock bigint, most int,
-    out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out overrun text)
+create function {{.Schema}}.derive(changed bigint[], clock bigint, most int, drafted boolean,
+    out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out early int, out overrun text)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
@@ -593,6 +628,10 @@ declare
     tasks   {{.Schema}}.task[];
     task    {{.Schema}}.task;
     waiting bigint[] := '{}';
+    drafts_early refcursor := 'spola_early';
+    ahead   record;                      -- what draft_early left
+    firsts  {{.Schema}}.task[] := '{}';  -- to be taken, drafted early
+    first   int := 1;
     news    {{.Schema}}.task[] := '{}';  -- to be taken
     others  {{.Schema}}.task[] := '{}';  -- whose content counts as well
     work    {{.Schema}}.task[];          -- those in hand
@@ -615,7 +654,7 @@ declare
     trouble boolean := false;
     bad     bigint[] := '{}';
 begin
-    more := false; taken := 0; parked := 0; articles := '{}';
+    more := false; taken := 0; parked := 0; early := 0; articles := '{}';
     ids := case when cardinality(changed) > 0 then {{.Schema}}.pick(changed) else changed end;
     if cardinality(ids) = 0 then
         if not exists (select from spola.due u where u.shop = '{{.Shop}}' and u.tick <= clock) then
@@ -642,6 +681,14 @@ begin
         touched := ids;
     end if;
     tasks := {{.Schema}}.tasks(ids, ready);
+    if drafted then
+        fetch relative 0 from drafts_early into ahead;
+        if ahead.parks = parks and not exists (
+            select from unnest(ahead.products, ahead.articles) as u(product, article)
+            where u.article <> (select a.article from spola.article a where a.shop = '{{.Shop}}' and a.product = u.product and a.variant = '')) then
+            firsts := ahead.tasks;
+        end if;
+    end if;
     if cardinality(tasks) < cardinality(ids) then
         gone := array(select i from unnest(ids) as i except select u.order_id from unnest(tasks) as u);
         articles := {{.Schema}}.forget(gone);
@@ -655,7 +702,11 @@ begin
                 waiting := array_append(waiting, task.order_id);
                 continue;
             when task.action = 'take' then
-                news := array_append(news, task);
+                if firsts[first] = task then
+                    first := first + 1;
+                else
+                    news := array_append(news, task);
+                end if;
             -- Contents are read for what can come into the ERP or into consumption.
             when task.action in ('placed', 'edit', 'revive', 'unknown', 'untaken', 'forget') or task.consuming and not task.consumed then
                 others := array_append(others, task);
@@ -673,10 +724,20 @@ begin
         insert into spola.due (shop, order_id, tick, settling) select '{{.Shop}}', u, clock + {{.Settle}}, true from unnest(waiting) as u;
     end if;
 
-    for new in 0 .. 1 loop
-        work := case new when 0 then news else others end;
+    if first <= cardinality(firsts) then  -- one of them means something else by now
+        firsts := '{}';
+        news := array(select u from unnest(tasks) as u where u.action = 'take');
+    end if;
+
+    for pass in 1 .. 3 loop
+        work := case pass when 1 then firsts when 2 then news else others end;
         continue when cardinality(work) = 0;
-        given := {{.Schema}}.drafts(work, parks);
+        if pass = 1 then
+            given := ahead;
+            early := cardinality(firsts);
+        else
+            given := {{.Schema}}.drafts(work, parks);
+        end if;
         if flagged then
             delete from spola.flag f where f.shop = '{{.Shop}}' and f.subject = any (array(select 'order ' || u.order_id from unnest(given.drafts) as u));
         end if;
@@ -690,7 +751,7 @@ begin
             on conflict do nothing;
         end if;
         if cardinality(given.orders) > 0 then
-            answers := {{.Schema}}.hand_over(new = 0, matching, given.refs, given.customers, given.accounts, given.orders, given.lines, given.charges, given.vat, given.payments);
+            answers := {{.Schema}}.hand_over(pass < 3, matching, given.refs, given.customers, given.accounts, given.orders, given.lines, given.charges, given.vat, given.payments);
             foreach answer in array answers loop
                 if not answer.ok then
                     given.drafts := {{.Schema}}.show_refused(work, given.drafts, answers, given.customers, given.orders, given.lines, given.charges, given.vat);

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,9 +20,13 @@ type Effect struct {
 	done   func(Taken)
 
 	split splitter // of the reading goroutine
+	last  *part    // … made last
 
 	// Of the writing goroutine: what the parts of the batch have changed so far.
 	changed *mirror.Changed
+
+	settled atomic.Bool // nothing but rows of orders decides what a batch derives
+	few     few
 }
 
 var (
@@ -39,12 +44,17 @@ func NewEffect(in *Intake, done func(Taken)) *Effect {
 	if done == nil {
 		done = func(Taken) {}
 	}
-	return &Effect{mirror: mirror.New(in.shop, specs), intake: in, done: done, split: splitter{rules: newRules(in.prefix, in.profile, in.file)}}
+	return &Effect{mirror: mirror.New(in.shop, specs), intake: in, done: done, split: splitter{rules: newRules(in.prefix, in.profile, in.file)}, few: few{rows: mirror.FewNew, orders: 100}}
 }
+
+// few is up to how many rows of a table are not copied early, and orders not drafted: statements of their own would cost
+// more than they save.
+type few struct{ rows, orders int }
 
 // Start reads anew what the database knows.
 func (e *Effect) Start(ctx context.Context, tx pgx.Tx) error {
-	e.changed = nil
+	e.changed, e.last = nil, nil
+	e.settled.Store(false)
 	if err := e.mirror.Start(ctx, tx); err != nil {
 		return err
 	}
@@ -56,13 +66,30 @@ func (e *Effect) Start(ctx context.Context, tx pgx.Tx) error {
 
 // Part begins a part.
 func (e *Effect) Part(applied int64) apply.Part[pgx.Tx] {
-	return &part{effect: e, rows: e.mirror.Part(applied), batch: batchFacts{touched: map[int64]bool{}}}
+	p := &part{effect: e, rows: e.mirror.Part(applied), batch: batchFacts{touched: map[int64]bool{}}}
+	if e.last != nil {
+		p.before = e.last.footprint()
+	}
+	e.last = p
+	return p
 }
 
 type part struct {
-	effect *Effect
-	rows   *mirror.Part
-	batch  batchFacts
+	effect  *Effect
+	rows    *mirror.Part
+	batch   batchFacts
+	before  footprint // of the part that was made before
+	drafted bool      // orders are drafted in the part's transaction
+}
+
+// footprint is what a part that has gone to the writer may do to orders that are not its own.
+type footprint struct {
+	steady           bool // no more than to those that it names
+	orders, accounts map[int64]struct{}
+}
+
+func (p *part) footprint() footprint {
+	return footprint{steady: p.Alone() && !p.batch.meaning, orders: p.rows.Orders(), accounts: p.rows.Accounts()}
 }
 
 // Splits asks the splitter. A transaction that can't be read is Add's to refuse.
@@ -87,8 +114,25 @@ func (p *part) Bytes() int { return p.rows.Bytes() }
 // Alone tells that the part does nothing to the mirror but write rows.
 func (p *part) Alone() bool { return p.rows.Alone() }
 
-// Early copies the part's new rows into the mirror. Nothing is derived from them before Apply.
-func (p *part) Early(ctx context.Context, tx pgx.Tx) error { return p.rows.Early(ctx, tx) }
+// Early copies the part's new rows into the mirror, and drafts those of its new orders that are the same whatever the
+// batch before does: of neither of the two a row decides what orders mean, and that batch names none of them.
+func (p *part) Early(ctx context.Context, tx pgx.Tx) error {
+	whole, err := p.rows.Early(ctx, tx, p.effect.few.rows)
+	if err != nil || !p.effect.settled.Load() || !p.before.steady || p.batch.meaning || len(p.rows.Orders()) > batch {
+		return err
+	}
+	orders := slices.DeleteFunc(whole, func(order int64) bool {
+		_, there := p.before.orders[order]
+		return there
+	})
+	if len(orders) <= p.effect.few.orders {
+		return nil
+	}
+	slices.Sort(orders)
+	accounts := slices.Concat(slices.Collect(maps.Keys(p.before.accounts)), slices.Collect(maps.Keys(p.rows.Accounts())))
+	p.drafted, err = p.effect.intake.draftEarly(ctx, tx, orders, accounts)
+	return err
+}
 
 // Apply writes the part's rows into the mirror; with the batch's last part it derives.
 func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
@@ -102,10 +146,11 @@ func (p *part) Apply(ctx context.Context, tx pgx.Tx, last bool) error {
 		return nil
 	}
 	p.effect.changed = nil
-	taken, err := p.effect.intake.Derive(ctx, tx, all)
+	taken, err := p.effect.intake.Derive(ctx, tx, all, p.drafted)
 	if err != nil {
 		return err
 	}
+	p.effect.settled.Store(all.SnapshotDone && p.effect.intake.settled())
 	p.effect.done(taken)
 	return nil
 }

@@ -85,7 +85,7 @@ func (in *Intake) ahead(ctx context.Context, tx pgx.Tx) (Taken, error) {
 		return sum, nil
 	}
 	for more := true; more; {
-		if more, err = in.deriveSome(ctx, tx, nil, in.ticks, batch, &sum); err != nil {
+		if more, err = in.deriveSome(ctx, tx, nil, in.ticks, batch, false, &sum); err != nil {
 			return sum, err
 		}
 	}

@@ -41,6 +41,7 @@ type Intake struct {
 	profile  *schemas.Profile
 	platform fs.FS // the platform's directory
 	derive   string
+	draft    string
 	awake    string
 	bring    string
 	stock    string
@@ -61,6 +62,7 @@ type Taken struct {
 	Parked   int     // orders that were parked, or stay so
 	Articles []int64 // whose stock or commitments changed
 
+	early   int     // orders that were drafted while the batch before was at work, and are taken so
 	touched []int64 // orders of which the stock account must know; nil: no shop has one
 }
 
@@ -73,7 +75,8 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 	schema := pgx.Identifier{Schema(shop)}.Sanitize()
 	return &Intake{
 		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
-		derive: "select more, articles, touched, taken, parked, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3)",
+		derive: "select more, articles, touched, taken, parked, early, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3, $4)",
+		draft:  "select " + schema + ".draft_early($1, $2)",
 		awake:  "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
 		bring:  "select " + schema + ".bring_accounts($1)",
 		stock:  "select spola.settle('" + shop + "', $1, $2, false)",
@@ -101,9 +104,10 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 	return in.begin(ctx, tx)
 }
 
-// Derive derives the orders that changed, in the transaction that changed the mirror. Last of all, since
+// Derive derives the orders that changed, in the transaction that changed the mirror; drafted tells that draftEarly has
+// drafted some in it. Last of all, since
 // its locks come behind those of the ERP's functions, the stock account is settled.
-func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed) (Taken, error) {
+func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed, drafted bool) (Taken, error) {
 	var sum Taken
 	if err := in.knowsMarks(ctx, tx, changed.Marks); err != nil {
 		return sum, err
@@ -127,10 +131,11 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 	for more := true; more; {
 		now := orders[:min(len(orders), batch)]
 		orders = orders[len(now):]
-		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, batch, &sum)
+		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, batch, drafted, &sum)
 		if err != nil {
 			return sum, err
 		}
+		drafted = false
 		more = again || len(orders) > 0
 	}
 	if err := in.bringAccounts(ctx, tx, changed.Accounts); err != nil {
@@ -204,15 +209,29 @@ func (in *Intake) prepare(ctx context.Context, tx pgx.Tx, changed *mirror.Change
 	return true, nil
 }
 
+// settled tells that the canonical schema stands, and that no change of the settings is on its way.
+func (in *Intake) settled() bool {
+	return in.installed && in.derived && in.lookups > 0 && in.lookupsDue == nil
+}
+
+// draftEarly drafts, of orders whose rows are all in the mirror, those that are new and to be taken, for derive to find
+// them in the same transaction. accounts are the customers' accounts that change meanwhile. It tells whether there were any.
+func (in *Intake) draftEarly(ctx context.Context, tx pgx.Tx, orders, accounts []int64) (drafted bool, err error) {
+	if err := tx.QueryRow(ctx, in.draft, orders, accounts).Scan(&drafted); err != nil {
+		return false, in.failed(fmt.Sprintf("draft %d orders%s", len(orders), firstOf(orders)), err)
+	}
+	return drafted, nil
+}
+
 // deriveSome derives these orders, and at most so many of those that are due.
-func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, most int, sum *Taken) (more bool, err error) {
+func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, most int, drafted bool, sum *Taken) (more bool, err error) {
 	if orders == nil {
 		orders = []int64{}
 	}
-	var taken, parked int
+	var taken, parked, early int
 	var articles, touched []int64
 	var overrun string
-	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most).Scan(&more, &articles, &touched, &taken, &parked, &overrun); err != nil {
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most, drafted).Scan(&more, &articles, &touched, &taken, &parked, &early, &overrun); err != nil {
 		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
 	}
 	if overrun != "" {
@@ -223,6 +242,7 @@ func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, tic
 	}
 	sum.Orders += taken
 	sum.Parked += parked
+	sum.early += early
 	sum.Articles = append(sum.Articles, articles...)
 	sum.touched = append(sum.touched, touched...)
 	return more, nil

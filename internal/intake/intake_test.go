@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
@@ -24,6 +25,7 @@ type testERP struct {
 	done    int // transactions of the log applied
 	sum     Taken
 	started bool
+	turns   *turns // nil: one batch behind the other
 }
 
 func testProfile(t testing.TB) (*schemas.Profile, fs.FS) {
@@ -95,7 +97,16 @@ func (e *testERP) reload(file string) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.effect = NewEffect(in, func(t Taken) { e.sum.Orders += t.Orders; e.sum.Articles = append(e.sum.Articles, t.Articles...) })
+	e.effect = NewEffect(in, func(t Taken) {
+		e.sum.Orders += t.Orders
+		e.sum.Articles = append(e.sum.Articles, t.Articles...)
+		if e.turns != nil {
+			e.turns.early += t.early
+		}
+	})
+	if e.turns != nil {
+		e.effect.few = few{}
+	}
 	e.started = false
 }
 
@@ -130,13 +141,19 @@ func (e *testERP) tryCatchUp(l *testLog, n int) error {
 			records += len(tx)
 			count++
 		}
-		err := e.inTx(func(tx pgx.Tx) error {
+		work := func(tx pgx.Tx) error {
 			// As an applier does first of all: whoever wants its turn waits.
 			if _, err := tx.Exec(ctx, "update spola.place set moved_at = now() where applier = 'intake' and source = $1", e.name); err != nil {
 				return err
 			}
 			return part.Apply(ctx, tx, true)
-		})
+		}
+		var err error
+		if e.turns != nil {
+			err = e.turn(part.(apply.Early[pgx.Tx]), work, e.done+count == len(l.txs))
+		} else {
+			err = e.inTx(work)
+		}
 		if err != nil {
 			e.started = false
 			return err

@@ -29,6 +29,13 @@ const outcome = `select jsonb_pretty(jsonb_build_object(
 func TestAnyBatchSizeGivesTheSame(t *testing.T) {
 	profile, _ := testProfile(t)
 	erps := map[int]*testERP{1: newTestERP(t), 60: newTestERP(t), 5000: newTestERP(t)}
+	turns := erps[60].takeTurns()
+	defer func() {
+		if !t.Failed() && turns.early == 0 {
+			t.Error("no order was drafted early")
+		}
+
+	}()
 	rapid.Check(t, func(r *rapid.T) {
 		shop := newTestShop(profile)
 		base := len(shop.txs)

@@ -45,6 +45,7 @@ type open struct {
 type batchFacts struct {
 	touched map[int64]bool // orders completed, or whose state was changed
 	alone   bool           // it ends with the transaction it has: a tick by which something may settle
+	meaning bool           // something changed by which orders are read, beside their own rows
 	any     bool
 }
 
@@ -55,6 +56,7 @@ type rules struct {
 	column   string
 	complete string
 	consumes map[string][]string
+	others   map[string]bool // the rest of the catalogue, of which every column counts
 	lookup   map[string]bool
 	ignored  map[string]bool // states that are a cart's for every payment method
 	cancels  map[string]bool // states that may be a cancellation
@@ -62,7 +64,7 @@ type rules struct {
 
 func newRules(prefix string, profile *schemas.Profile, file *ShopFile) rules {
 	r := rules{
-		order: map[string]string{}, consumes: map[string][]string{}, lookup: map[string]bool{}, ignored: map[string]bool{}, cancels: map[string]bool{},
+		order: map[string]string{}, consumes: map[string][]string{}, others: map[string]bool{}, lookup: map[string]bool{}, ignored: map[string]bool{}, cancels: map[string]bool{},
 		state: prefix + profile.State.Table, column: profile.State.Name, complete: prefix + profile.Complete,
 	}
 	for _, t := range profile.Tables {
@@ -71,6 +73,8 @@ func newRules(prefix string, profile *schemas.Profile, file *ShopFile) rules {
 			r.order[prefix+t.Name] = t.Order
 		case schemas.KindLookup:
 			r.lookup[prefix+t.Name] = true
+		case schemas.KindCatalogue:
+			r.others[prefix+t.Name] = true
 		}
 	}
 	for _, c := range profile.Consumes {
@@ -152,6 +156,7 @@ func (s *splitter) add(b *batchFacts, f *facts) {
 	if f.lookup {
 		s.settings = s.ticks
 	}
+	b.meaning = b.meaning || f.begins || f.lookup || f.consumes || f.catalogue
 	for _, c := range f.changes {
 		s.follow(b, c)
 	}
@@ -193,11 +198,12 @@ func (s *splitter) follow(b *batchFacts, c orderChange) {
 
 // facts is what the splitter reads of a transaction.
 type facts struct {
-	changes  []orderChange
-	tick     bool
-	lookup   bool
-	consumes bool
-	begins   bool // a generation of the log
+	changes   []orderChange
+	tick      bool
+	lookup    bool
+	consumes  bool
+	catalogue bool // something of it beside stock and what decides about it
+	begins    bool // a generation of the log
 }
 
 // orderChange is what a row says about its order.
@@ -249,6 +255,8 @@ func (r *rules) readRecord(f *facts, rec *change.Record) error {
 		return r.readOrder(f, rec)
 	case r.consumes[rec.Table] != nil:
 		return r.readConsumes(f, rec)
+	case r.others[rec.Table]:
+		f.catalogue = true
 	}
 	return nil
 }

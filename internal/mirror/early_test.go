@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +27,7 @@ func TestEarly(t *testing.T) {
 	for i := range 100 {
 		h.log.row(lineTable, change.Create, true, nil, line(100+i, `"second"`))
 	}
+	h.log.row(lineTable, change.Create, true, nil, []string{"1", "2", `"second"`})
 	h.log.row(lineTable, change.Update, true, line(1, `"first"`), line(1, `"later"`))
 	h.log.row(lineTable, change.Delete, true, line(2, `"first"`), nil)
 
@@ -62,8 +64,12 @@ func TestEarly(t *testing.T) {
 	if !two.Alone() {
 		t.Fatal("rows of tables as they are are not alone")
 	}
-	if err := two.Early(t.Context(), second); err != nil {
+	whole, err := two.Early(t.Context(), second, FewNew)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if slices.Sort(whole); len(whole) != 100 || whole[0] != 100 { // of orders 1 and 2 a row of the batch before changes
+		t.Errorf("orders of new rows alone: %v", whole)
 	}
 	if err := first.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -73,7 +79,7 @@ func TestEarly(t *testing.T) {
 	for _, note := range a.content(lineTable.Name, "note") {
 		counts[note]++
 	}
-	if counts["first"] != 98 || counts["second"] != 100 || counts["later"] != 1 {
+	if counts["first"] != 98 || counts["second"] != 101 || counts["later"] != 1 {
 		t.Errorf("rows by note: %v", counts)
 	}
 }

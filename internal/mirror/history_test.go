@@ -308,7 +308,7 @@ func TestHistories(t *testing.T) {
 		}
 		n++
 		a := newApplier(t, conn, fmt.Sprintf("h%d", n), historySpecs)
-		a.m.ways = rapid.SampledFrom([]ways{{0, 0}, {2, 2}, {fewNew, fewOther}}).Draw(t, "ways")
+		a.m.ways = rapid.SampledFrom([]ways{{0, 0}, {2, 2}, {FewNew, fewOther}}).Draw(t, "ways")
 		orders := map[int64]bool{}
 		var last *Changed
 		for a.applied < len(h.log.records) {

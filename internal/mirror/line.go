@@ -14,6 +14,8 @@ type lineWriter struct {
 	part    *Part
 	t       *table
 	owners  map[int64]struct{} // notes the row's
+	owner   int64              // which is this one, if it is owned
+	owned   bool
 	line    []byte
 	ends    []int // of the fields written
 	start   int
@@ -35,8 +37,12 @@ func (w *lineWriter) field(name, value []byte) error {
 		return fmt.Errorf("column %s is not in the shape announced, or not at its place", name)
 	}
 	if next == w.t.owner {
-		if err := w.t.noteOwner(w.owners, value); err != nil {
+		var err error
+		if w.owner, w.owned, err = w.t.whose(value); err != nil {
 			return err
+		}
+		if w.owned {
+			w.owners[w.owner] = struct{}{}
 		}
 	}
 	if string(value) == "null" {

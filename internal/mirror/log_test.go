@@ -138,7 +138,7 @@ func (a *applier) try(l *testLog, n int) (*Changed, error) {
 	var changed *Changed
 	err := postgres.InTransaction(a.t.Context(), a.conn, func(tx pgx.Tx) (err error) {
 		if part.Alone() && a.applied%2 == 0 {
-			if err := part.Early(a.t.Context(), tx); err != nil {
+			if _, err := part.Early(a.t.Context(), tx, a.m.ways.fresh); err != nil {
 				return err
 			}
 		}

@@ -78,7 +78,7 @@ type lowMark struct {
 
 // New makes the mirror of a source. Tables without a spec belong to no order and no account.
 func New(source string, specs []TableSpec) *Mirror {
-	m := &Mirror{source: source, schema: Schema(source), owners: map[string]owner{}, cautious: map[string]int64{}, ways: ways{fewNew, fewOther}}
+	m := &Mirror{source: source, schema: Schema(source), owners: map[string]owner{}, cautious: map[string]int64{}, ways: ways{FewNew, fewOther}}
 	for _, s := range specs {
 		m.owners[s.Name] = newOwner(s)
 	}

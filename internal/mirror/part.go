@@ -15,6 +15,7 @@ type Part struct {
 	at       int64 // number of the last record added
 	segments []*segment
 	owners   map[ownerKind]map[int64]struct{} // orders and accounts of which a row changed
+	older    map[ownerKind]map[int64]struct{} // those of which one changed that is not new here
 	bytes    int
 	ticked   bool
 	ticks    int64
@@ -58,11 +59,21 @@ type entry struct {
 
 // Part begins a part; its first record is number applied+1.
 func (m *Mirror) Part(applied int64) *Part {
-	return &Part{m: m, from: applied, marks: map[string]int64{}, at: applied, owners: map[ownerKind]map[int64]struct{}{ofOrder: {}, ofAccount: {}}}
+	return &Part{m: m, from: applied, marks: map[string]int64{}, at: applied, owners: byOwner(), older: byOwner()}
+}
+
+func byOwner() map[ownerKind]map[int64]struct{} {
+	return map[ownerKind]map[int64]struct{}{ofOrder: {}, ofAccount: {}}
 }
 
 // Bytes is the memory that the part holds, roughly.
 func (p *Part) Bytes() int { return p.bytes }
+
+// Orders are those of which a row changes.
+func (p *Part) Orders() map[int64]struct{} { return p.owners[ofOrder] }
+
+// Accounts are the customers' accounts of which a row changes.
+func (p *Part) Accounts() map[int64]struct{} { return p.owners[ofAccount] }
 
 // Add decodes records, in the order of the log.
 func (p *Part) Add(records []change.Record) error {
@@ -135,7 +146,7 @@ func (p *Part) addRow(r *change.Record) error {
 	}
 	f := p.segment().folded(t)
 	held := len(f.lines)
-	oldKey, err := p.oldKey(t, before)
+	oldKey, err := p.oldKey(f, before)
 	if err != nil {
 		return err
 	}
@@ -145,6 +156,9 @@ func (p *Part) addRow(r *change.Record) error {
 			return err
 		}
 		at := f.put(newKey, held, r.Op == change.Create)
+		if p.writer.owned && !f.entries[at].fresh {
+			p.older[t.ownedBy][p.writer.owner] = struct{}{}
+		}
 		if r.Op == change.Read {
 			f.reading = append(f.reading, at)
 		}
@@ -196,10 +210,11 @@ func (f *folded) remove(key []byte) {
 }
 
 // oldKey returns the key of the row before, nil if there was none, and notes its order or account.
-func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
+func (p *Part) oldKey(f *folded, before []byte) ([]byte, error) {
 	if before == nil {
 		return nil, nil
 	}
+	t := f.t
 	fields := make([][]byte, len(t.columns))
 	err := change.Fields(before, func(name, value []byte) error {
 		if at, ok := t.index[string(name)]; ok {
@@ -222,23 +237,29 @@ func (p *Part) oldKey(t *table, before []byte) ([]byte, error) {
 			return nil, fmt.Errorf("column %s: %w", t.columns[at].name, err)
 		}
 	}
-	if t.owner >= 0 && fields[t.owner] != nil {
-		return key, t.noteOwner(p.owners[t.ownedBy], fields[t.owner])
+	if t.owner < 0 || fields[t.owner] == nil {
+		return key, nil
 	}
-	return key, nil
+	owner, owned, err := t.whose(fields[t.owner])
+	if owned {
+		p.owners[t.ownedBy][owner] = struct{}{}
+		if i, known := f.byKey[string(key)]; !known || !f.entries[i].fresh {
+			p.older[t.ownedBy][owner] = struct{}{}
+		}
+	}
+	return key, err
 }
 
-// noteOwner notes among owners whom a row belongs to.
-func (t *table) noteOwner(owners map[int64]struct{}, value []byte) error {
+// whose tells whom a row belongs to, by the value of the column that names it.
+func (t *table) whose(value []byte) (owner int64, owned bool, err error) {
 	if string(value) == "null" {
-		return nil
+		return 0, false, nil
 	}
-	number, err := strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
+	owner, err = strconv.ParseInt(string(bytes.Trim(value, `"`)), 10, 64)
 	if err != nil {
-		return fmt.Errorf("column %s, which names the %s: %w", t.columns[t.owner].name, t.ownedBy, err)
+		return 0, false, fmt.Errorf("column %s, which names the %s: %w", t.columns[t.owner].name, t.ownedBy, err)
 	}
-	owners[number] = struct{}{}
-	return nil
+	return owner, true, nil
 }
 
 // line appends the row's line of COPY text, and returns its key, good until the next call.

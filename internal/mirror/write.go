@@ -20,7 +20,7 @@ import (
 // staged one some more, a statement a row only its own work; measured on one machine they meet
 // about here (BenchmarkWays).
 const (
-	fewNew   = 24  // new rows of a table in a segment
+	FewNew   = 24  // new rows of a table in a segment
 	fewOther = 120 // rows that may be there
 
 	pipelined = 256 // statements between two synchronizations of a pipeline
@@ -163,18 +163,19 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 		wrote = true
 	}
 	p.m.db.grew(f.t, fresh+other)
-	if fresh > p.m.ways.fresh && !f.copied || other > p.m.ways.other {
+	if f.copied {
+		fresh = 0
+	}
+	if fresh > p.m.ways.fresh || other > p.m.ways.other {
 		// COPY can't go through the pipeline: what is queued goes first.
 		if err := pipe.flush(ctx); err != nil {
 			return false, err
 		}
 	}
-	if fresh > p.m.ways.fresh && !f.copied {
-		if err := p.copyNew(ctx, tx, f, f.pick(func(e *entry) bool { return e.fresh })); err != nil {
+	if fresh > p.m.ways.fresh {
+		if err := p.copyNew(ctx, tx, f, f.pick(isFresh)); err != nil {
 			return false, err
 		}
-	}
-	if fresh > p.m.ways.fresh {
 		fresh = 0
 	}
 	if other > p.m.ways.other {
@@ -188,17 +189,19 @@ func (p *Part) writeTable(ctx context.Context, tx pgx.Tx, pipe *pipeline, f *fol
 	return wrote, pipe.queueRows(ctx, f, fresh > 0, other > 0)
 }
 
-// judge settles which rows count as new: none where rows must not be taken for new. Once for all.
-func (p *Part) judge(f *folded) {
+// judge settles which rows count as new: none where rows must not be taken for new (doubtful). Once for all.
+func (p *Part) judge(f *folded) (doubtful bool) {
 	if f.judged {
-		return
+		return false
 	}
 	f.judged = true
-	if p.careful(f.t.shape.Name) {
-		for i := range f.entries {
-			f.entries[i].fresh = false
-		}
+	if !p.careful(f.t.shape.Name) {
+		return false
 	}
+	for i := range f.entries {
+		f.entries[i].fresh = false
+	}
+	return true
 }
 
 // Alone tells that the part does nothing but write changed rows into tables as they are.
@@ -214,25 +217,44 @@ func (p *Part) Alone() bool {
 	return true
 }
 
-// Early copies the new rows of a part that is Alone, if there are many: they are there whatever the batch
+// Early copies the new rows of a part that is Alone, if there are more than few of any table: they are there whatever the batch
 // before does. Apply then leaves them out. A batch that is taken again has other parts.
-func (p *Part) Early(ctx context.Context, tx pgx.Tx) error {
+//
+// whole are the orders, in no order, that have nothing but new rows here: unless the batch before changes them too, they
+// stand in the mirror as they do behind this part.
+func (p *Part) Early(ctx context.Context, tx pgx.Tx, few int) (whole []int64, err error) {
 	s := p.segments[0]
 	slices.Sort(s.names)
+	most, doubtful := 0, false
 	for _, name := range s.names {
 		f := s.rows[name]
-		p.judge(f)
-		fresh := f.pick(func(e *entry) bool { return e.fresh })
-		if len(fresh) <= p.m.ways.fresh {
-			continue
-		}
-		if err := p.copyNew(ctx, tx, f, fresh); err != nil {
-			return err
-		}
-		f.copied = true
+		doubtful = p.judge(f) || doubtful
+		most = max(most, len(f.pick(isFresh)))
 	}
-	return nil
+	if most <= few {
+		return nil, nil
+	}
+	for _, name := range s.names {
+		f := s.rows[name]
+		if fresh := f.pick(isFresh); len(fresh) > 0 {
+			if err := p.copyNew(ctx, tx, f, fresh); err != nil {
+				return nil, err
+			}
+			f.copied = true
+		}
+	}
+	if doubtful {
+		return nil, nil
+	}
+	for order := range p.owners[ofOrder] {
+		if _, older := p.older[ofOrder][order]; !older {
+			whole = append(whole, order)
+		}
+	}
+	return whole, nil
 }
+
+func isFresh(e *entry) bool { return e.fresh }
 
 // known returns the table as the database has it, nil if it has none.
 func (t *table) known(m *Mirror) *table { return m.db.shapes[t.shape.Name] }

@@ -13,8 +13,9 @@
 --   stated       the history's last row names the state that the order is in: nothing is half-written
 --   begun        when the order was complete for the first time
 --   fingerprint  what never changes of an order
+--   account      of the customer, if he has one
 create function {{.Schema}}.heads(ids bigint[])
-returns table (order_id bigint, state text, method text, revision bigint, stated boolean, begun timestamptz, fingerprint text)
+returns table (order_id bigint, state text, method text, revision bigint, stated boolean, begun timestamptz, fingerprint text, account bigint)
 language sql stable as $$
     select o.order_id,
         coalesce(o.order_status_id, 0)::text,
@@ -22,7 +23,8 @@ language sql stable as $$
         coalesce(h.last_id, 0),
         coalesce((select x.order_status_id = o.order_status_id from {{table "order_history"}} x where x.order_history_id = h.last_id), false),
         coalesce(h.begun, o.date_added) at time zone s.timezone,
-        concat_ws('|', o.date_added, lower(o.email), o.invoice_prefix)
+        concat_ws('|', o.date_added, lower(o.email), o.invoice_prefix),
+        nullif(o.customer_id, 0)::bigint
     from unnest(ids) as i(id)
     cross join lateral (select * from {{table "order"}} o where o.order_id = i.id offset 0) o
     cross join (select * from spola.shop_settings s where s.shop = '{{.Shop}}' offset 0) s

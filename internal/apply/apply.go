@@ -68,6 +68,14 @@ type Part[Tx any] interface {
 	Apply(ctx context.Context, tx Tx, last bool) error
 }
 
+// Patient is a Part that may hold nothing that anybody waits for: rows that are no business of its effect, or echoes of what
+// it has written itself. Such a batch waits a moment for company. Otherwise each transaction of one stream has a
+// transaction of every other for nothing but their places; and a place that stands in the shop comes back as a record.
+type Patient interface {
+	// Patient tells it of all that was added so far.
+	Patient() bool
+}
+
 // Early is a Part of which something can be done before its place moves, in its own transaction and on
 // another connection, while the batch before it is still at work: rows that are new, whatever
 // that one does. Nothing of it holds unless the place moves in that transaction afterwards.

@@ -3,6 +3,7 @@ package apply
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
 )
@@ -24,6 +25,7 @@ type cutter[Tx any] struct {
 	stand  change.Stand // of the last record seen
 	edge   change.Stand // of the last record added to a part
 	open   *piece[Tx]   // the batch under construction: whole source transactions
+	since  time.Time    // when it was begun
 
 	pending      []change.Record // of a source transaction that is not complete
 	pendingBytes int
@@ -36,10 +38,14 @@ type cutter[Tx any] struct {
 func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record) error {
 	for {
 		ready, offer := c.out, piece[Tx]{}
+		var lonely <-chan time.Time
 		if c.open == nil {
 			ready = nil
 		} else {
 			offer = *c.open
+			if rest := c.patience(); rest > 0 {
+				ready, lonely = nil, time.After(rest)
+			}
 		}
 		select {
 		case records := <-in:
@@ -48,10 +54,23 @@ func (c *cutter[Tx]) run(ctx context.Context, in <-chan []change.Record) error {
 			}
 		case ready <- offer:
 			c.open = nil
+		case <-lonely:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// companyWithin is how long a batch that nobody waits for waits for company: short beside what a person, or an alarm,
+// takes for lag, and long enough that a busy log gives it some.
+var companyWithin = 50 * time.Millisecond
+
+// patience is how long the open batch still waits for company.
+func (c *cutter[Tx]) patience() time.Duration {
+	if p, ok := c.open.part.(Patient); !ok || !p.Patient() {
+		return 0
+	}
+	return time.Until(c.since.Add(companyWithin))
 }
 
 // take sorts records into source transactions, and these into batches.
@@ -140,7 +159,7 @@ func (c *cutter[Tx]) stream(ctx context.Context, last bool) error {
 // add moves the pending records into the open part, or a new one.
 func (c *cutter[Tx]) add() error {
 	if c.open == nil {
-		c.open = &piece[Tx]{part: c.effect.Part(c.edge.Applied), from: c.edge, last: true}
+		c.open, c.since = &piece[Tx]{part: c.effect.Part(c.edge.Applied), from: c.edge, last: true}, time.Now()
 	}
 	if err := c.open.part.Add(c.pending); err != nil {
 		return fmt.Errorf("record %d/%d and before: %w", c.stand.Gen, c.stand.Seq, err)

@@ -23,6 +23,7 @@ import (
 // database's transaction, to a table without a key.
 type ledger struct {
 	splits func(transaction []change.Record) bool
+	urgent func(change.Record) bool                   // nil: all are
 	before func(ctx context.Context, tx pgx.Tx) error // called first in each Apply; nil: nothing
 	early  bool                                       // half of each part is done early
 	first  func(ctx context.Context, tx pgx.Tx) error // called first in each Early; nil: nothing
@@ -38,6 +39,7 @@ type ledgerPart struct {
 	gens    []int64
 	seqs    []int64
 	bytes   int
+	urgent  bool
 }
 
 func (l *ledger) Start(context.Context, pgx.Tx) error {
@@ -60,9 +62,12 @@ func (p *ledgerPart) Add(records []change.Record) error {
 		p.numbers = append(p.numbers, p.applied)
 		p.gens, p.seqs = append(p.gens, r.Gen), append(p.seqs, r.Seq)
 		p.bytes += len(r.Value)
+		p.urgent = p.urgent || p.l.urgent == nil || p.l.urgent(r)
 	}
 	return nil
 }
+
+func (p *ledgerPart) Patient() bool { return !p.urgent }
 
 func (p *ledgerPart) Bytes() int { return p.bytes }
 

@@ -408,6 +408,30 @@ func TestBatchesAdapt(t *testing.T) {
 	check(t, t.Context(), conn, log.records, 501)
 }
 
+// A batch that nobody waits for waits for company, but not for ever; what is waited for takes it along at once.
+func TestPatience(t *testing.T) {
+	url, conn := database(t)
+	log := newMemory(1)
+	l := &loop{target: postgres.NewTarget(url, "test", "s", ""), effect: &ledger{urgent: func(r change.Record) bool { return r.Seq == 10 }}, log: log}
+	for range 10 {
+		log.transaction(1)
+	}
+	back := apply.WaitForCompany(longest)
+	defer func() { back() }()
+	if err := l.until(t.Context(), 10); err != nil {
+		t.Fatal(err)
+	}
+	if len(l.commits) != 1 || l.commits[0].Transactions != 10 {
+		t.Fatalf("ten transactions, of which the last is waited for, came in %d batches: %+v", len(l.commits), l.commits)
+	}
+	log.transaction(1)
+	back()
+	if err := l.until(t.Context(), 11); err != nil {
+		t.Fatal(err)
+	}
+	check(t, t.Context(), conn, log.records, 11)
+}
+
 // A batch ends where the effect asks for it, and nowhere inside a source transaction.
 func TestSplits(t *testing.T) {
 	url, conn := database(t)

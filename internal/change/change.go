@@ -32,6 +32,9 @@ const (
 // IsRow tells whether the record carries a row of a captured table.
 func (op Op) IsRow() bool { return len(op) == 1 }
 
+// IsChange tells whether the record carries a row that somebody changed, not one that a snapshot read.
+func (op Op) IsChange() bool { return op == Create || op == Update || op == Delete }
+
 // Record is one record of the log. Seq, Gen and Sum are given by the log's writer.
 type Record struct {
 	Seq    int64  // 1, 2, 3 … within a generation

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -224,6 +225,28 @@ func until(t *testing.T, url, query string) {
 		if err := conn.QueryRow(ctx, query).Scan(&holds); err != nil {
 			t.Errorf("wait until %s: %v", query, err)
 			return
+		}
+	}
+}
+
+// What Spola's own appliers have written into the shop waits for company, and nothing else: not a checkout, not a tick, not a probe.
+func TestDeliveriesArePatient(t *testing.T) {
+	mark := func(name string) change.Record {
+		return change.Record{Op: change.Update, Table: "spola_marker", Key: change.RowKey(nil, "spola_marker", fmt.Appendf(nil, `"name":%q`, name))}
+	}
+	product := change.Record{Op: change.Update, Table: "oc_product"}
+	for _, c := range []struct {
+		records []change.Record
+		want    bool
+	}{
+		{[]change.Record{mark("place.stock.erp"), mark("product:31"), product}, true},
+		{[]change.Record{mark("tick")}, false},
+		{[]change.Record{mark("probe")}, false},
+		{[]change.Record{product}, false},
+		{[]change.Record{mark("place.stock.erp"), {Op: change.Probe}}, false},
+	} {
+		if got := delivered(c.records); got != c.want {
+			t.Errorf("%s %s: %t", c.records[0].Table, c.records[0].Key, got)
 		}
 	}
 }

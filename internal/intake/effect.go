@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -80,6 +81,7 @@ type part struct {
 	batch   batchFacts
 	before  footprint // of the part that was made before
 	drafted bool      // orders are drafted in the part's transaction
+	urgent  bool      // it holds more than what Spola's appliers have written into the shop
 }
 
 // footprint is what a part that has gone to the writer may do to orders that are not its own.
@@ -105,7 +107,19 @@ func (p *part) Add(records []change.Record) error {
 		return err
 	}
 	p.effect.split.add(&p.batch, f)
+	p.urgent = p.urgent || !delivered(records)
 	return p.rows.Add(records)
+}
+
+// Patient tells that the part holds nothing but what Spola's own appliers have written into the shop.
+func (p *part) Patient() bool { return !p.urgent }
+
+var placeName = []byte(`"name":"place.`)
+
+// delivered tells whether a transaction is one of Spola's appliers: the first that it touches is its place.
+func delivered(records []change.Record) bool {
+	return records[0].Table == mirror.Marker && bytes.Contains(records[0].Key, placeName) &&
+		!slices.ContainsFunc(records, func(r change.Record) bool { return !r.Op.IsChange() })
 }
 
 // Bytes is what the part's rows hold of memory.

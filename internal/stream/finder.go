@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/segmentio/kafka-go"
-
 	"github.com/spola-cdc/spola/internal/change"
 )
 
@@ -139,23 +137,5 @@ func (f *Finder) At(ctx context.Context, gen, seq int64, near change.Stand) (int
 
 // Since returns the offset of the first record that was committed at its source at a time or later, the log's end if there is none.
 func (f *Finder) Since(ctx context.Context, at time.Time) (int64, error) {
-	res, err := f.s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
-		Topics: map[string][]kafka.OffsetRequest{f.s.cfg.Topic: {kafka.TimeOffsetOf(0, at)}},
-	})
-	if err != nil {
-		return 0, fmt.Errorf("look for a time in %s: %w", f.s.cfg.Topic, err)
-	}
-	parts := res.Topics[f.s.cfg.Topic]
-	if len(parts) != 1 {
-		return 0, fmt.Errorf("look for a time in %s: %d partitions answered", f.s.cfg.Topic, len(parts))
-	}
-	if parts[0].Error != nil {
-		return 0, fmt.Errorf("look for a time in %s: %w", f.s.cfg.Topic, parts[0].Error)
-	}
-	for offset := range parts[0].Offsets {
-		if offset >= 0 {
-			return offset, nil
-		}
-	}
-	return f.end, nil
+	return f.s.since(ctx, at, f.end)
 }

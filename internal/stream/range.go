@@ -34,7 +34,7 @@ func (e *GoneError) Error() string {
 }
 
 // disorder is how far apart the times of neighbours in a log may be in the wrong order: they come from the clocks of the source's
-// server, which may be set, and of its reader. Whoever looks for a time reads on for so long behind it, and begins so long before it.
+// server, which may be set, and of its reader. Whoever reads until a time reads on for so long behind it.
 const disorder = time.Hour
 
 // ReadRange calls each with the records of a range, in order and checked like a Reader's, and done with how much of what is to be
@@ -156,8 +156,7 @@ func (s *session) findRange(ctx context.Context, r Range) (from, end int64, err 
 		}
 	}
 	if !r.Since.IsZero() {
-		since := r.Since.Add(-disorder).UnixMilli()
-		at, err := s.firstOffset(ctx, start, end, func(rec *change.Record) bool { return rec.Time >= since })
+		at, err := s.since(ctx, r.Since, end)
 		if err != nil {
 			return 0, 0, err
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/spola-cdc/spola/internal/change"
 )
 
@@ -81,6 +83,30 @@ func (s *session) search(ctx context.Context, place change.Place, lo, hi int64) 
 	default:
 		return found{}, stopAt(ErrShortened, s.cfg.Topic, end, place, fmt.Sprintf("it ends with %d/%d; the record named was read before", before.Gen, before.Seq))
 	}
+}
+
+// since asks the broker for the offset of the first record whose time is at or later; end if there is none. Times need not be in order: whatever
+// stands before it is earlier.
+func (s *session) since(ctx context.Context, at time.Time, end int64) (int64, error) {
+	res, err := s.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
+		Topics: map[string][]kafka.OffsetRequest{s.cfg.Topic: {kafka.TimeOffsetOf(0, at)}},
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look for a time in %s: %w", s.cfg.Topic, err)
+	}
+	parts := res.Topics[s.cfg.Topic]
+	if len(parts) != 1 {
+		return 0, fmt.Errorf("look for a time in %s: %d partitions answered", s.cfg.Topic, len(parts))
+	}
+	if parts[0].Error != nil {
+		return 0, fmt.Errorf("look for a time in %s: %w", s.cfg.Topic, parts[0].Error)
+	}
+	for offset := range parts[0].Offsets {
+		if offset >= 0 {
+			return min(offset, end), nil
+		}
+	}
+	return end, nil
 }
 
 func isBeyond(r *change.Record, place change.Place) bool {

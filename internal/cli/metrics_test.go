@@ -43,7 +43,9 @@ func TestMetricsTellTheLag(t *testing.T) {
 	is := func(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
 
 	wants("no record is left", lag, is(0))
-	wants("the probe has arrived", `spola_probe_seconds{shop="shop"}`, above(0))
+	for _, stage := range []string{"log", "intake"} {
+		wants("the probe has come to "+stage, `spola_probe_seconds{shop="shop",stage="`+stage+`"}`, above(0))
+	}
 	wants("the order stands in the ERP", `spola_orders{kind="imported",shop="shop"}`, is(1))
 	for _, part := range []string{"shop", "erp", "kafka"} {
 		wants(part+" answers", `spola_up{part="`+part+`",shop="shop"}`, is(1))
@@ -58,49 +60,73 @@ func TestMetricsTellTheLag(t *testing.T) {
 		}
 	}
 
+	// It looks again and again over one connection; one that has ended is no fault of the ERP's.
+	const session = "select coalesce(max(pid), 0) from pg_stat_activity where application_name = 'spola metrics shop'"
+	looked := func() float64 { v, _ := series(`spola_looked_timestamp_seconds{shop="shop"}`); return v }
+	again := func() {
+		t.Helper()
+		before := looked()
+		p.until("it looks again", running, func() bool { return looked() > before })
+	}
+	pid := p.number(session)
+	if again(); pid == 0 || p.number(session) != pid {
+		t.Errorf("each look connects anew: session %d, then %d", pid, p.number(session))
+	}
+	p.erpExec("select pg_terminate_backend($1)", pid)
+	if again(); p.number(session) == pid {
+		t.Errorf("session %d was not ended", pid)
+	}
+	if up, _ := series(`spola_up{part="erp",shop="shop"}`); up != 1 {
+		t.Error("the ERP is told to be away, where a connection had ended")
+	}
+
 	if err := taker.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	p.place("second@example.com")
 	wants("the lag in records", lag, above(6))
 	wants("the lag in seconds", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, above(2))
-	wants("the probe waits", `spola_probe_waiting_seconds{shop="shop"}`, above(2))
+	wants("the probe waits", `spola_probe_waiting_seconds{shop="shop",stage="intake"}`, above(2))
+	wants("it stands in the log", `spola_probe_waiting_seconds{shop="shop",stage="log"}`, is(0))
 	if err := taker.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	wants("no record is left", lag, is(0))
 	wants("no second either", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, is(0))
 	wants("both orders", `spola_orders{kind="imported",shop="shop"}`, is(2))
-	wants("no probe waits", `spola_probe_waiting_seconds{shop="shop"}`, is(0))
+	wants("no probe waits", `spola_probe_waiting_seconds{shop="shop",stage="intake"}`, is(0))
 }
 
 // scrape reads one series: "name{label="value",…}", labels in the order of their names.
 func scrape(t *testing.T, address, series string) (float64, bool) {
 	t.Helper()
+	value, there := scrapeAll(t, address)[series]
+	return value, there
+}
+
+// scrapeAll reads all series at once; none while nobody answers.
+func scrapeAll(t *testing.T, address string) map[string]float64 {
+	t.Helper()
 	status, text := get(t, address, "/metrics")
 	if status != http.StatusOK {
-		return 0, false
+		return nil
 	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
 		t.Fatalf("/metrics can't be read: %v\n%s", err, text)
 	}
-	name, _, _ := strings.Cut(series, "{")
-	family := families[name]
-	if family == nil {
-		return 0, false
-	}
-	for _, m := range family.GetMetric() {
-		var labels []string
-		for _, l := range m.GetLabel() {
-			labels = append(labels, l.GetName()+`="`+l.GetValue()+`"`)
-		}
-		if name+"{"+strings.Join(labels, ",")+"}" == series {
-			return m.GetGauge().GetValue() + m.GetCounter().GetValue(), true
+	all := map[string]float64{}
+	for name, family := range families {
+		for _, m := range family.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, l.GetName()+`="`+l.GetValue()+`"`)
+			}
+			all[name+"{"+strings.Join(labels, ",")+"}"] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
-	return 0, false
+	return all
 }
 
 // get is status 0 while nobody answers.

@@ -110,7 +110,7 @@ func (p *Picture) still(trip Trip) (causes []notice.Cause) {
 		stands := s.End > s.Read && s.Still > stillPatience && s.Age > stillPatience && !s.Paused
 		if s.Applier == intakeApplier {
 			intake = !s.Paused && s.Age < stillPatience/2
-			if c := p.reader(s, trip); c != nil {
+			if c := p.reader(trip); c != nil {
 				causes, intake = append(causes, *c), false
 			}
 		}
@@ -132,13 +132,13 @@ func (p *Picture) still(trip Trip) (causes []notice.Cause) {
 // mirrored are the appliers whose place stands in the shop: it is known here once intake has brought it.
 var mirrored = map[string]bool{"stock": true, "orders": true}
 
-// reader tells that the shop's log is not read: a probe is in the shop, intake has nothing to do, and it is not in the ERP.
-func (p *Picture) reader(intake Stream, trip Trip) *notice.Cause {
-	if p.Errors[PartShop] != nil || trip.Waiting < stillPatience || intake.End > intake.Read || intake.Paused {
+// reader tells that the shop is not read: a probe is in the shop, and not in its log.
+func (p *Picture) reader(trip Trip) *notice.Cause {
+	if p.Errors[PartShop] != nil || trip.Log.Waiting < stillPatience {
 		return nil
 	}
-	return &notice.Cause{Reason: "stopped." + shopReader, Title: "what the shop commits is not read", Over: "the shop is read again", Part: PartKafka, Since: p.At.Add(-trip.Waiting),
-		Why:  fmt.Sprintf("What it committed %s ago is not in its log.", trip.Waiting.Round(time.Second)),
+	return &notice.Cause{Reason: "stopped." + shopReader, Title: "what the shop commits is not read", Over: "the shop is read again", Part: PartKafka, Since: p.At.Add(-trip.Log.Waiting),
+		Why:  fmt.Sprintf("What it committed %s ago is not in its log.", trip.Log.Waiting.Round(time.Second)),
 		Mend: "systemctl status cdc: its last line says why (docs/runbooks/nothing-arrives.md)"}
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
-	erp "github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/internal/writeback"
 )
 
@@ -35,6 +34,7 @@ type Pipeline struct {
 	Slot      string // of the reader of the ERP's log; empty: it is not asked whether somebody reads
 
 	meters map[string]*stream.Meter // by topic, of who looks again and again: it closes them; nil: connections end with the look
+	links  *links                   // likewise
 }
 
 // The parts that a look goes to.
@@ -96,6 +96,10 @@ type Slow struct {
 // Look asks shop, ERP and Kafka. slow: for what takes seconds in a large shop too.
 func (p Pipeline) Look(ctx context.Context, slow bool) *Picture {
 	pic := &Picture{At: time.Now(), Errors: map[string]error{PartShop: nil, PartERP: nil, PartKafka: nil}, Orders: map[string]int64{}, Parked: map[string]int64{}}
+	if p.links == nil {
+		p.links = &links{of: p, name: "spola look"}
+		defer p.links.close(ctx)
+	}
 	pic.Errors[PartShop] = p.lookAtShop(ctx, pic)
 	pic.Errors[PartERP] = p.lookAtERP(ctx, pic, slow)
 	if pic.Errors[PartERP] == nil {
@@ -105,11 +109,10 @@ func (p Pipeline) Look(ctx context.Context, slow bool) *Picture {
 }
 
 func (p Pipeline) lookAtShop(ctx context.Context, pic *Picture) error {
-	db, err := mysql.Open(p.Source)
+	db, err := p.links.toShop()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }() // it has only asked
 	if pic.Clock, err = clock(ctx, db); err != nil {
 		return err
 	}
@@ -147,11 +150,10 @@ func erpClock(ctx context.Context, conn *pgx.Conn) (*time.Duration, error) {
 }
 
 func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error {
-	conn, err := erp.Connect(ctx, p.ERP, "spola metrics "+p.Shop)
+	conn, err := p.links.toERP(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	if pic.ERPTime, err = erpClock(ctx, conn); err != nil {
 		return err
 	}
@@ -264,16 +266,21 @@ func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
 		if err != nil {
 			return err
 		}
-		s.End, s.Age = s.Read+lag.Events, lag.Age
 		clock := pic.Clock // a log's records bear its source's clock
 		if s.Log != p.ShopLog.Topic {
 			clock = pic.ERPTime
 		}
-		if clock != nil && lag.Events > 0 {
-			s.Age = max(0, s.Age+*clock)
-		}
+		s.End, s.Age = s.Read+lag.Events, age(lag, pic.At, clock)
 	}
 	return p.lookAtPurge(ctx, pic)
+}
+
+// age is how old what is not applied was at a time by this host's clock, which that of its source is ahead of; nil: nobody knows by how much.
+func age(lag stream.Lag, at time.Time, ahead *time.Duration) time.Duration {
+	if ahead != nil {
+		at = at.Add(*ahead)
+	}
+	return lag.Age(at)
 }
 
 // lookAtPurge tells when the shop's server purges what its reader has not read: as long after the newest record of the log as it keeps

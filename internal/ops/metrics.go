@@ -29,9 +29,9 @@ var (
 	lagSeconds    = desc("spola_applier_lag_seconds", "Age of the oldest record that an applier has not applied, since its commit at the source; 0: there is none.", "shop", "applier")
 	paused        = desc("spola_applier_paused", "Whether a person has paused an applier.", "shop", "applier")
 	moved         = desc("spola_applier_moved_timestamp_seconds", "When an applier last applied something.", "shop", "applier")
-	tripSeconds   = desc("spola_probe_seconds", "How long the last probe took from the shop's commit into the ERP's database.", "shop")
-	tripArrived   = desc("spola_probe_arrived_timestamp_seconds", "When a probe last arrived.", "shop")
-	tripWaiting   = desc("spola_probe_waiting_seconds", "For how long a probe has been on its way; 0: none is.", "shop")
+	tripSeconds   = desc("spola_probe_seconds", "How long the last probe took from the shop's commit to a stage: log (read, and in the shop's log), intake (in the ERP's database).", "shop", "stage")
+	tripArrived   = desc("spola_probe_arrived_timestamp_seconds", "When a probe last came to a stage.", "shop", "stage")
+	tripWaiting   = desc("spola_probe_waiting_seconds", "For how long a probe has been on its way to a stage; 0: none is.", "shop", "stage")
 	clockAhead    = desc("spola_clock_ahead_seconds", "How far the clock of the shop's server is ahead of this host's; taken off the lag.", "shop")
 	erpAhead      = desc("spola_erp_clock_ahead_seconds", "How far the clock of the ERP's server is ahead of this host's; taken off the lag.", "shop")
 	binlogLeft    = desc("spola_binlog_left_seconds", "Until the shop's server purges what its reader has not read.", "shop")
@@ -62,11 +62,13 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	pic, trip := m.told()
-	if trip.Took > 0 {
-		gauge(tripSeconds, trip.Took.Seconds(), m.shop)
-		gauge(tripArrived, timestamp(trip.Arrived), m.shop)
+	for stage, leg := range map[string]Leg{StageLog: trip.Log, intakeApplier: {trip.Took, trip.Arrived, trip.Waiting}} {
+		if leg.Took > 0 {
+			gauge(tripSeconds, leg.Took.Seconds(), m.shop, stage)
+			gauge(tripArrived, timestamp(leg.Arrived), m.shop, stage)
+		}
+		gauge(tripWaiting, leg.Waiting.Seconds(), m.shop, stage)
 	}
-	gauge(tripWaiting, trip.Waiting.Seconds(), m.shop)
 	if waits, told := m.unsent(); told {
 		gauge(unsent, waits.Seconds(), m.shop)
 	}

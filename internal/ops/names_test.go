@@ -23,7 +23,9 @@ func exposed(t *testing.T) map[string][]string {
 	pic.Clock, pic.ERPTime, pic.Binlog, pic.Unread, pic.WAL, pic.Slow.Stock.Last = &hour, &hour, &hour, &hour, &bytes, &stock.LastRun{Ended: pic.At}
 	pic.Errors[PartShop], pic.Errors[PartERP] = errors.New("away"), nil
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(&metrics{shop: "shop", told: func() (*Picture, Trip) { return pic, Trip{Took: time.Second, Arrived: pic.At} }, unsent: func() (time.Duration, bool) { return 0, true }},
+	registry.MustRegister(&metrics{shop: "shop", told: func() (*Picture, Trip) {
+		return pic, Trip{Took: time.Second, Arrived: pic.At, Log: Leg{Took: time.Second, Arrived: pic.At}}
+	}, unsent: func() (time.Duration, bool) { return 0, true }},
 		backMetrics{shop: "shop", told: func() (map[string]Trip, error) {
 			return map[string]Trip{StageLog: {Took: time.Second, Arrived: pic.At}}, nil
 		}})

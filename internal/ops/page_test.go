@@ -18,6 +18,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/notice"
 	"github.com/spola-cdc/spola/internal/stock"
+	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/trace"
 )
 
@@ -267,7 +268,7 @@ func TestSight(t *testing.T) {
 		}), want: "stopped.stock"},
 		"last words say more":  {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "stock", At: time.Now(), Said: "why"}}, want: "stopped.stock"},
 		"it has gone on since": {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "intake", At: time.Now().Add(-time.Minute)}}, want: "stopped.stock"},
-		"the shop is not read": {p: change(func(p *Picture) { p.Open = Open{} }), trip: Trip{Waiting: 31 * time.Second}, want: "stopped.cdc"},
+		"the shop is not read": {p: change(func(p *Picture) { p.Open = Open{} }), trip: Trip{Waiting: 31 * time.Second, Log: Leg{Waiting: 31 * time.Second}}, want: "stopped.cdc"},
 		"intake is behind": {p: change(func(p *Picture) {
 			p.Open = Open{}
 			p.Streams[0].End, p.Streams[0].Age, p.Streams[0].Still = 200, time.Minute, time.Minute
@@ -305,3 +306,18 @@ func TestDigestTells(t *testing.T) {
 		t.Errorf("while the ERP is away: %v\n%s", kept, text)
 	}
 }
+// What waits is as old as it is, whether the clock of its source is ahead or behind.
+func TestAgeByTwoClocks(t *testing.T) {
+	now := time.Now()
+	for _, ahead := range []time.Duration{0, 5 * time.Second, -5 * time.Second} {
+		committed := now.Add(ahead - 2*time.Second) // by the source's clock
+		if got := age(stream.Lag{Events: 1, Oldest: committed}, now, &ahead); got != 2*time.Second {
+			t.Errorf("%s ahead: %s old", ahead, got)
+		}
+	}
+	ahead := 5 * time.Second
+	if got := age(stream.Lag{}, now, &ahead); got != 0 {
+		t.Errorf("nothing waits, and is %s old", got)
+	}
+}
+

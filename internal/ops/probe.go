@@ -3,14 +3,18 @@ package ops
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/mirror"
 	"github.com/spola-cdc/spola/internal/source/mysql"
-	erp "github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/internal/stream"
 )
 
 // probe sends a row of the marker table through the pipeline now and then and waits for it in the mirror: what a lag of
@@ -21,6 +25,10 @@ type probe struct {
 	arrived time.Time     // when it did
 	sent    time.Time     // the one that is on its way; zero: none is
 	err     error         // why none can be sent or looked for
+
+	log    Leg       // of the last that came to the log
+	toLog  int64     // number of the one that is on its way there; 0: none is
+	logged time.Time // when that one was sent
 }
 
 const probeEvery = 10 * time.Second
@@ -31,12 +39,23 @@ type Trip struct {
 	Arrived time.Time
 	Waiting time.Duration
 	Err     error
+	Log     Leg // its first part: commit, read, in the shop's log
+}
+
+// Leg is a part of a trip: how long the last took, when it ended, and for how long the next has been on it.
+type Leg struct {
+	Took    time.Duration
+	Arrived time.Time
+	Waiting time.Duration
 }
 
 func (p *probe) told() Trip {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	t := Trip{Took: p.trip, Arrived: p.arrived, Err: p.err}
+	t := Trip{Took: p.trip, Arrived: p.arrived, Err: p.err, Log: p.log}
+	if p.toLog > 0 && !p.sent.IsZero() { // what has arrived was in the log
+		t.Log.Waiting = time.Since(p.logged)
+	}
 	if !p.sent.IsZero() {
 		t.Waiting = time.Since(p.sent)
 	}
@@ -48,9 +67,11 @@ func (p *probe) run(ctx context.Context, of Pipeline) {
 	timer := time.NewTicker(probeEvery)
 	defer timer.Stop()
 	number := int64(0)
+	ways := &links{of: of, name: "spola probe"}
+	defer ways.close(ctx)
 	for {
 		var err error
-		number, err = p.once(ctx, of, number)
+		number, err = p.once(ctx, ways, number)
 		p.mu.Lock()
 		p.err = err
 		p.mu.Unlock()
@@ -63,23 +84,21 @@ func (p *probe) run(ctx context.Context, of Pipeline) {
 }
 
 // once sends a probe, unless one is on its way, and waits for it. It returns the number of the one that is still on its way; 0: none.
-func (p *probe) once(ctx context.Context, of Pipeline, number int64) (int64, error) {
+func (p *probe) once(ctx context.Context, ways *links, number int64) (int64, error) {
 	if number == 0 {
-		db, err := mysql.Open(of.Source)
+		db, err := ways.toShop()
 		if err != nil {
 			return 0, err
 		}
-		defer func() { _ = db.Close() }() // what was written is committed
 		if number, err = p.send(ctx, db); err != nil {
 			return 0, err
 		}
 	}
-	conn, err := erp.Connect(ctx, of.ERP, "spola probe "+of.Shop)
+	conn, err := ways.toERP(ctx)
 	if err != nil {
 		return number, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	return p.await(ctx, conn, of.Shop, number)
+	return p.await(ctx, conn, ways.of.Shop, number)
 }
 
 func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
@@ -90,7 +109,84 @@ func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sent = time.Now()
+	p.toLog, p.logged = number, p.sent
 	return number, nil
+}
+
+// follow waits in the shop's log for each probe that was sent, until ctx ends. While Kafka is away the probe waits; why, the picture says.
+func (p *probe) follow(ctx context.Context, of Pipeline) {
+	for ctx.Err() == nil {
+		if err := p.followLog(ctx, of.ShopLog); err != nil {
+			pause(ctx, backAnew)
+		}
+	}
+}
+
+func (p *probe) followLog(ctx context.Context, log stream.Config) error {
+	f, err := stream.OpenFinder(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	sought, from := int64(0), int64(0)
+	for ctx.Err() == nil {
+		p.mu.Lock()
+		number := p.toLog
+		p.mu.Unlock()
+		if number == 0 {
+			pause(ctx, backLook)
+			continue
+		}
+		_, end, err := f.Renew(ctx)
+		if err != nil {
+			return err
+		}
+		if sought != number { // it is numbered by the clock of the shop's server, as is the time of its record, by whole seconds in MariaDB
+			if from, err = f.Since(ctx, time.UnixMilli(number).Add(-2*time.Second)); err != nil {
+				return err
+			}
+			sought = number
+		}
+		for from < end && sought == number {
+			records, next, err := f.From(ctx, from)
+			if err != nil {
+				return err
+			}
+			from = next
+			if slices.ContainsFunc(records, func(r change.Record) bool { return probeOf(&r) >= number }) {
+				p.inLog()
+				sought = 0
+			}
+		}
+		if sought > 0 {
+			pause(ctx, backLook)
+		}
+	}
+	return nil
+}
+
+// probeOf is the number of the probe that a record is; 0: it is none.
+func probeOf(r *change.Record) int64 {
+	if r.Table != mysql.Marker || !strings.Contains(string(r.Key), `"probe"`) {
+		return 0
+	}
+	var v struct {
+		After struct {
+			Name   string `json:"name"`
+			Number int64  `json:"number"`
+		} `json:"after"`
+	}
+	if err := json.Unmarshal(r.Value, &v); err != nil || v.After.Name != "probe" {
+		return 0 // whoever wrote it: no probe of this program
+	}
+	return v.After.Number
+}
+
+func (p *probe) inLog() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.log = Leg{Took: time.Since(p.logged), Arrived: time.Now()}
+	p.toLog = 0
 }
 
 func (p *probe) await(ctx context.Context, conn *pgx.Conn, shop string, number int64) (int64, error) {

@@ -60,6 +60,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	if w.notifier != nil {
 		group.Go(func() error { return w.notifier.Run(ctx) })
 	}
+	group.Go(func() error { w.watch.probe.follow(ctx, w.o.Pipeline); return nil })
 	if w.o.Listen != nil {
 		server := &http.Server{Handler: w.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
 		group.Go(func() error {
@@ -179,6 +180,8 @@ func (w *watch) run(ctx context.Context) {
 	of, slow := w.of, (*Slow)(nil)
 	of.meters = map[string]*stream.Meter{}
 	defer closeAll(of.meters)
+	of.links = &links{of: w.of, name: "spola metrics"}
+	defer of.links.close(ctx)
 	for n := 0; ; n++ {
 		looking, cancel := context.WithTimeout(ctx, lookWithin)
 		pic := of.Look(looking, n%slowEvery == 0)

@@ -161,10 +161,10 @@ func (p *page) flow(v *view, pic *Picture, trip Trip) {
 	switch {
 	case trip.Err != nil:
 		v.Arrows[shopReader] = isIll.says("no probe can be sent")
-	case trip.Waiting > stillPatience:
-		v.Arrows[shopReader] = isIll.says(fmt.Sprintf("a probe waits for %s", trip.Waiting.Round(time.Second)))
-	case trip.Took > 0:
-		v.Arrows[shopReader] = isWell.says(fmt.Sprintf("arrives in %d ms", trip.Took.Milliseconds()))
+	case trip.Log.Waiting > stillPatience:
+		v.Arrows[shopReader] = isIll.says(fmt.Sprintf("a probe waits for %s", trip.Log.Waiting.Round(time.Second)))
+	case trip.Log.Took > 0:
+		v.Arrows[shopReader] = isWell.says(fmt.Sprintf("arrives in %d ms", trip.Log.Took.Milliseconds()))
 	}
 	if pic.ERPRead != nil {
 		v.Arrows["cdc_erp"] = map[bool]arrow{true: isWell.says("reads"), false: isIll.says("nobody reads")}[*pic.ERPRead]

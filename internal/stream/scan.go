@@ -36,8 +36,16 @@ func Scan(ctx context.Context, cfg Config, each func([]change.Record) error) err
 
 // Lag is how far a consumer is behind.
 type Lag struct {
-	Events int64         // offsets between the consumer and the end of the log, fences included
-	Age    time.Duration // of the oldest record that the consumer has not read; 0 if there is none
+	Events int64     // offsets between the consumer and the end of the log, fences included
+	Oldest time.Time // commit of the oldest record that the consumer has not read, by its source's clock; zero if there is none
+}
+
+// Age is how old the oldest record that is not read is at a time, by its source's clock.
+func (l Lag) Age(at time.Time) time.Duration {
+	if l.Oldest.IsZero() {
+		return 0
+	}
+	return max(0, at.Sub(l.Oldest))
 }
 
 // MeasureLag tells how far a consumer that has read up to and including the offset is behind
@@ -88,7 +96,7 @@ func (s *session) lag(ctx context.Context, read int64) (Lag, error) {
 	if err != nil || oldest == nil {
 		return lag, err
 	}
-	lag.Age = max(0, time.Since(time.UnixMilli(oldest.Time)))
+	lag.Oldest = time.UnixMilli(oldest.Time)
 	return lag, nil
 }
 

@@ -178,7 +178,7 @@ func printMails(w io.Writer, m mails) {
 
 func measure(env *cli.Env, log stream.Config, offset int64) (lag, error) {
 	measured, err := stream.MeasureLag(env.Ctx, log, offset)
-	return lag{Events: measured.Events, Seconds: measured.Age.Seconds()}, err
+	return lag{Events: measured.Events, Seconds: measured.Age(time.Now()).Seconds()}, err
 }
 
 // printBack prints a stream of the way back, and what of it waits.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,13 +24,14 @@ import (
 //go:embed page
 var assets embed.FS
 
-var pages = template.Must(template.New("").Funcs(template.FuncMap{"int64": func(n int) int64 { return int64(n) }, "line": printable.Text}).ParseFS(assets, "page/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{"int64": func(n int) int64 { return int64(n) }, "line": printable.Text, "few": few}).ParseFS(assets, "page/*.html"))
 
 // Page is who may see the page.
 type Page struct {
 	Password    string           // empty: whoever is on this host, and nobody else
 	Certificate *tls.Certificate // of the server; nil: the page is for this host, or for a proxy on it
 	Trace       *trace.Sources   // of an order's story; nil: there is none
+	Align       *Alignment       // of the shop's catalogue; nil: there is none
 }
 
 // page is the flow as a picture, what waits for a person, and the few things he may do about it.
@@ -40,6 +40,7 @@ type page struct {
 	door    *doorkeeper
 	to      string // who is told by mail; empty: nobody
 	trace   *trace.Sources
+	align   *aligner                            // nil: there is none
 	unsent  func() (since time.Time, why error) // of notices
 	waiting func() []notice.Cause               // what a person must look at
 }
@@ -67,6 +68,9 @@ func (p *page) serve(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", guarded(p.leave))
 	mux.HandleFunc("POST /parked/{order}/retry", guarded(p.retry))
 	mux.HandleFunc("GET /order", guarded(p.order))
+	if p.align != nil {
+		p.serveAlign(mux)
+	}
 	for name, kind := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} {
 		mux.HandleFunc("GET /"+name, guarded(func(out http.ResponseWriter, _ *http.Request) {
 			text, err := assets.ReadFile("page/" + name)
@@ -137,7 +141,7 @@ func (p *page) retry(out http.ResponseWriter, r *http.Request) {
 		http.Error(out, "no order number", http.StatusBadRequest)
 		return
 	}
-	if err := p.retryOrder(r.Context(), order, r.RemoteAddr); err != nil {
+	if err := p.retryOrder(r.Context(), order, visitorOf(r)); err != nil {
 		out.WriteHeader(http.StatusConflict)
 		write(out, "sorry.html", map[string]any{"Shop": p.watch.of.Shop, "Why": printable.Text(err.Error())})
 		return
@@ -145,7 +149,7 @@ func (p *page) retry(out http.ResponseWriter, r *http.Request) {
 	http.Redirect(out, r, fmt.Sprintf("/?retried=%d#parked", order), http.StatusSeeOther)
 }
 
-func (p *page) retryOrder(ctx context.Context, order int64, from string) error {
+func (p *page) retryOrder(ctx context.Context, order int64, who string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
 	conn, err := erp.Connect(ctx, p.watch.of.ERP, "spola page "+p.watch.of.Shop)
@@ -153,11 +157,7 @@ func (p *page) retryOrder(ctx context.Context, order int64, from string) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	host, _, err := net.SplitHostPort(from)
-	if err != nil {
-		host = from
-	}
-	_, err = intake.RetryParked(ctx, conn, p.watch.of.Shop, intake.By{Who: "page@" + host, Reason: "retried on the page"}, order)
+	_, err = intake.RetryParked(ctx, conn, p.watch.of.Shop, intake.By{Who: who, Reason: "retried on the page"}, order)
 	return err
 }
 

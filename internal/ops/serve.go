@@ -40,6 +40,7 @@ type Watch struct {
 	o        Options
 	watch    *watch
 	notifier *notice.Notifier // nil: nobody is told
+	aligner  *aligner         // nil: there is none
 }
 
 // New makes a Watch.
@@ -47,6 +48,9 @@ func New(o Options) *Watch {
 	w := &Watch{o: o, watch: &watch{of: o.Pipeline, stood: map[string]stood{}}}
 	if o.Notices != nil {
 		w.notifier = o.Notices.notifier(w.watch)
+	}
+	if o.Page != nil && o.Page.Align != nil {
+		w.aligner = newAligner(*o.Page.Align, o.Pipeline)
 	}
 	return w
 }
@@ -56,11 +60,14 @@ func (w *Watch) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { w.watch.run(ctx); return nil })
 	group.Go(func() error { w.watch.probe.run(ctx, w.o.Pipeline); return nil })
+	group.Go(func() error { w.watch.probe.follow(ctx, w.o.Pipeline); return nil })
 	group.Go(func() error { w.watch.back.run(ctx, w.o.Pipeline); return nil })
 	if w.notifier != nil {
 		group.Go(func() error { return w.notifier.Run(ctx) })
 	}
-	group.Go(func() error { w.watch.probe.follow(ctx, w.o.Pipeline); return nil })
+	if w.aligner != nil {
+		group.Go(func() error { w.aligner.run(ctx); return nil })
+	}
 	if w.o.Listen != nil {
 		server := &http.Server{Handler: w.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second}
 		group.Go(func() error {
@@ -113,7 +120,7 @@ func loopback(a net.Addr) bool {
 }
 
 func (w *Watch) page(o *Page) *page {
-	p := &page{watch: w.watch, door: &doorkeeper{password: o.Password, sessions: map[string]session{}}, trace: o.Trace, waiting: w.causes,
+	p := &page{watch: w.watch, door: &doorkeeper{password: o.Password, sessions: map[string]session{}}, trace: o.Trace, align: w.aligner, waiting: w.causes,
 		unsent: func() (since time.Time, why error) { return since, nil }}
 	if w.notifier != nil {
 		p.to, p.unsent = w.o.Notices.To, w.notifier.Unsent

@@ -22,6 +22,7 @@ type view struct {
 	Shop, Token string
 	Retried     int64 // an order; 0: none
 	Trace       bool
+	Align       bool
 	At          string
 	Old         bool // nobody has looked for a while
 	Mode        string
@@ -63,7 +64,7 @@ type streamView struct {
 
 func (p *page) view(token string, retried int64) view {
 	pic, trip := p.watch.told()
-	v := view{Shop: p.watch.of.Shop, Token: token, Retried: retried, Trace: p.trace != nil, To: p.to, Needs: printed(p.waiting()), Arrows: map[string]arrow{}}
+	v := view{Shop: p.watch.of.Shop, Token: token, Retried: retried, Trace: p.trace != nil, Align: p.align != nil, To: p.to, Needs: printed(p.waiting()), Arrows: map[string]arrow{}}
 	if since, why := p.unsent(); why != nil {
 		v.Unsent = fmt.Sprintf("since %s: %s", since.Format(time.TimeOnly), printable.Text(why.Error()))
 	}

@@ -77,19 +77,12 @@ func (a Align) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
-		return a.run(env, conn, c, shop, scope)
+		return a.run(env, c, scope)
 	})
 }
 
-func (a Align) run(env *cli.Env, conn *pgx.Conn, c *align.Catalogue, shop string, scope align.Scope) error {
-	lacking, err := c.Rights(env.Ctx, scope.Fields, a.Apply)
-	if err != nil {
-		return err
-	}
-	if err := align.Lacking(lacking); err != nil {
-		return err
-	}
-	found, err := c.Compare(env.Ctx, scope)
+func (a Align) run(env *cli.Env, c *align.Catalogue, scope align.Scope) error {
+	found, err := c.Look(env.Ctx, scope, a.Apply)
 	if err != nil {
 		return err
 	}
@@ -99,21 +92,13 @@ func (a Align) run(env *cli.Env, conn *pgx.Conn, c *align.Catalogue, shop string
 	if err := found.Guard(a.Confirm); err != nil {
 		return err
 	}
-	by := intake.By{Who: cli.Person(), Reason: a.Reason}
-	if err := intake.Note(env.Ctx, conn, by, shop, "align", fmt.Sprintf("%d differences of %d articles", len(found.Differences), found.Differing), found.Differences); err != nil {
-		return err
-	}
 	if !a.JSON {
 		printDifferences(env.Out, found.Differences)
 	}
-	changed, err := c.Apply(env.Ctx, found, by.Who, progress(os.Stderr, "products"))
+	changed, left, err := c.Align(env.Ctx, scope, found, intake.By{Who: cli.Person(), Reason: a.Reason}, progress(os.Stderr, "products"))
 	if err != nil {
 		// Not wrapped: a run that was interrupted is not done.
 		return errors.New(err.Error() + "; what is done stands, and the same command goes on with the rest")
-	}
-	left, err := c.Compare(env.Ctx, scope)
-	if err != nil {
-		return err
 	}
 	return a.show(env.Out, alignment{Applied: true, Aligned: found.Without(changed), Changed: changed, Report: left})
 }

@@ -6,6 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,9 +23,12 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/cli"
+	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/ops"
 	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
 )
 
 // merchant has a shop of 20 products and an ERP that knows them at the same prices.
@@ -210,6 +218,117 @@ SP-0001  weight   0.5 kg -> 0.125 kg
 			m.t.Errorf("status %d, %v: %s", status, err, text)
 		}
 	})
+}
+
+// From the page: a comparison shows both sides and writes nothing; what is written then is what was shown, whoever saves what meanwhile.
+func TestAlignOnThePage(t *testing.T) {
+	m := open(t, server.MySQL(t), server.Postgres(t), "root", "")
+	m.inERP(`select erp.set_price('SP-0001', 1999), erp.set_price('SP-0002', 2000), erp.set_price('SP-0003', 2001)`)
+	cfg, err := config.Load(m.env.Config, config.NeedERP, config.NeedShopWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, platform, err := schemas.Platform(cfg.Shop.Platform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := ops.New(ops.Options{Listen: listener, Pipeline: ops.Pipeline{Shop: cfg.Shop.Name, ERP: cfg.ERP.URL(), Group: cfg.Group},
+		Page: &ops.Page{Password: "correct horse", Align: &ops.Alignment{Database: cfg.Shop.WriteURL(), Writes: true, Platform: platform, Prefix: cfg.Shop.Prefix}}})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	defer func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	b := &browser{t: t, base: "http://" + listener.Addr().String()}
+	b.send("/login", "password", "correct horse")
+
+	text := b.align("compare", "field", "price")
+	for _, want := range []string{"26 articles compared", "3 differences of 3 articles", `<th scope="row">SP-0001<td>price<td>12.20<td>19.99`, "Nothing was written"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on the page:\n%s", want, text)
+		}
+	}
+	prices := "SELECT CAST(SUM(price) * 10000 AS SIGNED) FROM oc_product WHERE product_id > 3"
+	others := m.number(prices)
+	if m.number("SELECT COUNT(*) FROM spola_marker") != 0 {
+		t.Error("a comparison has written")
+	}
+	// Somebody saves a product of what was shown in the shop, another in the ERP, and one that was not shown.
+	m.inShop("UPDATE oc_product SET price = 11 WHERE model = 'SP-0002'")
+	m.inERP(`select erp.set_price('SP-0003', 1500), erp.set_price('SP-0004', 1600)`)
+	text = b.align("apply", "reason", "winter")
+	for _, want := range []string{"1 differences were brought into the shop by page@127.0.0.1; 3 are left", "left as they are: SP-0002, SP-0003"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not on the page:\n%s", want, text)
+		}
+	}
+	if n := m.number("SELECT COUNT(*) FROM oc_product WHERE model = 'SP-0001' AND ROUND(price * 1.22, 2) = 19.99 OR model = 'SP-0002' AND price = 11"); n != 2 || m.number(prices) != others {
+		t.Errorf("%d of two prices are as they are to be, and the others are %d, were %d", n, m.number(prices), others)
+	}
+	var detail string
+	if err := m.erp.QueryRow(t.Context(), "select who || ' ' || decision || ' ' || (detail -> 0 ->> 'shop') from spola.audit where verb = 'align' and reason = 'winter'").Scan(&detail); err != nil ||
+		detail != "page@127.0.0.1 1 differences of 1 articles 12.20" {
+		t.Errorf("on record: %q, %v", detail, err)
+	}
+}
+
+// browser keeps its cookies, as a person's does.
+type browser struct {
+	t    *testing.T
+	http http.Client
+	base string
+}
+
+func (b *browser) send(path string, form ...string) string {
+	b.t.Helper()
+	if b.http.Jar == nil {
+		b.http.Jar, _ = cookiejar.New(nil) // fails never
+	}
+	values := url.Values{}
+	for i := 0; i+1 < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	var res *http.Response
+	var err error
+	if form == nil {
+		res, err = b.http.Get(b.base + path) //nolint:noctx // of a test
+	} else {
+		res, err = b.http.PostForm(b.base+path, values) //nolint:noctx // of a test
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		b.t.Fatalf("%s: status %d, %v\n%s", path, res.StatusCode, err, text)
+	}
+	return string(text)
+}
+
+// align sends a form of the alignment as it stands on the page, and waits until it is done.
+func (b *browser) align(what string, form ...string) string {
+	b.t.Helper()
+	text := b.send("/align")
+	for _, hidden := range regexp.MustCompile(`type="hidden" name="(\w+)" value="(\w+)"`).FindAllStringSubmatch(text, -1) {
+		form = append(form, hidden[1], hidden[2])
+	}
+	text = b.send("/align/"+what, form...)
+	for began := time.Now(); strings.Contains(text, `http-equiv="refresh"`); text = b.send("/align") {
+		if time.Since(began) > time.Minute {
+			b.t.Fatalf("it does not end:\n%s", text)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return text
 }
 
 // A run that is interrupted says so and how it goes on; the same command does.

@@ -11,6 +11,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/ops"
 	"github.com/spola-cdc/spola/internal/printable"
+	"github.com/spola-cdc/spola/schemas"
 )
 
 // Metrics is `spola metrics`.
@@ -53,7 +54,11 @@ func PrepareWatch(env *cli.Env, cfg config.Config, address string) (*ops.Watch, 
 	if err != nil {
 		return nil, err
 	}
-	o := ops.Options{Pipeline: of, Notices: notices, Page: &ops.Page{Password: string(cfg.Page.Password), Certificate: pair, Trace: &traced}}
+	aligned, err := alignmentOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o := ops.Options{Pipeline: of, Notices: notices, Page: &ops.Page{Password: string(cfg.Page.Password), Certificate: pair, Trace: &traced, Align: &aligned}}
 	if address != "" {
 		if o.Listen, err = (&net.ListenConfig{}).Listen(env.Ctx, "tcp", address); err != nil {
 			return nil, fmt.Errorf("listen for Prometheus: %w", err)
@@ -84,6 +89,16 @@ func pipelineOf(env *cli.Env, cfg config.Config) (of ops.Pipeline, err error) {
 		of.ERPSource = &erp
 	}
 	return of, nil
+}
+
+// alignmentOf is how the shop's catalogue is compared and written from the page: by who writes into the shop, where he is named.
+func alignmentOf(cfg config.Config) (of ops.Alignment, err error) {
+	of = ops.Alignment{Database: cfg.Shop.URL(), Writes: cfg.Shop.Writes(), Prefix: cfg.Shop.Prefix}
+	if of.Writes {
+		of.Database = cfg.Shop.WriteURL()
+	}
+	_, of.Platform, err = schemas.Platform(cfg.Shop.Platform)
+	return of, err
 }
 
 func yes(b bool, yes, no string) string {

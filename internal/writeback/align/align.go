@@ -21,6 +21,7 @@ import (
 	driver "github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/schemas"
 )
 
@@ -125,6 +126,18 @@ const (
 	writtenAtOnce = 20
 )
 
+// Look says what differs, where the user has the rights for that; if writing, those for writing it too.
+func (c *Catalogue) Look(ctx context.Context, scope Scope, writing bool) (Report, error) {
+	lacking, err := c.Rights(ctx, scope.Fields, writing)
+	if err == nil {
+		err = Lacking(lacking)
+	}
+	if err != nil {
+		return Report{}, err
+	}
+	return c.Compare(ctx, scope)
+}
+
 // Compare says what differs. It writes nothing.
 func (c *Catalogue) Compare(ctx context.Context, scope Scope) (Report, error) {
 	r := Report{Differences: []Difference{}, Refusals: []Refusal{}, NotSold: []string{}, Gone: []string{}} // of JSON: never null
@@ -179,6 +192,49 @@ func (r *Report) add(w *work, p *product, variants []variant) {
 // Without is the differences but those of some SKUs.
 func (r Report) Without(skus []string) []Difference {
 	return slices.DeleteFunc(slices.Clone(r.Differences), func(d Difference) bool { return slices.Contains(skus, d.SKU) })
+}
+
+// Shown leaves of a comparison what a person was shown by an earlier one: products of which not all is as it was then are left out, and
+// the differences of his that are no more so are returned.
+func (r Report) Shown(shown []Difference) (same Report, others []Difference) {
+	seen, kept := map[Difference]bool{}, map[Difference]bool{}
+	for _, d := range shown {
+		seen[d] = true
+	}
+	same = r
+	same.changes, same.Differences = nil, []Difference{}
+	for _, x := range r.changes {
+		if slices.ContainsFunc(x.plan.differences, func(d Difference) bool { return !seen[d] }) {
+			continue
+		}
+		same.changes = append(same.changes, x)
+		for _, d := range x.plan.differences {
+			kept[d] = true
+		}
+	}
+	articles := map[string]bool{}
+	for _, d := range shown {
+		if !kept[d] {
+			others = append(others, d)
+			continue
+		}
+		same.Differences, articles[d.SKU] = append(same.Differences, d), true
+	}
+	same.Differing = len(articles)
+	return same, others
+}
+
+// Align puts on record who aligns what, writes it (see Apply) and compares again.
+func (c *Catalogue) Align(ctx context.Context, scope Scope, found Report, by intake.By, tell func(done, total int)) (changed []string, left Report, err error) {
+	decision := fmt.Sprintf("%d differences of %d articles", len(found.Differences), found.Differing)
+	if err := intake.Note(ctx, c.erp, by, c.name, "align", decision, found.Differences); err != nil {
+		return nil, left, err
+	}
+	if changed, err = c.Apply(ctx, found, by.Who, tell); err != nil {
+		return changed, left, err
+	}
+	left, err = c.Compare(ctx, scope)
+	return changed, left, err
 }
 
 // A run that would change more than a few articles and a good part of what it looks at is a person's

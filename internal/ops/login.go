@@ -13,7 +13,9 @@ import (
 const (
 	cookieName = "spola"
 	sessionFor = 12 * time.Hour
-	formMost   = 4 << 10 // bytes of a form
+	formMost   = 16 << 10         // bytes of a form,
+	formWithin = 10 * time.Second // and how long it may take to come
+	hostsMost  = 1000             // that are remembered for a wrong password
 )
 
 // doorkeeper knows who has logged in. Without a password it lets in whoever comes to this host by one of its own names: the page of a
@@ -22,8 +24,8 @@ type doorkeeper struct {
 	password string // empty: none is asked for
 
 	mu       sync.Mutex
-	sessions map[string]session // by the cookie's value
-	failed   time.Time          // when a password was wrong last
+	sessions map[string]session   // by the cookie's value
+	failed   map[string]time.Time // by host: when its password was wrong last
 }
 
 // session is one login.
@@ -67,19 +69,33 @@ func (d *doorkeeper) end(r *http.Request) {
 	}
 }
 
-// knows tells whether a password is the right one. Behind a wrong one nobody is heard for a second.
-func (d *doorkeeper) knows(password string) bool {
+// knows tells whether a password is the right one. Behind a wrong one its host is not heard for a second; others are, so that who guesses
+// keeps nobody out.
+func (d *doorkeeper) knows(password, from string) bool {
+	host, _, err := net.SplitHostPort(from)
+	if err != nil {
+		host = from
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if time.Since(d.failed) < time.Second {
+	if time.Since(d.failed[host]) < time.Second {
 		return false
 	}
 	want, got := sha256.Sum256([]byte(d.password)), sha256.Sum256([]byte(password))
 	right := d.password != "" && subtle.ConstantTimeCompare(want[:], got[:]) == 1
 	if !right {
-		d.failed = time.Now()
+		if d.failed == nil || len(d.failed) >= hostsMost {
+			d.failed = map[string]time.Time{}
+		}
+		d.failed[host] = time.Now()
 	}
 	return right
+}
+
+// form reads no more of a request than a form, and for no longer than one takes.
+func form(out http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(out, r.Body, formMost)
+	_ = http.NewResponseController(out).SetReadDeadline(time.Now().Add(formWithin)) // a connection that has none is a test's
 }
 
 // let answers whether a request may see the page, and with which session; if not it has been answered.
@@ -103,7 +119,7 @@ func (d *doorkeeper) let(out http.ResponseWriter, r *http.Request) (s session, o
 // letForm is let for a form: it must bring the session's token along, so that no other page can send it.
 func (d *doorkeeper) letForm(out http.ResponseWriter, r *http.Request) bool {
 	s, ok := d.of(r)
-	r.Body = http.MaxBytesReader(out, r.Body, formMost)
+	form(out, r)
 	if !ok || subtle.ConstantTimeCompare([]byte(r.PostFormValue("token")), []byte(s.token)) != 1 {
 		http.Error(out, "the form is not of this session: go back, load the page again, and send it then", http.StatusForbidden)
 		return false

@@ -115,8 +115,8 @@ func (p *page) login(out http.ResponseWriter, r *http.Request) {
 }
 
 func (p *page) enter(out http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(out, r.Body, formMost)
-	if !p.door.knows(r.PostFormValue("password")) {
+	form(out, r)
+	if !p.door.knows(r.PostFormValue("password"), r.RemoteAddr) {
 		http.Redirect(out, r, "/login?wrong", http.StatusSeeOther)
 		return
 	}

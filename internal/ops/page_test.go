@@ -174,6 +174,25 @@ func TestPageAsksForThePassword(t *testing.T) {
 	v.asks(http.StatusUnauthorized, http.MethodGet, "/events", nil)
 }
 
+// Who guesses keeps nobody else out.
+func TestGuessing(t *testing.T) {
+	d := &doorkeeper{password: "correct horse"}
+	for range 3 {
+		if d.knows("wrong", "192.0.2.7:4711") || d.knows("correct horse", "192.0.2.7:4712") {
+			t.Error("who has just guessed wrong is heard at once")
+		}
+	}
+	if !d.knows("correct horse", "192.0.2.8:4711") {
+		t.Error("somebody else's guess keeps another one out")
+	}
+	for i := range 3 * hostsMost {
+		d.knows("wrong", fmt.Sprintf("10.0.%d.%d:1", i/256, i%256))
+	}
+	if len(d.failed) > hostsMost {
+		t.Errorf("%d hosts are remembered", len(d.failed))
+	}
+}
+
 // elsewhere is an address that others can come to.
 type elsewhere struct{ net.Listener }
 
@@ -289,6 +308,21 @@ func TestSight(t *testing.T) {
 	}
 }
 
+// What waits is as old as it is, whether the clock of its source is ahead or behind.
+func TestAgeByTwoClocks(t *testing.T) {
+	now := time.Now()
+	for _, ahead := range []time.Duration{0, 5 * time.Second, -5 * time.Second} {
+		committed := now.Add(ahead - 2*time.Second) // by the source's clock
+		if got := age(stream.Lag{Events: 1, Oldest: committed}, now, &ahead); got != 2*time.Second {
+			t.Errorf("%s ahead: %s old", ahead, got)
+		}
+	}
+	ahead := 5 * time.Second
+	if got := age(stream.Lag{}, now, &ahead); got != 0 {
+		t.Errorf("nothing waits, and is %s old", got)
+	}
+}
+
 // The daily digest says how things are and what has come since the last one, and what it can't say while the ERP is away.
 func TestDigestTells(t *testing.T) {
 	_, before := picture().digest(Trip{}, nil)
@@ -306,18 +340,3 @@ func TestDigestTells(t *testing.T) {
 		t.Errorf("while the ERP is away: %v\n%s", kept, text)
 	}
 }
-// What waits is as old as it is, whether the clock of its source is ahead or behind.
-func TestAgeByTwoClocks(t *testing.T) {
-	now := time.Now()
-	for _, ahead := range []time.Duration{0, 5 * time.Second, -5 * time.Second} {
-		committed := now.Add(ahead - 2*time.Second) // by the source's clock
-		if got := age(stream.Lag{Events: 1, Oldest: committed}, now, &ahead); got != 2*time.Second {
-			t.Errorf("%s ahead: %s old", ahead, got)
-		}
-	}
-	ahead := 5 * time.Second
-	if got := age(stream.Lag{}, now, &ahead); got != 0 {
-		t.Errorf("nothing waits, and is %s old", got)
-	}
-}
-

@@ -66,6 +66,7 @@ var ReplayKinds = []struct {
 	{"cancel", "would be cancelled in the ERP", "cancelled in the ERP", true, true},
 	{"differs", "other in the ERP, unchanged in the shop: a person would be asked (parked), or --take-shop", "other in the ERP, unchanged in the shop: a person is asked (parked)", true, true},
 	{"taken", "other in the ERP: it would get what is derived (--take-shop)", "other in the ERP: it has what is derived now (--take-shop)", true, true},
+	{"recount", "otherwise counted in the shop's stock: they would be counted anew", "otherwise counted in the shop's stock: counted anew", true, true},
 	{"park", "would be parked", "parked", true, true},
 	{"asked", "other in the ERP, and parked for a person already", "other in the ERP, and parked for a person already", false, false},
 	{"parked", "parked already, and stay so", "parked before, and still", false, true},
@@ -363,7 +364,7 @@ func (in *Intake) refusedNow(ctx context.Context, tx pgx.Tx, found []Found) erro
 
 // noteReplayed leaves who has done what to an order, by the names of what differed.
 func (in *Intake) noteReplayed(ctx context.Context, tx pgx.Tx, f Found, by By) error {
-	if !slices.Contains([]string{"import", "link", "edit", "revive", "cancel", "differs", "taken", "park"}, f.Outcome) {
+	if !slices.Contains([]string{"import", "link", "edit", "revive", "cancel", "differs", "taken", "park", "recount"}, f.Outcome) {
 		return nil
 	}
 	fields := make([]string, 0, len(f.Differences))

@@ -15,6 +15,7 @@
 --   unclear   the shop has not changed it, and what it means can't be said any more: it stays as it is
 --   changing  it is being changed in the shop right now: intake's
 --   deleted   it is gone from the shop: intake notes it, the ERP keeps it
+--   recount   the ERP has what is derived, and what it took from the shop's stock is to be counted otherwise
 create type {{.Schema}}.found as (order_id bigint, outcome text, reason text, what text, erp_order bigint, differences jsonb, reference text);
 
 -- A number of all that the ERP has of each of these orders; null: it has no such order.
@@ -179,6 +180,33 @@ begin
     group by x.reference;
 end $$;
 
+-- What of consumption is not as it would be counted for these orders, with their incarnations, as words of each: fresh and changed are their
+-- lines' use of the shop's stock, of orders that had none yet and of others, as consume takes them.
+create function {{.Schema}}.count_words(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[], incarnations bigint[]) returns table (order_id bigint, words jsonb)
+language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
+set enable_nestloop = on set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+    before {{.Schema}}.use[] := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
+        from unnest(changed_orders, incarnations) as i(id, incarnation)
+        cross join lateral (select * from spola.consumption c where c.shop = '{{.Shop}}' and c.order_id = i.id and c.incarnation = i.incarnation offset 0) c);
+    after  {{.Schema}}.use[] := fresh || {{.Schema}}.recount(before, changed);
+begin
+    return query
+    select x.id, jsonb_agg(jsonb_build_object('field', 'taken from the shop''s stock, ' || x.stock_row, 'erp', nullif(x.has, 0)::text, 'derived', nullif(x.is_to_have, 0)::text) order by x.stock_row)
+    from (
+        select u.id, u.stock_row, sum(u.has) as has, sum(u.is_to_have) as is_to_have
+        from (
+            select b.order_id as id, b.stock_row, b.pieces as has, 0 as is_to_have from unnest(before) as b
+            union all
+            select a.order_id, a.stock_row, 0, a.pieces from unnest(after) as a
+        ) u
+        where u.stock_row <> ''
+        group by u.id, u.stock_row
+        having sum(u.has) <> sum(u.is_to_have)
+    ) x
+    group by x.id;
+end $$;
+
 -- What of these orders is not as it is derived: see the type found.
 create function {{.Schema}}.replay(ids bigint[]) returns setof {{.Schema}}.found
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
@@ -195,7 +223,13 @@ declare
     targets bigint[] := '{}';            -- and the ERP's order
     refs    text[]   := '{}';            -- of those that are compared word by word
     ours    bigint[] := '{}';            -- the ERP's orders of these
+    others  {{.Schema}}.task[] := '{}';  -- nothing for the ERP, but their use of the shop's stock counts
+    moved   bigint[] := '{}';            -- known ones whose use of it counts
+    lives   bigint[] := '{}';            -- their incarnations
     given   record;
+    beside  record;
+    fresh   {{.Schema}}.use[];
+    changed {{.Schema}}.use[];
     draft   {{.Schema}}.draft;
     has     numeric[];
     is_to   numeric[];
@@ -206,6 +240,16 @@ declare
 begin
     foreach task in array tasks loop
         one := row(task.order_id, null, null, '', task.erp_order, null, task.reference);
+        -- As derive chooses them.
+        if task.action not in ('wait', 'skip', 'half', 'reused') and task.order_id <> all (moving) then
+            if task.action in ('placed', 'unknown', 'untaken', 'forget') or task.action not in ('take', 'edit', 'revive') and task.consuming and not task.consumed then
+                others := array_append(others, task);
+            end if;
+            if task.status is not null and task.keeping or not task.consuming and task.consumed then
+                moved := array_append(moved, task.order_id);
+                lives := array_append(lives, task.incarnation);
+            end if;
+        end if;
         case
             when task.action = 'wait' or task.order_id = any (moving) then
                 one.outcome := 'changing';
@@ -231,6 +275,11 @@ begin
         select coalesce(w.erp_order, (select o.order_id from erp.orders o where o.reference = w.reference))
         from unnest(targets, array(select t.reference from unnest(whole) as t)) with ordinality as w(erp_order, reference, n) order by w.n);
     given := {{.Schema}}.drafts(whole, parks);
+    fresh := given.fresh; changed := given.changed;
+    if cardinality(others) > 0 then
+        beside := {{.Schema}}.drafts(others, parks);
+        fresh := fresh || beside.fresh; changed := changed || beside.changed;
+    end if;
     has := {{.Schema}}.erp_digests(targets);
     is_to := {{.Schema}}.draft_digests(given.orders, given.lines, given.charges, given.vat, given.payments);
     foreach draft in array given.drafts loop
@@ -265,8 +314,10 @@ begin
     end loop;
 
     return query
+    with counted as materialized (select * from {{.Schema}}.count_words(fresh, changed, moved, lives))
     select f.order_id,
         case
+            when f.outcome = 'cancel' and s.refuses = 'cancelled' then 'recount'
             when f.outcome in ('edit', 'cancel', 'revive') and s.refuses is not null then case when k.reason = s.refuses then 'parked' else 'park' end
             when f.outcome = 'park' and k.reason = f.reason then 'parked'
             when f.outcome = 'differs' and k.reason in ('edited', 'shipped', 'cancelled', 'unknown') then 'asked'
@@ -283,7 +334,7 @@ begin
             when s.refuses = 'cancelled' then 'It was cancelled in the ERP.'
             else ''
         end,
-        f.erp_order, coalesce(w.words, '[]'), f.reference
+        f.erp_order, coalesce(w.words, '[]') || coalesce(n.words, '[]'), f.reference
     from unnest(all_of) as f
     left join lateral (
         select case when o.state in ('shipped', 'part_shipped', 'closed_short') then 'shipped'
@@ -292,7 +343,10 @@ begin
     ) s on true
     left join lateral (select known ->> f.order_id::text as reason) k on true
     left join {{.Schema}}.differences(ours, refs, given.orders, given.lines, given.charges, given.vat, given.payments) w on w.reference = f.reference
-    where not (f.outcome = 'cancel' and s.refuses is not distinct from 'cancelled')
+    left join counted n on n.order_id = f.order_id
+    where not (f.outcome = 'cancel' and s.refuses is not distinct from 'cancelled' and n.words is null)
+    union all
+    select n.order_id, 'recount', null, '', null, n.words, null from counted n where n.order_id <> all (array(select f.order_id from unnest(all_of) as f))
     union all
     select g.u, 'deleted', null, '', null, '[]', null
     from (select u from unnest(ids) as u except select t.order_id from unnest(tasks) as t) g

@@ -132,6 +132,63 @@ func (e *testERP) hasPlace() {
 
 const damagedOutcomes = "2 differs edited, 4 differs edited, 5 parked shipped, 6 decided, 7 edit, 8 cancel, 9 differs edited, 10 import, 11 link, 12 deleted, 13 decided, 17 changing, 18 parked unknown_article"
 
+// What an order took from the shop's stock is shown where it would be counted otherwise, and counted by the replay as the dry run has shown; the ERP's
+// order, which is right, is not touched.
+func TestReplayCountsStock(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.hasPlace()
+	for range 3 {
+		shop.place(testOrder{lines: twoLines}, 1)
+	}
+	shop.place(testOrder{lines: []testLine{{31, 0, 5}}}, 1)
+	shop.setState(4, 7)
+	shop.tick(8)
+	erp.catchUp(shop.testLog, 1000)
+	right, orders := erp.text(consumed), erp.text("select string_agg(x::text, '' order by x::text) from erp.sales_order x")
+	erp.exec("update spola.consumption set pieces = pieces + 4 where order_id = 1 and stock_row = 'product:31'")
+	erp.exec("delete from spola.consumption where order_id = 2")
+	erp.exec("update spola.stock_total t set k = (select coalesce(sum(c.pieces), 0) from spola.consumption c where c.stock_row = t.stock_row)")
+	wrong := erp.text(consumed)
+
+	dry := erp.replayed(Replaying{DryRun: true})
+	if dry.outcomes() != "1 recount, 2 recount" || dry.Differs() != 2 || erp.text(consumed) != wrong {
+		t.Fatalf("the dry run finds %s", dry.outcomes())
+	}
+	words := func(f Found) string {
+		var all []string
+		for _, w := range f.Differences {
+			all = append(all, fmt.Sprintf("%s: %s -> %s", w.Field, textOf(w.ERP), textOf(w.Derived)))
+		}
+		return strings.Join(all, "; ")
+	}
+	if got, want := words(dry.Found[0]), "taken from the shop's stock, product:31: 6 -> 2"; got != want {
+		t.Errorf("order 1: %q, want %q", got, want)
+	}
+	if got := words(dry.Found[1]); !strings.Contains(got, "taken from the shop's stock, product:31: nothing -> 2") {
+		t.Errorf("order 2: %q", got)
+	}
+	done := erp.replayed(Replaying{})
+	if done.outcomes() != dry.outcomes() {
+		t.Errorf("done is %s, shown was %s", done.outcomes(), dry.outcomes())
+	}
+	if got := erp.text(consumed); got != right {
+		t.Errorf("counted is\n%s\nwant\n%s", got, right)
+	}
+	if got := erp.text("select string_agg(x::text, '' order by x::text) from erp.sales_order x"); got != orders {
+		t.Errorf("the ERP's orders are\n%s\nwere\n%s", got, orders)
+	}
+	if again := erp.replayed(Replaying{}); len(again.Found) > 0 {
+		t.Errorf("a second replay finds %s", again.outcomes())
+	}
+	if got := erp.text("select string_agg(format('%s %s', order_id, decision), ', ' order by order_id) from spola.audit where verb = 'replay'"); got != "1 recount, 2 recount" {
+		t.Errorf("on record is %q", got)
+	}
+}
+
+// consumed is all that orders took from the shop's stock, and its sums.
+const consumed = `select concat_ws(' | ', (select string_agg(format('%s %s %s', order_id, stock_row, pieces), ', ' order by order_id, line, stock_row) from spola.consumption),
+	(select string_agg(format('%s %s', stock_row, k), ', ' order by stock_row) from spola.stock_total where k <> 0))`
+
 // A dry run shows what differs and changes nothing; a replay does what the dry run has shown, the way intake does it: a person's edit in the
 // ERP stands and is asked about, nothing that has left is touched, and a second replay finds nothing to do.
 func TestReplayBringsWhatDiffers(t *testing.T) {

@@ -70,6 +70,20 @@ func TestERPGrants(t *testing.T) {
 		"UPDATE mirror_shop.oc_order SET note = ''",
 		"CREATE TABLE mirror_shop.another (id int)",
 		"DROP VIEW canonical_shop.orders")
+
+	refuse(t, openERP(t, s, "spola_migrator", "erp"),
+		"SELECT note FROM mirror_shop.oc_order",
+		"DROP SCHEMA mirror_shop CASCADE",
+		"CREATE TABLE public.another (id int)",
+		"CREATE ROLE another")
+	for _, role := range []string{"spola_migrator", "spola_applier", "spola_reader"} { // nothing of the server's machine
+		refuse(t, openERP(t, s, role, "erp"),
+			"SELECT pg_read_file('/etc/passwd')",
+			"COPY (SELECT 1) TO PROGRAM 'true'",
+			"COPY (SELECT 1) TO '/tmp/spola'",
+			"ALTER SYSTEM SET log_statement = 'all'",
+			"SELECT pg_create_logical_replication_slot('another', 'pgoutput')")
+	}
 }
 
 func migrations(t *testing.T, files fs.FS, name string) postgres.Migrations {

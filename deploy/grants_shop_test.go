@@ -217,7 +217,7 @@ func allow(t *testing.T, db *sql.DB, statements ...string) {
 	}
 }
 
-var refused = regexp.MustCompile(`(?i)denied|must be owner|must have`)
+var refused = regexp.MustCompile(`(?i)denied|must be (owner|superuser)|must have`)
 
 // refuse expects a refusal for want of a right, and no other error.
 func refuse(t *testing.T, db *sql.DB, statements ...string) {

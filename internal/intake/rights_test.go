@@ -73,6 +73,14 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 	if _, err := ResolveParked(t.Context(), erp.conn, testShop, parked, Drop, By{Who: "anna", Reason: "no such size"}); err != nil {
 		t.Fatal(err)
 	}
+	shop.anonymise(0, cancelled)
+	erp.catchUp(shop.testLog, 1000)
+	for _, dry := range []bool{true, false} {
+		if done, err := erp.erase(Erasure{Email: "b@example.com", Subject: "e-mail x", DryRun: dry}); err != nil || done.Orders != 1 || !done.ERP {
+			t.Fatalf("erase, dry %v: %+v, %v", dry, done, err)
+		}
+	}
+	erp.want("the ERP's orders of an erased customer", "0", "select count(*) from erp.sales_order where email = 'b@example.com'")
 	as("spola_reader", "erp", "select * from canonical_shop.stock", "select * from mirror_shop.oc_order")
 }
 

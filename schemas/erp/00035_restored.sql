@@ -49,6 +49,9 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- As all that runs with its owner's rights.
+revoke execute on function erp.hold_numbers(text), erp.lift_numbers(text[], smallint[], bigint[], text) from public;
+
 -- +goose Down
 drop function erp.lift_numbers, erp.hold_numbers;
 drop table erp.skipped_number;

@@ -69,5 +69,8 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- As all that runs with its owner's rights.
+revoke execute on function erp.erase_orders(bigint[]), erp.erase_customers(bigint[]) from public;
+
 -- +goose Down
 drop function erp.erase_customers(bigint[]), erp.erase_orders(bigint[]), erp.erase_flaw(bigint), erp.bare(erp.address);

@@ -223,6 +223,9 @@ func (p Page) Pair() (*tls.Certificate, error) {
 	if err != nil {
 		return nil, &Error{Key: "page.certificate", What: err.Error(), Mend: "name two PEM files that this program may read: a certificate and its key"}
 	}
+	if ends := pair.Leaf.NotAfter; time.Now().After(ends) {
+		return nil, &Error{Key: "page.certificate", What: fmt.Sprintf("%s has expired on %s", p.Certificate, ends.Format(time.DateOnly)), Mend: "renew it: no browser would take it"}
+	}
 	return &pair, nil
 }
 

@@ -1,8 +1,14 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -264,6 +270,38 @@ func TestLinksOfTheFile(t *testing.T) {
 			if strings.Contains(c.erp, "ca.pem") && !strings.Contains(cfg.ERP.Database, url.QueryEscape(filepath.Join(dir, "ca.pem"))) {
 				t.Errorf("%s: the authority's file is not beside the configuration", cfg.ERP.Database)
 			}
+		}
+	}
+}
+
+// A certificate of the page that has expired is told when the program starts, not by the browser of who needs the page.
+func TestCertificateOfThePage(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := Page{Certificate: filepath.Join(dir, "page.pem"), Key: filepath.Join(dir, "page.key")}
+	if err := os.WriteFile(p.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for valid, want := range map[time.Duration]string{time.Hour: "", -time.Hour: "has expired on"} {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(valid)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.Certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pair, err := p.Pair()
+		mistake, _ := errors.AsType[*Error](err)
+		if want == "" && (err != nil || pair == nil) || want != "" && (mistake == nil || mistake.Key != "page.certificate" || !strings.Contains(mistake.What, want) || mistake.Mend == "") {
+			t.Errorf("valid for %s: %v", valid, err)
 		}
 	}
 }

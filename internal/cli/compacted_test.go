@@ -46,7 +46,7 @@ func (p *pipeline) alterTopic(settings map[string]string) {
 func (p *pipeline) standing() (at change.Place) {
 	p.t.Helper()
 	var sum string
-	err := p.erp.QueryRow(p.t.Context(), "select generation, seq, sum from spola.place").Scan(&at.Gen, &at.Seq, &sum)
+	err := p.erp.QueryRow(p.t.Context(), "select generation, seq, sum from spola.place where applier = 'intake'").Scan(&at.Gen, &at.Seq, &sum)
 	if err == nil {
 		at.Sum, err = change.ParseSum(sum)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
@@ -61,9 +62,24 @@ const mirroredOrders = `select md5(concat_ws('|', (select string_agg(md5(x::text
 // Orders touched in a part of the log are found by record, time, table and number; the dry run shows what differs, the replay brings it, killed or
 // not, beside customers who order. What older records of the log say of a row comes nowhere.
 func TestReplay(t *testing.T) {
-	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 10_000})
-	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p := newPipelineAt(t, server.MySQL(t), server.PrivatePostgres(t, nil).URL(), server.Kafka(t), shop.Options{Stock: 10_000}) // of its own: the reader of the ERP's log is given what all databases of a server write
+	p.readsERP()
+	box, err := mailbox.Start(mailbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(box.Close)
+	p.write("mail-ca.pem", box.CA)
+	p.append("spola.yaml", fmt.Sprintf("smtp: {server: %q, ca_file: mail-ca.pem, from: Spola <spola@example.com>}\n", box.Addr))
+	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), p.start("cdc", "run", "erp"), p.start("applier", "run", "mail")}
 	p.live(running...)
+	p.until("the mailer has begun", running, func() bool { return p.number("select count(*) from spola.place where applier = 'mail'") > 0 })
+	mailed := func(order int64, n int) { // a parcel leaves, and its customer's is mail number n
+		t.Helper()
+		p.erpExec("select erp.ship_order(erp_order, carrier => 'BRT', tracking => '123456789012') from spola.link where order_id = $1", order)
+		p.until(fmt.Sprintf("mail %d", n), running, func() bool { return len(box.Mails()) >= n })
+	}
 	place := func(names ...string) (orders []int64) {
 		for _, name := range names {
 			orders = append(orders, p.place(name+"@example.com"))
@@ -72,6 +88,7 @@ func TestReplay(t *testing.T) {
 		return orders
 	}
 	early := place("a", "b", "c")
+	mailed(early[0], 1)
 	p.settled(running...)
 	at := p.standing()
 	begin := fmt.Sprintf("%d/%d", at.Gen, at.Seq+1)
@@ -194,6 +211,14 @@ func TestReplay(t *testing.T) {
 	}
 	p.want("the rebuild", "0", "select count(*)::text from mirror_shop.oc_order_product where name = 'planted'")
 	p.replay(0, "--rebuild", "--dry-run")
+
+	// The mailer ran beside it all. It reads the ERP's log in its order: had a replay told a customer anything, that mail would stand before this one.
+	mailed(early[1], 2)
+	for i, m := range box.Mails() {
+		if want := []string{"a@example.com", "b@example.com"}; i > 1 || !strings.Contains(m.To, want[i]) {
+			t.Errorf("mail %d is to %v", i+1, m.To)
+		}
+	}
 
 	// What the log no longer holds is named, with the ways there are.
 	p.deleteBelow(10)

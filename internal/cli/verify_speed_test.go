@@ -1,0 +1,124 @@
+//go:build speed
+
+package cli_test
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/shop"
+)
+
+// TestVerifySpeed prints how long `applier verify` takes over SPOLA_VERIFY_ORDERS orders (go test -tags speed), and that it finds one cent among
+// them. Some hundred orders of all kinds go the whole way; their rows are copied on both sides then, each copy with numbers of its own.
+func TestVerifySpeed(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("SPOLA_VERIFY_ORDERS"))
+	if err != nil {
+		t.Skip("SPOLA_VERIFY_ORDERS is not set")
+	}
+	mysql := server.PrivateMySQL(t, map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2", "innodb_buffer_pool_size": "1G"})
+	postgres := server.PrivatePostgres(t, map[string]string{"fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"})
+	p := newPipelineAt(t, mysql.URL(), postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+	if err := p.shop.Run(t.Context(), shop.Load{Rate: 50, Seed: 11, Shoppers: 500, Journal: p.journal}); err != nil {
+		t.Fatal(err)
+	}
+	p.settled(running...)
+	p.run(0, "applier", "verify")
+
+	began := time.Now()
+	placed := p.copyOrders(n)
+	t.Logf("%d orders in the shop and the ERP, made in %s", placed, time.Since(began).Round(time.Second))
+	for range 3 {
+		began = time.Now()
+		verify := p.start("applier", "verify")
+		said := verify.ends(0)
+		took, used := time.Since(began), verify.cmd.ProcessState
+		if !strings.Contains(said, "Nothing differs") {
+			t.Errorf("verify says\n%s", said)
+		}
+		t.Logf("%s: %s, of which the program was at work %s\n%s", verify.name, took.Round(10*time.Millisecond), (used.UserTime() + used.SystemTime()).Round(10*time.Millisecond), said)
+	}
+	p.erpExec("update erp.sales_order set total = total + 1 where id = (select max(erp_order) from spola.link where status = 'imported')")
+	if said := p.run(5, "applier", "verify"); !strings.Contains(said, "1 between shop and ERP") {
+		t.Errorf("a cent among %d orders: %s", placed, said)
+	}
+}
+
+// copyOrders copies all orders of the shop, and what the ERP and the bridge have of them, until there are n. It passes the binary log and the
+// ERP's triggers by.
+func (p *pipeline) copyOrders(n int) (orders int64) {
+	p.t.Helper()
+	var has, step int64
+	ask := func(query string, into *int64) {
+		p.t.Helper()
+		if err := p.shop.DB().QueryRowContext(p.t.Context(), query).Scan(into); err != nil {
+			p.t.Fatalf("%s: %v", query, err)
+		}
+	}
+	ask("SELECT COUNT(*) FROM oc_order WHERE order_status_id > 0", &has)
+	ask("SELECT GREATEST(MAX(o.order_id), (SELECT MAX(order_product_id) FROM oc_order_product), (SELECT MAX(order_total_id) FROM oc_order_total), (SELECT MAX(order_history_id) FROM oc_order_history), (SELECT COALESCE(MAX(order_option_id), 0) FROM oc_order_option)) FROM oc_order o", &step)
+	step = max(step, p.number("select max(id) from erp.sales_order")) + 1
+	copies := (int64(n) + has - 1) / has
+
+	conn, err := p.shop.DB().Conn(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer conn.Close()
+	run := func(statement string) {
+		p.t.Helper()
+		if _, err := conn.ExecContext(p.t.Context(), statement); err != nil {
+			p.t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	run("SET SESSION sql_log_bin = 0, SESSION cte_max_recursion_depth = 100000000, SESSION foreign_key_checks = 0, SESSION unique_checks = 0")
+	run(fmt.Sprintf("CREATE TEMPORARY TABLE copies (n bigint PRIMARY KEY) AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c", copies-1))
+	for table, key := range map[string]string{"oc_order": "order_id", "oc_order_product": "order_product_id", "oc_order_option": "order_option_id", "oc_order_total": "order_total_id", "oc_order_history": "order_history_id"} {
+		var names string
+		if err := conn.QueryRowContext(p.t.Context(), "SELECT GROUP_CONCAT(CONCAT('`', column_name, '`') ORDER BY ordinal_position SEPARATOR ', ') FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = ? AND extra NOT LIKE '%GENERATED%'", table).Scan(&names); err != nil {
+			p.t.Fatal(err)
+		}
+		values := "t." + strings.ReplaceAll(names, ", ", ", t.")
+		for _, id := range []string{"order_id", "order_product_id", key} {
+			if strings.Contains(values, "t.`"+id+"`") {
+				values = strings.ReplaceAll(values, "t.`"+id+"`", fmt.Sprintf("(t.`%s` + c.n * %d)", id, step))
+			}
+		}
+		run(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM copies c JOIN %s t WHERE t.order_id < %d ORDER BY c.n, t.%s", table, names, values, table, step, key))
+		run("ANALYZE TABLE " + table)
+	}
+
+	p.erpExec("set session_replication_role = replica")
+	for _, table := range []struct{ name, shifted, mine string }{
+		{"spola.link", "order_id erp_order", "t.order_id"}, {"erp.sales_order", "id number", "t.id"}, {"erp.order_line", "order_id", "t.order_id"},
+		{"erp.order_charge", "order_id", "t.order_id"}, {"erp.order_vat", "order_id", "t.order_id"}, {"erp.order_payment", "order_id", "t.order_id"},
+	} {
+		var names string
+		if err := p.erp.QueryRow(p.t.Context(), "select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''", table.name).Scan(&names); err != nil {
+			p.t.Fatal(err)
+		}
+		var values []string
+		for _, name := range strings.Split(names, ", ") {
+			value := "t." + name
+			switch {
+			case strings.Contains(" "+table.shifted+" ", " "+name+" "):
+				value = fmt.Sprintf("t.%s + c.n * %d", name, step)
+			case name == "reference":
+				value = "t.reference || '-' || c.n"
+			}
+			values = append(values, value)
+		}
+		p.erpExec(fmt.Sprintf("insert into %s (%s) overriding system value select %s from generate_series(1, %d) c (n) cross join %s t where %s < %d order by c.n, %[6]s", table.name, names, strings.Join(values, ", "), copies-1, table.name, table.mine, step))
+		p.erpExec("analyze " + table.name)
+	}
+	p.erpExec("set session_replication_role = origin")
+	ask("SELECT COUNT(*) FROM oc_order WHERE order_status_id > 0", &orders)
+	return orders
+}

@@ -109,7 +109,7 @@ func mend(e *pgconn.PgError) string {
 	case restoredCode:
 		return e.Hint
 	case pgerrcode.InsufficientPrivilege:
-		return "grant the applier's role what it lacks (deploy/grants), then start it again"
+		return "grant the applier's role what it lacks (`spola doctor` names it; deploy/grants has all), then start it again"
 	case pgerrcode.UndefinedTable, pgerrcode.UndefinedColumn, pgerrcode.UndefinedFunction, pgerrcode.InvalidSchemaName:
 		return "run `applier migrate`, with a role that may create tables, then start the applier again"
 	case pgerrcode.DiskFull:

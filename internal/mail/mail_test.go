@@ -267,7 +267,12 @@ func TestServerThatRefusesStallsAndCuts(t *testing.T) {
 		{mailbox.End, mailbox.Fault{Code: 452}, want{"sent", 1, ""}},
 		{mailbox.End, mailbox.Fault{Code: 552}, want{"failed", 0, "the final dot: 552"}},
 		{mailbox.End, mailbox.Fault{Cut: true}, want{"unknown", 0, "did not answer"}},
+		{mailbox.End, mailbox.Fault{Code: 421}, want{"sent", 1, ""}}, // it has answered: it does not have it, and hangs up
 		{mailbox.Taken, mailbox.Fault{Cut: true}, want{"unknown", 1, "did not answer"}},
+		{mailbox.Taken, mailbox.Fault{Code: 251}, want{"sent", 1, ""}}, // it has it, in other words
+		{mailbox.Connect, stall, want{"sent", 1, ""}},
+		{mailbox.From, stall, want{"sent", 1, ""}},
+		{mailbox.To, stall, want{"sent", 1, ""}},
 		{mailbox.Taken, stall, want{"unknown", 1, "did not answer.*timeout"}},
 	} {
 		t.Run(fmt.Sprintf("%s %d cut %v stall %s", c.step, c.fault.Code, c.fault.Cut, c.fault.Stall), func(t *testing.T) {
@@ -280,7 +285,7 @@ func TestServerThatRefusesStallsAndCuts(t *testing.T) {
 			w.queueAll()
 			s := w.sender(t.Context())
 			defer s.Journal.Close()
-			s.Server.Times.Step = 300 * time.Millisecond // also how long it waits before it connects again
+			s.Server.Times.Connect, s.Server.Times.Step = time.Second, 300*time.Millisecond // the latter is also how long it waits before it connects again
 			w.must(w.send(s, 10*time.Second))
 			n := 0
 			for _, m := range w.box.Mails() {

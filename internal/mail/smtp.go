@@ -154,13 +154,15 @@ func (c *conversation) give(body []byte) *verdict {
 	if err != nil { // no dot was sent: by the protocol nothing is delivered
 		return &verdict{state: Queued, reason: "connection lost while the mail was written: " + err.Error(), broken: true}
 	}
-	if err := c.step(c.times.Last, w.Close); err != nil {
-		if v := c.judge("the final dot", err); !v.broken {
-			return v
-		}
-		return &verdict{state: Unknown, broken: true, reason: "the server was given the whole mail and did not answer: " + err.Error()}
+	err = c.step(c.times.Last, w.Close)
+	answer, answered := errors.AsType[*textproto.Error](err)
+	switch {
+	case err == nil || answered && answer.Code/100 == 2: // 250, or in other words that it has the mail
+		return &verdict{state: Sent}
+	case answered && answer.Code >= 400:
+		return c.judge("the final dot", err)
 	}
-	return &verdict{state: Sent}
+	return &verdict{state: Unknown, broken: true, reason: "the server was given the whole mail and did not answer: " + err.Error()}
 }
 
 func (c *conversation) step(most time.Duration, do func() error) error {

@@ -301,6 +301,61 @@ func TestServerThatRefusesStallsAndCuts(t *testing.T) {
 	}
 }
 
+// What the server does not take now is tried again in 1, 2, 4 … 60 minutes, give or take a fifth, for four days.
+func TestPauses(t *testing.T) {
+	for attempt, minutes := range map[int]float64{1: 1, 2: 2, 3: 4, 6: 32, 7: 60, 8: 60, 100: 60} {
+		if got := again(attempt).Minutes(); got < 0.8*minutes || got > 1.2*minutes {
+			t.Errorf("behind attempt %d it waits %.1f minutes, want %.0f", attempt, got, minutes)
+		}
+	}
+	w := newWorld(t, mailbox.Options{Fault: func(step string, m mailbox.Mail) mailbox.Fault {
+		if step == mailbox.To {
+			return mailbox.Fault{Code: 450}
+		}
+		return mailbox.Fault{}
+	}})
+	w.ship(w.order(1, "new@example.com"), "", "")
+	w.ship(w.order(2, "old@example.com"), "", "")
+	w.queueAll()
+	w.exec(`update spola.mail set queued_at = now() - interval '4 days 1 minute' where shop_number = '2'`)
+	s := w.sender(t.Context())
+	defer s.Journal.Close()
+	s.Again = nil
+	w.must(w.send(s, 700*time.Millisecond))
+	w.want("outbox", w.text(`select shop_number, state, attempts, substr(reason, 1, 15), next_at > now() + interval '40 seconds' and next_at < now() + interval '80 seconds' from spola.mail order by id`),
+		"1 queued 1 RCPT: 450 \"4.0. true\n2 failed 1 tried for 96h0m false")
+}
+
+// An invoice over two orders goes to their common address; where one of them has another by now it goes to neither: it fails, named, and a person
+// says where to.
+func TestInvoiceOverTwoOrders(t *testing.T) {
+	w := newWorld(t, mailbox.Options{})
+	w.exec(`update erp.seller set invoice_at_shipment = false`)
+	for number, email := range []string{"a@example.com", "a@example.com", "b@example.com", "b@example.com"} {
+		id := w.order(int64(number), email)
+		w.exec(`update erp.sales_order set invoice_wanted = true where id = $1`, id)
+		w.ship(id, "", "")
+	}
+	w.exec(`select erp.invoice_due()`)
+	w.want("invoices", w.text(`select count(*), count(order_id) from erp.document where series = 'F'`), "2 0")
+	w.exec(`update erp.sales_order set email = 'other@example.com' where shop_number = '3'`)
+	w.queueAll()
+	w.sendAll()
+	w.want("mails of invoices", w.text(`select state, recipient, reason from spola.mail where kind = 'invoice' order by state`),
+		"failed  its orders have different e-mail addresses\nsent a@example.com ")
+	w.must(postgres.InTransaction(t.Context(), w.conn, func(tx pgx.Tx) error {
+		var id int64
+		w.must(tx.QueryRow(t.Context(), `select id from spola.mail where state = 'failed'`).Scan(&id))
+		if _, err := Resend(t.Context(), tx, testShop, id, ""); err == nil || !strings.Contains(err.Error(), "--to") {
+			t.Errorf("sent to nobody: %v", err)
+		}
+		_, err := Resend(t.Context(), tx, testShop, id, "books@example.com")
+		return err
+	}))
+	w.sendAll()
+	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:3 b@example.com:1 books@example.com:1 other@example.com:1]")
+}
+
 // A server without TLS gets nothing but where it is said to have none; nor does one with another's certificate, or a wrong password.
 func TestNothingInTheClear(t *testing.T) {
 	plain, err := mailbox.Start(mailbox.Options{Plain: true})

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	text "text/template"
@@ -287,6 +288,7 @@ const logoID = "logo.spola"
 
 func (l *Letters) render(letter *Letter) error {
 	p := &letter.Page
+	tame(reflect.ValueOf(p).Elem())
 	p.Language = letter.Language
 	if p.Shop = p.Seller.Name; p.Shop == "" {
 		p.Shop = l.from
@@ -342,6 +344,32 @@ func (l Letter) Standalone() string {
 		return l.HTML
 	}
 	return strings.ReplaceAll(l.HTML, "cid:"+logoID, "data:"+http.DetectContentType(l.Page.logo)+";base64,"+base64.StdEncoding.EncodeToString(l.Page.logo))
+}
+
+// tame brings every text that a template may use onto one line: what somebody typed draws no lines of its own into a mail, and does not turn
+// around what stands behind it.
+func tame(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.String:
+		if v.CanSet() {
+			v.SetString(oneLine(v.String()))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() {
+			tame(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			tame(v.Field(i))
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return // the logo
+		}
+		for i := range v.Len() {
+			tame(v.Index(i))
+		}
+	}
 }
 
 // oneLine keeps what somebody typed on its line, and out of headers.

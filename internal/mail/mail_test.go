@@ -159,8 +159,9 @@ func TestHostileText(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := Server{From: netmail.Address{Name: "Bottega \"Aurora\" <x>", Address: "ordini@bottega.example"}}
-	for _, hostile := range []string{"Eve\r\nBcc: all@example.com", "Eve\nSubject: x\n\nbody", "<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "=?utf-8?q?Bcc:_x?=",
-		"名前 Ω ünï", strings.Repeat("long ", 200), "a\x00b\u202ec\u2028d", `Eve" <eve@example.com>, "`, ".\r\n.\r\nQUIT\r\n", "{{.Seller}}"} {
+	lines := 0
+	for _, hostile := range []string{"harmless", "Eve\r\nBcc: all@example.com", "Eve\nSubject: x\n\nbody", "<script>alert(1)</script>", `"><img src=x onerror=alert(1)>`, "=?utf-8?q?Bcc:_x?=",
+		"名前 Ω ünï", strings.Repeat("long ", 200), "a\x00b\u202ec\u2028d", "a\u2067b", `Eve" <eve@example.com>, "`, ".\r\n.\r\nQUIT\r\n", "{{.Seller}}"} {
 		letter := Sample(Shipment, "it")
 		p := &letter.Page
 		p.Name, p.Order, p.Parcel.Carrier, p.Parcel.Tracking, p.Parcel.ShipTo.City = hostile, hostile, hostile, hostile, hostile
@@ -188,6 +189,15 @@ func TestHostileText(t *testing.T) {
 		}
 		if strings.ContainsAny(m.subject, "\r\n\x00") || regexp.MustCompile(`<script|<img|javascript:[^"]*"`).MatchString(m.html) {
 			t.Errorf("%q: it is in the markup:\n%s", hostile, m.subject)
+		}
+		// It stays where it is: no line of its own, and what stands behind it is not turned around.
+		if n := strings.Count(m.text, "\n"); lines == 0 {
+			lines = n
+		} else if n != lines {
+			t.Errorf("%q: %d lines, want %d:\n%s", hostile, n, lines, m.text)
+		}
+		if strings.ContainsAny(m.text+m.html, "\x00\u2028\u202a\u202b\u202d\u202e\u2066\u2067\u2068") {
+			t.Errorf("%q: it draws:\n%s", hostile, m.text)
 		}
 		for _, line := range strings.Split(string(raw), "\r\n") {
 			if len(line) > 998 || strings.ContainsAny(line, "\r\n") {

@@ -619,12 +619,70 @@ func TestPauseAndRate(t *testing.T) {
 	}
 }
 
+// killer has a mailer killed at moments that are counted in mails, not in time: each so many mails of which the server has seen a
+// step, at another step of one. Half of its kills hit the mailer while the server holds the answer back.
+type killer struct {
+	mu     sync.Mutex
+	random *rand.Rand
+	step   string // of a mail, at which the next kill is due …
+	left   int    // … behind so many more
+	due    chan struct{}
+	dead   chan struct{}
+}
+
+func newKiller(seed uint64) *killer {
+	k := &killer{random: rand.New(rand.NewPCG(seed, 4)), due: make(chan struct{}, 1)}
+	k.aim()
+	return k
+}
+
+// aim says when the next kill is due.
+func (k *killer) aim() {
+	steps := []string{mailbox.From, mailbox.To, mailbox.Begin, mailbox.Middle, mailbox.End, mailbox.Taken}
+	k.step, k.left, k.dead = steps[k.random.IntN(len(steps))], 20+k.random.IntN(100), make(chan struct{})
+}
+
+// seen counts a step of a mail. It returns when the mailer is dead, or at once.
+func (k *killer) seen(step string) {
+	k.mu.Lock()
+	if step == k.step {
+		k.left--
+	}
+	now, waits, dead := step == k.step && k.left == 0, k.random.IntN(2) == 0, k.dead
+	k.mu.Unlock()
+	if !now {
+		return
+	}
+	k.due <- struct{}{}
+	if waits {
+		<-dead
+	}
+}
+
+// killed aims anew, when the mailer is dead.
+func (k *killer) killed() {
+	k.mu.Lock()
+	close(k.dead)
+	k.aim()
+	k.mu.Unlock()
+}
+
+// rest kills nobody any more.
+func (k *killer) rest() {
+	k.mu.Lock()
+	close(k.dead)
+	k.step = ""
+	k.mu.Unlock()
+}
+
 // A thousand parcels while the mailer is killed at random, with a server that refuses now and then: one mail each at most, and each that the mailbox does
 // not have, or of which the sender could not know, is listed.
 func TestThousandParcelsWhileTheMailerIsKilled(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var mu sync.Mutex
+	killer := newKiller(3)
 	w := newWorld(t, mailbox.Options{Fault: func(step string, _ mailbox.Mail) mailbox.Fault {
+		killer.seen(step)
 		mu.Lock()
 		defer mu.Unlock()
 		if random.IntN(60) == 0 && (step == mailbox.To || step == mailbox.End) {
@@ -649,19 +707,27 @@ func TestThousandParcelsWhileTheMailerIsKilled(t *testing.T) {
 	if strings.Contains(w.url, "?") {
 		async = w.url + "&synchronous_commit=off"
 	}
-	kills, moments := 0, rand.New(rand.NewPCG(3, 4))
-	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); kills++ {
+	kills := 0
+	for through := false; !through; {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), "SPOLA_TEST_MAILER="+async, "SPOLA_TEST_SMTP="+w.box.Addr, "SPOLA_TEST_CA="+string(w.box.CA),
 			"SPOLA_TEST_BROKERS="+strings.Join(w.kafka.Brokers, ","), "SPOLA_TEST_TOPIC="+w.kafka.Topic)
+		var said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &said, &said
 		w.must(cmd.Start())
-		time.Sleep(time.Duration(500+moments.IntN(1000)) * time.Millisecond)
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		through = w.through(killer.due, ended)
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if w.text(`select count(*) from spola.mail where state in ('queued', 'sending')`) == "0" {
-			break
+		if <-ended; said.Len() > 0 {
+			t.Fatalf("a mailer ended by itself: %s", &said)
+		}
+		if !through {
+			kills++
+			killer.killed()
 		}
 	}
+	killer.rest()
 	w.sendAll() // folds what the last one left
 	got := w.received()
 	twice, missing := 0, 0
@@ -689,6 +755,26 @@ func TestThousandParcelsWhileTheMailerIsKilled(t *testing.T) {
 		t.Errorf("%d customers got a mail twice, %d got none and are not listed, %d kills", twice, missing, kills)
 	}
 	w.want("none is left", w.text(`select count(*) from spola.mail where state not in ('sent', 'unknown')`), "0")
+}
+
+// through waits for a kill to be due (false), or for the outbox to be through.
+func (w *world) through(due <-chan struct{}, ended chan error) bool {
+	w.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-due:
+			return false
+		case err := <-ended:
+			ended <- err
+			return false
+		case <-tick.C:
+			if w.text(`select count(*) from spola.mail where state in ('queued', 'sending')`) == "0" {
+				return true
+			}
+		}
+	}
 }
 
 // parsed is a mail as a mail program sees it.

@@ -38,13 +38,14 @@ type Counts struct {
 	Sent         int64      `json:"sent"`
 	Unknown      int64      `json:"unknown"`
 	Failed       int64      `json:"failed"`
-	Trouble      string     `json:"trouble"` // why nothing can be sent at present
+	GivenUp      int64      `json:"given_up"` // a person has said that they are not sent
+	Trouble      string     `json:"trouble"`  // why nothing can be sent at present
 	TroubleSince *time.Time `json:"trouble_since"`
 }
 
 // Count counts them.
 func Count(ctx context.Context, conn *pgx.Conn, shop string) (c Counts, err error) {
-	err = conn.QueryRow(ctx, statements["count"], shop).Scan(&c.Queued, &c.Sending, &c.Sent, &c.Unknown, &c.Failed, &c.Trouble, &c.TroubleSince)
+	err = conn.QueryRow(ctx, statements["count"], shop).Scan(&c.Queued, &c.Sending, &c.Sent, &c.Unknown, &c.Failed, &c.GivenUp, &c.Trouble, &c.TroubleSince)
 	if err != nil {
 		return c, postgres.Explain(fmt.Errorf("count mails: %w", err))
 	}

@@ -125,7 +125,7 @@ update spola.mail set state = $2, reason = $3, settled = $2 = 'failed', sent_at 
 
 -- name: count
 select count(*) filter (where state = 'queued'), count(*) filter (where state = 'sending'), count(*) filter (where state = 'sent'),
-    count(*) filter (where state = 'unknown'), count(*) filter (where state = 'failed'),
+    count(*) filter (where state = 'unknown'), count(*) filter (where state = 'failed' and not settled), count(*) filter (where settled),
     coalesce((select trouble from spola.mail_shop where shop = $1), ''), (select trouble_since from spola.mail_shop where shop = $1)
 from spola.mail where shop = $1
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -99,6 +100,21 @@ func TestMailVerbs(t *testing.T) {
 			t.Errorf("%+v: %v %v", w, err, err2)
 		}
 	}
+	// Where there is a screen they are opened in a browser.
+	opened := filepath.Join(dir, "opened")
+	if err := os.WriteFile(filepath.Join(dir, "xdg-open"), []byte("#!/bin/sh\necho \"$1\" >> '"+opened+"'\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Setenv("DISPLAY", ":0")
+	run(t, env, out, PreviewMail{Order: "4712", Dir: dir, Open: true})
+	var seen []byte
+	for deadline := time.Now().Add(time.Minute); bytes.Count(seen, []byte(".html\n")) < 4 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		seen, _ = os.ReadFile(opened)
+	}
+	if bytes.Count(seen, []byte(".html\n")) != 4 {
+		t.Errorf("opened in a browser: %q", seen)
+	}
 	if html := run(t, env, out, PreviewMail{Order: "4712", HTML: true}); !strings.Contains(html, "Scarf") || !strings.Contains(html, "Ancora da spedire") == strings.Contains(html, "nothing") {
 		t.Errorf("%s", html)
 	}
@@ -119,8 +135,17 @@ func TestMailVerbs(t *testing.T) {
 	m, _, err := mailStanding(t.Context(), conn, "shop")
 	out.Reset()
 	printMails(out, m)
-	if err != nil || !strings.Contains(out.String(), "2 queued") || !strings.Contains(out.String(), "the server is away") || !strings.Contains(out.String(), "1  could not be sent") {
-		t.Errorf("status: %v\n%s", err, out)
+	if err != nil || !strings.Contains(out.String(), "2 queued") || !strings.Contains(out.String(), "the server is away") || strings.Contains(out.String(), "could not be sent") || m.GivenUp != 1 {
+		t.Errorf("status with a mail that was given up: %v\n%s", err, out)
+	}
+	if _, err := conn.Exec(t.Context(), `update spola.mail set state = 'failed', reason = '550' where id = 3`); err != nil {
+		t.Fatal(err)
+	}
+	m, _, err = mailStanding(t.Context(), conn, "shop")
+	out.Reset()
+	printMails(out, m)
+	if err != nil || !strings.Contains(out.String(), "1 queued") || !strings.Contains(out.String(), "1  could not be sent") {
+		t.Errorf("status with one that failed: %v\n%s", err, out)
 	}
 }
 

@@ -3,6 +3,8 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -12,11 +14,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
+	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/mail"
+	"github.com/spola-cdc/spola/internal/stream"
 )
 
 // backupERP is a copy of the ERP's database, as of now: no program may run meanwhile. restore puts it in its place; the slot goes
@@ -116,8 +122,39 @@ func (p *pipeline) erpExec(statement string, args ...any) {
 	}
 }
 
+// mails has the shop's customers mailed through a server that keeps what it gets.
+func (p *pipeline) mails() *mailbox.Server {
+	p.t.Helper()
+	box, err := mailbox.Start(mailbox.Options{Plain: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(box.Close)
+	p.append("spola.yaml", fmt.Sprintf("smtp: {server: %q, tls: none, from: Bottega <ordini@example.com>}\n", box.Addr))
+	return box
+}
+
+// hasRead has the journal of mails say that a customer may have read of the number of a document of this year.
+func (p *pipeline) hasRead(series string, number int64) {
+	p.t.Helper()
+	ctx := p.t.Context()
+	journal, err := stream.FindJournal(ctx, p.cfg.Journal(zerolog.Nop()))
+	if err != nil || journal == nil {
+		p.t.Fatalf("the journal of mails: %v", err)
+	}
+	defer journal.Close()
+	entry, err := json.Marshal(mail.Entry{Key: "read", Shop: testShop, Kind: mail.Invoice, State: "sending", Attempt: 1, MessageID: "read@example.com", At: time.Now(),
+		Documents: []string{p.reads("select format('"+series+"%s/', extract(year from now() at time zone 'Europe/Rome'))") + fmt.Sprint(number)}})
+	if err == nil {
+		err = journal.Append(ctx, "read", entry)
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // olderERP is what each program says that meets an ERP which is older than its log knows it.
-var olderERP = map[string]string{"applier run": "applier recover erp", "applier run ledger": "applier recover erp", "cdc run erp": "cdc run erp --new-incarnation"}
+var olderERP = map[string]string{"applier run": "applier recover erp", "applier run ledger": "applier recover erp", "applier run mail": "applier recover erp", "cdc run erp": "cdc run erp --new-incarnation"}
 
 // recoversERP lets the ERP's log go on in its next life, recovers the ERP and starts all programs again. Nothing goes on before that, and the dry run
 // names what is lost.
@@ -171,19 +208,21 @@ func (p *pipeline) neverAbove(watched func() map[string]int64, before map[string
 }
 
 // The ERP's database is restored from a backup while shop and logs are of today. Everything stops and says so, no document is issued; recover
-// shows what is lost, and then: each order is there once, no row of the shop was ever given more than there is, the law holds, and no number of a
-// document is used twice.
+// shows what is lost, and then: each order is there once, no row of the shop was ever given more than there is, the law holds, no number of a
+// document is used twice, whether the ERP's log or only a customer has seen it, and nobody is mailed twice.
 func TestRestoredERP(t *testing.T) {
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 100})
 	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
 	running = append(running, p.keepsStock()...)
-	running = append(running, p.start("applier", "run", "orders"))
+	box := p.mails()
+	running = append(running, p.start("applier", "run", "orders"), p.start("applier", "run", "mail"))
 	atRest := func(what string) {
 		t.Helper()
 		p.stockAtRest(what, running)
 	}
+	p.until("mails are sent from now on", running, func() bool { return p.number("select count(*) from spola.mail_shop") == 1 })
 	atRest("every row has an account")
 	old := []int64{p.place("old1@example.com"), p.place("old2@example.com"), p.place("old3@example.com"), p.place("old4@example.com")}
 	p.arrived(running, old...)
@@ -197,7 +236,8 @@ func TestRestoredERP(t *testing.T) {
 	ship(old[0], "BRT000")
 	atRest("at the backup")
 	told := func(order int64, want string) bool { return strings.HasSuffix(p.history(order), want) }
-	p.until("the first parcel is told", running, func() bool { return told(old[0], "31 BRT000") })
+	mailed := func(n int64) bool { return p.number("select count(*) from spola.mail where state = 'sent'") == n }
+	p.until("the first parcel is told", running, func() bool { return told(old[0], "31 BRT000") && mailed(1) })
 	// The rows of the next deeds: each has an article of its own.
 	var rows []string
 	var articles []int64
@@ -237,17 +277,20 @@ func TestRestoredERP(t *testing.T) {
 	ship(lost[0], "BRT002")
 	p.erpExec("select erp.cancel_order($1, 'broken')", erpOrder(lost[1]))
 	p.until("parcels and the cancellation are in the shop", running, func() bool {
-		return told(old[1], "31 BRT001") && told(lost[0], "31 BRT002") && p.number("select count(*) from spola.restock where entered") > 0
+		return told(old[1], "31 BRT001") && told(lost[0], "31 BRT002") && p.number("select count(*) from spola.restock where entered") > 0 && mailed(3)
 	})
 	p.until("the edits are repaired", running, func() bool {
 		p.wake()
 		return p.number("select count(distinct stock_row) from spola.ledger where cause = 'repair' and stock_row = any ($1)", rows) == 2
 	})
 	atRest("before the restore")
-	issued := p.reads("select string_agg(format('%s %s', series, last), ', ' order by series) from erp.counter")
 	for _, one := range running {
 		one.stop()
 	}
+	// A customer has read of an invoice that no log tells of.
+	p.hasRead("F", 40)
+	p.erpExec("insert into erp.counter (series, year, last) values ('F', extract(year from now() at time zone 'Europe/Rome'), 40)")
+	issued := p.reads("select string_agg(format('%s %s', series, last), ', ' order by series) from erp.counter")
 	before := p.shown()
 	restore()
 
@@ -260,7 +303,8 @@ func TestRestoredERP(t *testing.T) {
 		t.Errorf("a shipment while numbers are held: %v", err)
 	}
 	watched := p.most()
-	p.recoversERP(running, "disk lost", "to be read again", "entries of the stock ledger are lost", "numbers DDT", "parcels that customers were told of", "BRT BRT001", "BRT BRT002")
+	p.recoversERP(running, "disk lost", "to be read again", "entries of the stock ledger are lost", "numbers DDT", "40 numbers F, 1 to 40", "parcels that customers were told of",
+		"BRT BRT001", "BRT BRT002")
 	p.arrived(running, lost[0], lost[2])
 	p.until("the cancellation", running, func() bool {
 		p.wake()
@@ -279,7 +323,9 @@ func TestRestoredERP(t *testing.T) {
 	ship(old[1], "BRT001")
 	ship(lost[0], "BRT002")
 	ship(old[2], "BRT003")
-	p.until("a new parcel", running, func() bool { return told(old[2], "31 BRT003") })
+	p.until("a new parcel", running, func() bool {
+		return told(old[2], "31 BRT003") && mailed(4)
+	})
 	for order, want := range map[int64]string{old[1]: "BRT001", lost[0]: "BRT002"} {
 		if text := p.history(order); strings.Count(text, want) != 1 {
 			t.Errorf("order %d: %s", order, text)
@@ -288,6 +334,14 @@ func TestRestoredERP(t *testing.T) {
 	p.want("numbers", "true", `select string_agg(distinct (d.number > s.last)::text, ',') from erp.document d join erp.skipped_number s using (series, year)
 		where d.shipment_id in (select id from erp.shipment where tracking in ('BRT001', 'BRT002', 'BRT003'))`)
 	p.want("what was skipped", issued, `select string_agg(format('%s %s', k.series, coalesce(s.last, k.last)), ', ' order by k.series) from erp.counter k left join erp.skipped_number s using (series, year)`)
+	p.want("mails", "4 sent, 1 unknown", `select string_agg(n || ' ' || state, ', ' order by state) from (select state, count(*) n from spola.mail group by state) m`)
+	came := map[string]int{}
+	for _, m := range box.Mails() {
+		came[m.To]++
+	}
+	if want := map[string]int{"old1@example.com": 1, "old2@example.com": 1, "new1@example.com": 1, "old3@example.com": 1}; !maps.Equal(came, want) {
+		t.Errorf("mailed: %v, want %v", came, want)
+	}
 	p.want("broken in the ERP", "", "select coalesce(string_agg(b, e'\n'), '') from ("+clerk.Broken+") x(b)")
 	p.want("decided", "recover erp: disk lost", "select verb || ' ' || decision || ': ' || reason from spola.audit order by id desc limit 1")
 	atRest("in the end")

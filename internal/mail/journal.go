@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,42 +68,68 @@ var documentNumber = regexp.MustCompile(`^([A-Z]+[0-9]{4})/([0-9]{1,18})$`)
 func Numbers(ctx context.Context, j *stream.Journal) (map[string]int64, error) {
 	highest := map[string]int64{}
 	_, err := ReadEntries(ctx, j, 0, func(e Entry) error {
-		for _, number := range append(e.Documents, e.Order) {
-			if m := documentNumber.FindStringSubmatch(number); m != nil {
-				n, _ := strconv.ParseInt(m[2], 10, 64) // 18 digits fit
-				highest[m[1]] = max(highest[m[1]], n)
-			}
-		}
+		read(highest, append(e.Documents, e.Order))
 		return nil
 	})
 	return highest, err
 }
 
+// read takes note of numbers, the highest of each series.
+func read(highest map[string]int64, numbers []string) {
+	for _, number := range numbers {
+		if m := documentNumber.FindStringSubmatch(number); m != nil {
+			n, _ := strconv.ParseInt(m[2], 10, 64) // 18 digits fit
+			highest[m[1]] = max(highest[m[1]], n)
+		}
+	}
+}
+
+// unheard stops if customers have read of a document that the ERP has not given a number out for.
+func unheard(ctx context.Context, tx pgx.Tx, highest map[string]int64, given func(context.Context, pgx.Tx) (map[string]int64, error)) error {
+	if given == nil || len(highest) == 0 {
+		return nil
+	}
+	last, err := given(ctx, tx)
+	if err != nil || last == nil {
+		return err
+	}
+	for _, series := range slices.Sorted(maps.Keys(highest)) {
+		if highest[series] > last[series] {
+			return postgres.Restored(fmt.Sprintf("by the journal of mails a customer has read of %s/%d, and the last that it knows is %d", series, highest[series], last[series]))
+		}
+	}
+	return nil
+}
+
 // fold brings what the journal knows into the outbox: attempts that a sender did not live to see the end of, and all that a
 // restored ERP has forgotten. Called with the sender's lock, before anything is sent.
-func fold(ctx context.Context, conn *pgx.Conn, j *stream.Journal, shop string, log zerolog.Logger) error {
+func fold(ctx context.Context, conn *pgx.Conn, j *stream.Journal, shop string, given func(context.Context, pgx.Tx) (map[string]int64, error), log zerolog.Logger) error {
 	var from int64
 	if err := conn.QueryRow(ctx, statements["journal"], shop).Scan(&from); err != nil {
 		return postgres.Explain(fmt.Errorf("read the place in the journal of mails: %w", err))
 	}
-	last := map[string]Entry{}
-	read := func(from int64) (int64, error) {
+	last, highest := map[string]Entry{}, map[string]int64{}
+	entries := func(from int64) (int64, error) {
 		return ReadEntries(ctx, j, from, func(e Entry) error {
+			read(highest, e.Documents)
 			if e.Shop == shop && e.Attempt >= last[e.Key].Attempt {
 				last[e.Key] = e
 			}
 			return nil
 		})
 	}
-	next, err := read(from)
+	next, err := entries(from)
 	if errors.Is(err, stream.ErrForgotten) {
 		log.Warn().Err(err).Msg("the journal of mails was made anew: the outbox alone knows what was sent before")
-		next, err = read(0)
+		next, err = entries(0)
 	}
 	if err != nil {
 		return err
 	}
 	return postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error {
+		if err := unheard(ctx, tx, highest, given); err != nil {
+			return err
+		}
 		restored := 0
 		for _, e := range last {
 			n, err := e.fold(ctx, tx)

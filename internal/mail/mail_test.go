@@ -27,7 +27,9 @@ import (
 
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/target/postgres"
+	"github.com/spola-cdc/spola/schemas"
 )
 
 // A parcel is mailed once, to the address of its own order, with its link and what is still to come; an invoice with its PDF. However often the log
@@ -544,6 +546,34 @@ shipment 4713 sent`)
 	if err := w.happened(); !errors.Is(err, postgres.ErrStopped) || !strings.Contains(err.Error(), "F"+year+"/1 of the shop's order 4715 was mailed before for its order 4712") {
 		t.Errorf("a number used again: %v", err)
 	}
+}
+
+// What customers have read of and the ERP has given no number out for tells that it was restored: nothing is mailed before its numbers are lifted.
+func TestJournalAheadOfTheERP(t *testing.T) {
+	w := newWorld(t, mailbox.Options{})
+	contract, err := schemas.LoadContract()
+	w.must(err)
+	first := w.order(1, "a@example.com")
+	w.exec(`update erp.sales_order set invoice_wanted = true where id = $1`, first)
+	w.ship(first, "", "")
+	w.queueAll()
+	s := w.sender(t.Context())
+	defer s.Journal.Close()
+	s.Given = stock.CounterOf(contract).Given
+	w.must(w.send(s, 10*time.Second))
+	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:2]")
+	w.must(w.send(s, 300*time.Millisecond)) // what it has given out itself is no news
+
+	w.exec(`update erp.counter set last = 0 where series = 'F'; delete from spola.mail; update spola.mail_shop set journal = 0`)
+	w.ship(w.order(2, "b@example.com"), "", "")
+	w.queueAll()
+	year := time.Now().Format("2006")
+	if err := w.send(s, 10*time.Second); !errors.Is(err, postgres.ErrRestored) || !strings.Contains(err.Error(), "a customer has read of F"+year+"/1, and the last that it knows is 0") {
+		t.Errorf("a number that the ERP has not given out: %v", err)
+	}
+	w.exec(`select erp.lift_numbers('{F}', array[$1::smallint], '{1}', 'test')`, year)
+	w.must(w.send(s, 10*time.Second))
+	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:2 b@example.com:1]")
 }
 
 // Who decides: an unknown mail is sent again with the same Message-ID, or not; a decision outlives the sender.

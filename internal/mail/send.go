@@ -29,6 +29,10 @@ type Sender struct {
 	Journal *stream.Journal
 	Log     zerolog.Logger
 
+	// Given is the last number of a document that the ERP has given out of each series (F2026 → 17). What customers have read of and the ERP has
+	// not given out tells that its database was restored. nil: it does not tell.
+	Given func(context.Context, pgx.Tx) (map[string]int64, error)
+
 	Poll     time.Duration           // how often the outbox is looked at; default 500 ms
 	Grace    time.Duration           // that the server gets to answer when the program is to end; default 10 s
 	Again    func(int) time.Duration // the pause behind a mail's nth attempt; default 1 min, doubling, at most 1 h
@@ -103,7 +107,7 @@ func (s *Sender) connected(ctx context.Context, works func()) error {
 	if _, err := conn.Exec(ctx, statements["begin"], s.Shop); err != nil {
 		return s.lost(conn, "begin", err)
 	}
-	if err := fold(ctx, conn, s.Journal, s.Shop, s.Log); err != nil {
+	if err := fold(ctx, conn, s.Journal, s.Shop, s.Given, s.Log); err != nil {
 		return s.lost(conn, "read the journal of mails", err)
 	}
 	works()

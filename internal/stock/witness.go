@@ -31,6 +31,24 @@ type Series struct {
 	Year int16  `json:"year"`
 }
 
+// String is how the series stands before its numbers: F2026.
+func (s Series) String() string { return fmt.Sprintf("%s%d", s.Name, s.Year) }
+
+// Read takes note of documents whose numbers customers have read, the last of each series by its name and year (F2026 → 17). The
+// shops' orders are none: they come again from the shop.
+func (s Seen) Read(numbers map[string]int64) {
+	for text, last := range numbers {
+		digits := len(text) - 4
+		if digits < 1 {
+			continue
+		}
+		year, err := strconv.ParseInt(text[digits:], 10, 16)
+		if of := (Series{text[:digits], int16(year)}); err == nil && of.Name != webOrders {
+			s.Numbers[of] = max(s.Numbers[of], last)
+		}
+	}
+}
+
 // NewSeen has seen nothing.
 func NewSeen() Seen { return Seen{map[string]int64{}, map[Series]int64{}} }
 
@@ -131,6 +149,19 @@ func (l *Ledger) knows(ctx context.Context, tx pgx.Tx) error {
 	}
 	l.seen = NewSeen()
 	return nil
+}
+
+// Given is the last number given out of each series, by its name and year: F2026 → 17. nil if the ERP does not tell.
+func (c Counter) Given(ctx context.Context, tx pgx.Tx) (map[string]int64, error) {
+	if c.table == "" {
+		return nil, nil //nolint:nilnil // it does not tell
+	}
+	has, err := c.read(ctx, tx)
+	given := map[string]int64{}
+	for of, last := range has {
+		given[of.String()] = last
+	}
+	return given, err
 }
 
 // read returns the last number given out of each series.

@@ -33,6 +33,27 @@ func OpenJournal(ctx context.Context, cfg Config, want TopicSettings) (*Journal,
 	return &Journal{cfg: cfg}, nil
 }
 
+// FindJournal is a journal that is there, to be read; nil if nobody has begun it.
+func FindJournal(ctx context.Context, cfg Config) (*Journal, error) {
+	there := true
+	s, err := withSession(ctx, cfg, "look for the journal", func(s *session) error {
+		_, _, err := s.describe(ctx)
+		if errors.Is(err, kafka.UnknownTopicOrPartition) {
+			there = false
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.close()
+	if !there {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	return &Journal{cfg: cfg}, nil
+}
+
 // Close ends the connections.
 func (j *Journal) Close() {
 	j.mu.Lock()

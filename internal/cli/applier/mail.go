@@ -24,6 +24,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/printable"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
@@ -58,8 +59,8 @@ func Mails(ctx context.Context, cfg config.Config, o Options) error {
 		return noted(ctx, cfg, log, follow(ctx, cfg, cfg.ERPStream(log), mailStream, target, queue, witnessed(cfg, cfg.ERPStream(log), mailStream, erpRestored), o))
 	})
 	group.Go(func() error {
-		sender := mail.Sender{Shop: cfg.Shop.Name, ERP: cfg.ERP.URL(), Server: server, Letters: letters, Journal: journal, Log: log}
-		return sender.Run(ctx)
+		sender := mail.Sender{Shop: cfg.Shop.Name, ERP: cfg.ERP.URL(), Server: server, Letters: letters, Journal: journal, Given: stock.CounterOf(contract).Given, Log: log}
+		return noted(ctx, cfg, log, sender.Run(ctx))
 	})
 	return group.Wait()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
@@ -108,12 +109,15 @@ func (r Recover) erp(env *cli.Env) error {
 	return nil
 }
 
-// find asks the witnesses: the offsets that lag tools were told, the ERP's log, and the shop.
+// find asks the witnesses: the offsets that lag tools were told, the ERP's log, the journal of mails, and the shop.
 func (e *recoverERP) find(ctx context.Context) (err error) {
 	if err := e.compareOffsets(ctx); err != nil {
 		return err
 	}
 	if err := e.readLog(ctx); err != nil {
+		return err
+	}
+	if err := e.readJournal(ctx); err != nil {
 		return err
 	}
 	if e.shop, err = writeback.ReadWitness(ctx, e.shopURL); err != nil {
@@ -212,6 +216,23 @@ func (e *recoverERP) readLog(ctx context.Context) error {
 	return nil
 }
 
+// readJournal reads which documents customers have read of: the journal knows them when the ERP's log is lost or does not go back so far.
+func (e *recoverERP) readJournal(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, cli.Patience)
+	defer cancel()
+	journal, err := stream.FindJournal(asking, e.cfg.Journal(e.env.Log))
+	if err != nil || journal == nil {
+		return err
+	}
+	defer journal.Close()
+	numbers, err := mail.Numbers(ctx, journal)
+	if err != nil {
+		return err
+	}
+	e.seen.Read(numbers)
+	return nil
+}
+
 // claims follows which life of the ERP its log tells of.
 func (e *recoverERP) claims(records []change.Record) error {
 	for i := range records {
@@ -251,7 +272,7 @@ func (e *recoverERP) compare(ctx context.Context, tx pgx.Tx, patience time.Durat
 		return err
 	}
 	if len(lost.Numbers) > 0 {
-		e.found.Witnesses = append(e.found.Witnesses, "by the ERP's log numbers were given out that the ERP does not know")
+		e.found.Witnesses = append(e.found.Witnesses, "by the ERP's log, or by what customers were mailed, numbers were given out that the ERP does not know")
 	}
 	slices.Sort(e.found.Witnesses)
 	e.found.Witnesses = slices.Compact(e.found.Witnesses)

@@ -171,13 +171,13 @@ func TestOrdersReachTheShop(t *testing.T) {
 			write = p.start("applier", "run", "orders")
 		}
 	}
-	erp(`select erp.ship_order($1, '{"1": 1}', carrier => 'GLS', tracking => 'GLS1')`, ids[8])
-	erp("select erp.ship_order($1, carrier => 'GLS', tracking => 'GLS2')", ids[8])
+	erp(`select erp.ship_order($1, '{"1": 1}', carrier => 'GLS', tracking => 'M1550003471')`, ids[8])
+	erp("select erp.ship_order($1, carrier => 'GLS', tracking => 'M1550003472')", ids[8])
 	erp("select erp.cancel_order($1, 'broken')", ids[9])
 	running = append(running, write)
 	first := p.history(ids[11])[3:]
-	const page = "https://gls-group.eu/EU/en/parcel-tracking?match=" // what can't be one of BRT's numbers has no link
-	want := map[int64]string{ids[8]: "3: " + first + ",11 " + page + "GLS1,31 " + page + "GLS2", ids[9]: "7: " + first + ",70 ", ids[10]: "1: " + first}
+	const page = "https://gls-group.com/IT/it/servizi-online/ricerca-spedizioni/?match=" // what can't be one of BRT's numbers has no link
+	want := map[int64]string{ids[8]: "3: " + first + ",11 " + page + "M1550003471,31 " + page + "M1550003472", ids[9]: "7: " + first + ",70 ", ids[10]: "1: " + first}
 	for i, id := range ids[:8] {
 		want[id] = fmt.Sprintf("3: %s,31 BRT%06d", first, i)
 	}

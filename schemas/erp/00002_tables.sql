@@ -207,31 +207,32 @@ create table erp.carrier (
     name    text not null,
     link    text not null default '' check (link = '' or link ~ '^https://[^\s"<>]+$' and link like '%{number}%'),  -- empty: none is known
     pattern text not null default '',    -- what a number looks like, without blanks: a regular expression; empty: anything
-    source  text not null default ''     -- the page where link and pattern were read
+    source  text not null default ''     -- the page where link and pattern were read; two where they stand on two
 );
 insert into erp.carrier (code, name, link, pattern, source) values
-    ('BRT', 'BRT', 'https://vas.brt.it/vas/sped_det_show.hsm?nspediz={number}', '^[0-9]{12}$',
-        'https://apidocs.gsped.com/spedizioni-e-dintorni/tracking'),
-    ('GLS', 'GLS', 'https://gls-group.eu/EU/en/parcel-tracking?match={number}', '',
-        'https://github.com/hdnpt/geartrack/issues/33'),
+    ('BRT', 'BRT', 'https://vas.brt.it/vas/sped_det_show.hsm?nspediz={number}', '^([0-9]{12}|[0-9]{14})$',
+        'https://apidocs.gsped.com/spedizioni-e-dintorni/tracking https://services.brt.it/it/tracking'),
+    -- One or two letters and eight or nine digits within Italy (Y1 550012467), eleven or twelve digits abroad, or a track ID of eight.
+    ('GLS', 'GLS', 'https://gls-group.com/IT/it/servizi-online/ricerca-spedizioni/?match={number}', '^([A-Z][A-Z0-9]?[0-9]{8,9}|[0-9]{11,12}|[A-Z0-9]{8})$',
+        'https://gls-group.com/IT/it/servizi-online/ricerca-spedizioni/ https://store.gls-italy.com/en/faq'),
     ('POSTE', 'Poste Italiane', 'https://www.poste.it/cerca/index.html#/risultati-spedizioni/{number}', '^[A-Za-z0-9]{7}[0-9]{4}[A-Za-z0-9]{0,2}[0-9]?$',
-        'https://www.poste.it/'),  -- what the search box of its pages does
-    ('SDA', 'SDA', 'https://www.sda.it/wps/portal/Servizi_online/dettaglio-spedizione?locale=it&tracing.letteraVettura={number}', '',
-        'https://github.com/wapicom/API/blob/97793e9e99abc556640b3149b8c07907ec67be1a/README.md'),
-    ('INPOST', 'InPost', 'https://inpost.it/trova-il-tuo-pacco?number={number}', '',
-        'https://github.com/common-repository/inpost-italy/blob/13230085c5f3407861ea7b371be604e9678c78a6/src/InspireLabs/InpostItaly/EasyPack_Italy_Helper.php'),
+        'https://www.poste.it/cerca/partials/forms-ricerche.html'),  -- what the search box of its pages does
+    ('SDA', 'SDA', 'https://www.sda.it/wps/portal/Servizi_online/dettaglio-spedizione?locale=it&tracing.letteraVettura={number}', '^[A-Za-z0-9]{13}([A-Za-z0-9]{7})?$',
+        'https://github.com/wapicom/API/blob/97793e9e99abc556640b3149b8c07907ec67be1a/README.md https://track.global/it/courier/sda-italy'),
+    ('INPOST', 'InPost', 'https://inpost.it/trova-il-tuo-pacco?number={number}', '^([0-9]{8}|[0-9]{10,11}|[0-9]{13}|[0-9]{15}|[0-9]{22}|[0-9]{24}|[0-9]{26}|LM[0-9]{9}IT|[A-Z]{4}[0-9]{15})$',
+        'https://inpost.it/ https://github.com/common-repository/inpost-italy/blob/13230085c5f3407861ea7b371be604e9678c78a6/src/InspireLabs/InpostItaly/EasyPack_Italy_Helper.php'),
     ('DHL', 'DHL', 'https://www.dhl.com/en/express/tracking.html?brand=DHL&AWB={number}', '^([0-9]{10,11}|J[A-Z]{2,3}[0-9]{9,10})$',
         'https://github.com/jkeen/tracking_number_data/blob/24c6f035fc2bac46bcd9fcbcd14b87f70bc5db09/couriers/dhl.json'),
     ('UPS', 'UPS', 'https://www.ups.com/track?tracknum={number}', '^(1Z[0-9A-Z]{16}|[0-9]{9,10}|[0-9]{12}|[THV][0-9]{10})$',
         'https://github.com/woocommerce/woocommerce/blob/09c02d737cf712ee84e9cd60aeadeadf8871e50c/plugins/woocommerce/src/Admin/Features/Fulfillments/Providers/UPSShippingProvider.php'),
     ('FEDEX', 'FedEx', 'https://www.fedex.com/apps/fedextrack/?tracknumbers={number}', '^([0-9]{12}|[0-9]{15}|[0-9]{18}|[0-9]{20}|[0-9]{22}|[0-9]{34})$',
         'https://github.com/jkeen/tracking_number_data/blob/06f1a2bb110d184a20fc75e4afb23d51d99a468f/couriers/fedex.json'),
-    ('TNT', 'TNT', 'https://www.tnt.it/tracking/getTrack.html?wt=1&consigNos={number}', '',
-        'https://www.ibuyrecords.it/record-shop/shipping-policy/'),
+    ('TNT', 'TNT', 'https://www.tnt.it/tracking/getTrack.html?wt=1&consigNos={number}', '^([A-Z]{2})?[0-9]{8,9}([A-Z]{2})?$',
+        'https://www.ibuyrecords.it/record-shop/shipping-policy/ http://www.wheremy.com/tnt-tracking/'),
     ('DPD', 'DPD', 'https://www.dpdgroup.com/nl/mydpd/my-parcels/track?lang=en&parcelNumber={number}', '^([0-9]{14}|[0-9]{27}[0-9A-Z])$',
         'https://github.com/jkeen/tracking_number_data/blob/336ce0085064bbf8eac412c6614fd40d58f4d7f6/couriers/dpd.json'),
-    ('LAPOSTE', 'La Poste / Colissimo', 'https://www.laposte.fr/outils/suivre-vos-envois?code={number}', '',
-        'https://github.com/woocommerce/woocommerce/blob/4ecd0c338a647f45a8fbbb1731f0df6bd5e69683/plugins/woocommerce/src/Admin/Features/Fulfillments/Providers/LaPosteColissimoShippingProvider.php');
+    ('LAPOSTE', 'La Poste / Colissimo', 'https://www.laposte.fr/outils/suivre-vos-envois?code={number}', '^[0-9A-Z]{11,15}$',
+        'https://www.universcolis.fr/questions/suivi/difference-numero-suivi-numero-commande https://github.com/woocommerce/woocommerce/blob/4ecd0c338a647f45a8fbbb1731f0df6bd5e69683/plugins/woocommerce/src/Admin/Features/Fulfillments/Providers/LaPosteColissimoShippingProvider.php');
 
 -- What left a warehouse for an order at one time, under one tracking number.
 create table erp.shipment (

@@ -174,10 +174,7 @@ func (c *Clerk) shipPart(ctx context.Context) (bool, error) {
 func (c *Clerk) parcel(order int64) []any {
 	c.parcels++
 	carrier := []string{"BRT", "GLS", "SDA", "DHL"}[c.random.IntN(4)]
-	digits := 8 // behind the seed's four: BRT's have twelve, those of DHL ten
-	if carrier == "DHL" {
-		digits = 6
-	}
+	digits := map[string]int{"BRT": 8, "GLS": 8, "SDA": 9, "DHL": 6}[carrier] // behind the seed's four: as long as the carrier's are
 	return []any{order, carrier, fmt.Sprintf("%04d%0*d", c.seed, digits, c.parcels), 1 + c.random.IntN(2), 0.1 + float64(c.random.IntN(300))/10}
 }
 

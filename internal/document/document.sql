@@ -10,12 +10,16 @@ select coalesce(
 -- name: logo
 select logo from erp.seller
 
+-- name: orders
+-- Orders by their number in a shop ($1), which a restored shop may use again: the ERP's numbers of them.
+select o.series || o.year || '/' || o.number from erp.sales_order o where o.shop = $1 and o.shop_number = $2 order by o.id
+
 -- name: list
+-- $1 an order's number in the ERP, or in the shop $6.
 select number, kind, date, order_number, shop_number, buyer, total, currency, tracking, coalesce(corrects, '')
 from erp.documents
-where ($1 = '' or order_number = $1 or shop_number = $1 or order_id is null and document_id in (
-        select l.document_id from erp.document_line l join erp.document b on b.id = l.base_id join erp.documents o on o.document_id = b.id
-        where o.order_number = $1 or o.shop_number = $1))
+where ($1 = '' or order_number = $1 or shop_number = $1 and shop = $6 or order_id is null and document_id in (
+        select l.document_id from erp.document_line l join erp.document o on o.id = l.base_id where o.order_number = $1 or o.shop_number = $1 and o.shop = $6))
     and ($2 = '' or kind = $2) and ($3::date is null or date >= $3) and ($4::date is null or date <= $4)
 order by document_id desc
 limit $5

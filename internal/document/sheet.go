@@ -165,7 +165,7 @@ type Reference struct {
 type NotFoundError struct{ Number string }
 
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("no document and no order has the number %q: they look like F2026/17, DDT2026/17, W2026/17", e.Number)
+	return fmt.Sprintf("no document and no order has the number %q: they look like F2026/17, DDT2026/17, W2026/17, orders also as in the shop", e.Number)
 }
 
 // Find is the document with this number, or with an order's number the order as it stands now.
@@ -185,6 +185,22 @@ func Find(ctx context.Context, conn *pgx.Conn, number string) (Sheet, error) {
 	return s, nil
 }
 
+// Orders are the numbers in the ERP of the orders with this number in a shop: more than one where a restored shop has used it again.
+func Orders(ctx context.Context, conn *pgx.Conn, shop, number string) ([]string, error) {
+	rows, err := conn.Query(ctx, statements["orders"], shop, number)
+	if err != nil {
+		return nil, fmt.Errorf("look for order %s of the shop: %w", number, err)
+	}
+	orders, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for order %s of the shop: %w", number, err)
+	}
+	return orders, nil
+}
+
+// Numbered says whether a number looks like one that the ERP gives: F2026/17.
+func Numbered(number string) bool { return numberOf.MatchString(number) }
+
 // Logo is the seller's, PNG or JPEG; nil if there is none.
 func Logo(ctx context.Context, conn *pgx.Conn) ([]byte, error) {
 	var logo []byte
@@ -196,7 +212,8 @@ func Logo(ctx context.Context, conn *pgx.Conn) ([]byte, error) {
 
 // Filter says which documents to list; what is empty does not count.
 type Filter struct {
-	Order    string // its number here or in the shop
+	Order    string // its number here, or in the shop
+	Shop     string // whose number that may be
 	Kind     string
 	From, To time.Time // days, both included
 	Last     int       // at most, the newest
@@ -225,7 +242,7 @@ func List(ctx context.Context, conn *pgx.Conn, f Filter) ([]Entry, error) {
 	if !f.To.IsZero() {
 		to = &f.To
 	}
-	rows, err := conn.Query(ctx, statements["list"], f.Order, f.Kind, from, to, f.Last)
+	rows, err := conn.Query(ctx, statements["list"], f.Order, f.Kind, from, to, f.Last, f.Shop)
 	if err != nil {
 		return nil, fmt.Errorf("list documents: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -23,8 +24,8 @@ import (
 // Document is `applier document`.
 type Document struct {
 	List     ListDocuments    `cmd:"" default:"withargs" help:"List delivery notes, invoices, credit notes and returns, newest first."`
-	Show     ShowDocument     `cmd:"" help:"Show one."`
-	PDF      PDFDocument      `cmd:"" name:"pdf" help:"Write documents as PDF."`
+	Show     ShowDocument     `cmd:"" help:"Show them, by number, order or date."`
+	PDF      PDFDocument      `cmd:"" name:"pdf" help:"Write them as PDF, by number, order or date."`
 	XML      XMLDocument      `cmd:"" name:"xml" help:"Write invoices and credit notes as e-invoices (FatturaPA), neither signed nor sent."`
 	Due      DueDocuments     `cmd:"" help:"List deliveries whose invoice is still to be issued, and what is wrong with them."`
 	Register RegisterDocument `cmd:"" help:"Show the register of daily takings (corrispettivi) of a month."`
@@ -42,8 +43,8 @@ type ListDocuments struct {
 
 // Run lists.
 func (d ListDocuments) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
-		list, err := document.List(env.Ctx, conn, document.Filter{Order: d.Order, Kind: d.Kind, From: d.From, To: d.To, Last: d.Last})
+	return withDocuments(env, func(conn *pgx.Conn, shop string) error {
+		list, err := document.List(env.Ctx, conn, document.Filter{Order: d.Order, Shop: shop, Kind: d.Kind, From: d.From, To: d.To, Last: d.Last})
 		if err != nil {
 			return err
 		}
@@ -64,34 +65,102 @@ func (d ListDocuments) Run(env *cli.Env) error {
 	})
 }
 
-// ShowDocument is `applier document show`.
-type ShowDocument struct {
-	Number string `arg:"" help:"A document's number (F2026/17), or an order's (W2026/17) for the order as it stands."`
-	JSON   bool   `help:"Print JSON." name:"json"`
+// wanted says which documents are meant: by their numbers, by their order, by their dates.
+type wanted struct {
+	Number []string  `arg:"" optional:"" help:"Documents by number (F2026/17), and orders as they stand, by their number in the ERP (W2026/17) or in the shop (4711)."`
+	Order  string    `help:"All that was issued for this order: its number in the ERP (W2026/17) or in the shop." placeholder:"NUMBER"`
+	From   time.Time `help:"All that was issued from this day on." format:"2006-01-02" placeholder:"DAY"`
+	To     time.Time `help:"All that was issued up to this day." format:"2006-01-02" placeholder:"DAY"`
 }
 
-// Run shows one.
-func (d ShowDocument) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
-		s, err := document.Find(env.Ctx, conn, d.Number)
+// each does something with each of the documents that are meant; what goes wrong with one does not keep the others from it.
+func (w wanted) each(env *cli.Env, conn *pgx.Conn, shop string, do func(document.Sheet) error) error {
+	numbers, err := w.numbers(env, conn, shop)
+	if err != nil {
+		return err
+	}
+	if len(numbers) == 0 {
+		return cli.Usage("which documents? Name their numbers (F2026/17), --order, or --from and --to")
+	}
+	return eachDocument(env, conn, numbers, do)
+}
+
+func (w wanted) numbers(env *cli.Env, conn *pgx.Conn, shop string) (numbers []string, err error) {
+	for _, number := range w.Number {
+		if document.Numbered(number) {
+			numbers = append(numbers, number)
+			continue
+		}
+		orders, err := document.Orders(env.Ctx, conn, shop, number)
+		if err == nil && len(orders) == 0 {
+			err = &document.NotFoundError{Number: number}
+		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if d.JSON {
-			return printJSON(env.Out, s)
+		numbers = append(numbers, orders...)
+	}
+	if w.Order == "" && w.From.IsZero() && w.To.IsZero() {
+		return numbers, nil
+	}
+	list, err := document.List(env.Ctx, conn, document.Filter{Order: w.Order, Shop: shop, From: w.From, To: w.To, Last: 1_000_000})
+	if err == nil && len(list) == 0 {
+		err = errors.New("there is no such document")
+		if w.Order != "" {
+			err = fmt.Errorf("order %s has no such documents", w.Order)
 		}
-		showDocument(env.Out, s)
-		return nil
+	}
+	for _, e := range slices.Backward(list) { // the oldest first
+		numbers = append(numbers, e.Number)
+	}
+	return numbers, err
+}
+
+// ShowDocument is `applier document show`.
+type ShowDocument struct {
+	wanted
+	JSON bool `help:"Print JSON, a line each." name:"json"`
+}
+
+// Run shows them.
+func (d ShowDocument) Run(env *cli.Env) error {
+	return withDocuments(env, func(conn *pgx.Conn, shop string) error {
+		shown := 0
+		return d.each(env, conn, shop, func(s document.Sheet) error {
+			if d.JSON {
+				return printJSON(env.Out, s)
+			}
+			if shown++; shown > 1 {
+				fmt.Fprintln(env.Out)
+			}
+			showDocument(env.Out, s)
+			return nil
+		})
 	})
 }
 
 func showDocument(out io.Writer, s document.Sheet) {
 	amount := func(n int64) string { return money.Cents(n).StringFixed(2) }
 	printable.Printf(out, "%s %s of %s\n", strings.ReplaceAll(s.Kind, "_", " "), s.Number, s.Date)
-	for _, field := range [][2]string{
-		{"buyer", s.Buyer.Name}, {"VAT number", s.Buyer.VATNumber}, {"tax code", s.Buyer.TaxCode}, {"SDI code", s.Buyer.SDI}, {"PEC", s.Buyer.PEC},
-		{"order", s.OrderNumber}, {"shop order", s.ShopNumber}, {"carrier", s.Carrier}, {"tracking", s.Tracking}, {"why", s.Why}, {"note", s.Note},
-	} {
+	fields := [][2]string{{"state", strings.ReplaceAll(s.State, "_", " ")}, {"buyer", s.Buyer.Name}}
+	address := s.Buyer.Address.Lines(s.Seller.Country, s.Language)
+	if len(address) > 0 && address[0] == s.Buyer.Name {
+		address = address[1:]
+	}
+	fields = append(fields, [2]string{"address", strings.Join(address, ", ")})
+	fields = append(fields, [2]string{"VAT number", s.Buyer.VATNumber}, [2]string{"tax code", s.Buyer.TaxCode}, [2]string{"SDI code", s.Buyer.SDI}, [2]string{"PEC", s.Buyer.PEC},
+		[2]string{"ship to", strings.Join(s.ShipTo.Lines(s.Seller.Country, s.Language), ", ")}, [2]string{"phone", s.Phone}, [2]string{"order", s.OrderNumber}, [2]string{"shop order", s.ShopNumber})
+	if s.Kind == document.DeliveryNote {
+		fields = append(fields, [2]string{"reason", s.Reason}, [2]string{"from", s.Warehouse})
+	}
+	fields = append(fields, [2]string{"carrier", s.Carrier}, [2]string{"tracking", s.Tracking})
+	if s.Packages != nil {
+		fields = append(fields, [2]string{"packages", fmt.Sprint(*s.Packages)})
+	}
+	if s.WeightKG != nil {
+		fields = append(fields, [2]string{"weight", *s.WeightKG + " kg"})
+	}
+	for _, field := range append(fields, [2]string{"why", s.Why}, [2]string{"note", s.Note}) {
 		if field[1] != "" {
 			printable.Printf(out, "  %-10s %s\n", field[0], oneLine(field[1]))
 		}
@@ -115,7 +184,7 @@ func showDocument(out io.Writer, s document.Sheet) {
 	}
 	printable.Printf(out, "  total %s %s, VAT included\n", amount(s.Total), s.Currency)
 	if s.CashOnDelivery > 0 {
-		printable.Printf(out, "  the carrier collects %s %s\n", amount(s.CashOnDelivery), s.Currency)
+		printable.Printf(out, "  cash on delivery: the carrier collects %s %s\n", amount(s.CashOnDelivery), s.Currency)
 	}
 }
 
@@ -131,21 +200,20 @@ func oneLine(s string) string {
 
 // PDFDocument is `applier document pdf`.
 type PDFDocument struct {
-	Number []string `arg:"" optional:"" help:"Numbers of documents (F2026/17) or orders (W2026/17)."`
-	Order  string   `help:"All documents of this order." placeholder:"NUMBER"`
-	Dir    string   `help:"Where the files go; each is called by its number, F2026-17.pdf." default:"." type:"path"`
-	JSON   bool     `help:"Print JSON." name:"json"`
+	wanted
+	Dir  string `help:"Where the files go; each is called by its number, F2026-17.pdf." default:"." type:"path"`
+	JSON bool   `help:"Print JSON." name:"json"`
 }
 
 // Run writes PDFs.
 func (d PDFDocument) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
+	return withDocuments(env, func(conn *pgx.Conn, shop string) error {
 		logo, err := document.Logo(env.Ctx, conn)
 		if err != nil {
 			return err
 		}
 		var written []writtenDocument
-		err = eachDocument(env, conn, d.Number, d.Order, "", func(s document.Sheet) error {
+		err = d.each(env, conn, shop, func(s document.Sheet) error {
 			file, err := document.PDF(s, logo)
 			if err != nil {
 				return err
@@ -171,7 +239,7 @@ type XMLDocument struct {
 
 // Run writes e-invoices.
 func (d XMLDocument) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
+	return withDocuments(env, func(conn *pgx.Conn, _ string) error {
 		numbers := d.Number
 		if !d.Month.IsZero() {
 			for _, kind := range []string{document.Invoice, document.DeferredInvoice, document.CreditNote} {
@@ -187,8 +255,11 @@ func (d XMLDocument) Run(env *cli.Env) error {
 				return errors.New("no invoice and no credit note was issued in that month")
 			}
 		}
+		if len(numbers) == 0 {
+			return cli.Usage("which documents? Name their numbers (F2026/17), or --month")
+		}
 		var written []writtenDocument
-		err := eachDocument(env, conn, numbers, "", "--month", func(s document.Sheet) error {
+		err := eachDocument(env, conn, numbers, func(s document.Sheet) error {
 			file, name, err := document.EInvoice(s)
 			if err != nil {
 				return err
@@ -206,25 +277,7 @@ func (d XMLDocument) Run(env *cli.Env) error {
 
 // eachDocument does something with each of the documents that are named; what goes wrong with one does not keep the
 // others from it.
-func eachDocument(env *cli.Env, conn *pgx.Conn, numbers []string, order, orElse string, do func(document.Sheet) error) error {
-	if order != "" {
-		list, err := document.List(env.Ctx, conn, document.Filter{Order: order, Last: 10_000})
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			return fmt.Errorf("order %s has no documents", order)
-		}
-		for _, e := range list {
-			numbers = append(numbers, e.Number)
-		}
-	}
-	if len(numbers) == 0 {
-		if orElse == "" {
-			orElse = "--order"
-		}
-		return fmt.Errorf("which documents? Name their numbers (F2026/17), or %s", orElse)
-	}
+func eachDocument(env *cli.Env, conn *pgx.Conn, numbers []string, do func(document.Sheet) error) error {
 	var errs []error
 	for _, number := range numbers {
 		s, err := document.Find(env.Ctx, conn, number)
@@ -270,7 +323,7 @@ type DueDocuments struct {
 
 // Run lists what is due.
 func (d DueDocuments) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
+	return withDocuments(env, func(conn *pgx.Conn, _ string) error {
 		list, err := document.ListDue(env.Ctx, conn)
 		if err != nil {
 			return err
@@ -304,7 +357,7 @@ type RegisterDocument struct {
 
 // Run shows the register.
 func (d RegisterDocument) Run(env *cli.Env) error {
-	return withDocuments(env, func(conn *pgx.Conn) error {
+	return withDocuments(env, func(conn *pgx.Conn, _ string) error {
 		list, err := document.Register(env.Ctx, conn, d.Month.Time, d.Month.last())
 		switch {
 		case err != nil:
@@ -384,8 +437,8 @@ func printJSON(out io.Writer, v any) error {
 }
 
 // withDocuments connects to an ERP that issues documents as the reference ERP does.
-func withDocuments(env *cli.Env, do func(conn *pgx.Conn) error) error {
-	return withERP(env, func(_ config.Config, conn *pgx.Conn) error {
+func withDocuments(env *cli.Env, do func(conn *pgx.Conn, shop string) error) error {
+	return withERP(env, func(cfg config.Config, conn *pgx.Conn) error {
 		var there bool
 		if err := conn.QueryRow(env.Ctx, "select to_regclass('erp.documents') is not null").Scan(&there); err != nil {
 			return fmt.Errorf("look for the ERP's documents: %w", err)
@@ -393,6 +446,6 @@ func withDocuments(env *cli.Env, do func(conn *pgx.Conn) error) error {
 		if !there {
 			return errors.New("the ERP has no view erp.documents: run `applier migrate`; an ERP of your own issues documents itself")
 		}
-		return do(conn)
+		return do(conn, cfg.Shop.Name)
 	})
 }

@@ -174,7 +174,7 @@ func TestDocumentsAreShown(t *testing.T) {
 			invoices = append(invoices, e.Number)
 		}
 		var s document.Sheet
-		if err := json.Unmarshal([]byte(run(t, env, out, ShowDocument{Number: e.Number, JSON: true})), &s); err != nil || s.Total != e.Total || s.Number != e.Number {
+		if err := json.Unmarshal([]byte(run(t, env, out, ShowDocument{wanted: wanted{Number: []string{e.Number}}, JSON: true})), &s); err != nil || s.Total != e.Total || s.Number != e.Number {
 			t.Errorf("%s: %v, total %d, listed %d", e.Number, err, s.Total, e.Total)
 		}
 		var gross int64
@@ -185,10 +185,10 @@ func TestDocumentsAreShown(t *testing.T) {
 			t.Errorf("%s: lines are %d, total %d; %s to %s", e.Number, gross, s.Total, s.Seller.Name, s.Buyer.Name)
 		}
 	}
-	if files := run(t, env, out, PDFDocument{Number: numbers, Dir: dir}); strings.Count(files, ".pdf\n") != len(list) {
+	if files := run(t, env, out, PDFDocument{wanted: wanted{Number: numbers}, Dir: dir}); strings.Count(files, ".pdf\n") != len(list) {
 		t.Error(files)
 	}
-	run(t, env, out, PDFDocument{Number: numbers, Dir: dir}) // the same once more is no harm
+	run(t, env, out, PDFDocument{wanted: wanted{Number: numbers}, Dir: dir}) // the same once more is no harm
 	var written []writtenDocument
 	if err := json.Unmarshal([]byte(run(t, env, out, XMLDocument{Month: month(t), Dir: dir, JSON: true})), &written); err != nil || len(written) != len(invoices) {
 		t.Errorf("%d e-invoices of %d, %v", len(written), len(invoices), err)
@@ -211,18 +211,40 @@ func TestDocumentsAreShown(t *testing.T) {
 	if strings.Count(shop, "\n") != 5 || !strings.Contains(shop, "W") {
 		t.Error(shop)
 	}
-	order := run(t, env, out, ShowDocument{Number: list[0].OrderNumber})
+	order := run(t, env, out, ShowDocument{wanted: wanted{Number: []string{list[0].OrderNumber}}})
 	if !strings.Contains(order, "total 49.39 EUR") {
 		t.Error(order)
+	}
+	// By order and date too; an order's number is that of this shop, not another's.
+	if again := run(t, env, out, ShowDocument{wanted: wanted{Number: []string{"4712"}}}); !strings.Contains(again, "order "+shopOrder(t, list, "4712")) || !strings.Contains(again, "total 49.39 EUR") ||
+		!strings.Contains(again, "Via Roma 1, 00184 Roma (RM)") || !strings.Contains(again, "ring twice") {
+		t.Error(again)
+	}
+	if all := run(t, env, out, ShowDocument{wanted: wanted{Order: "4712"}}); strings.Count(all, "VAT included") != 4 || !strings.HasPrefix(all, "ddt ") || !strings.Contains(all, "\n\ninvoice ") {
+		t.Error(all)
+	}
+	today := list[0].Date
+	if all := run(t, env, out, ShowDocument{wanted: wanted{From: today.AddDate(0, 0, -1), To: today}, JSON: true}); strings.Count(all, "\n") != len(list) {
+		t.Errorf("%d documents of yesterday and today, %d are listed", strings.Count(all, "\n"), len(list))
+	}
+	if files := run(t, env, out, PDFDocument{wanted: wanted{From: today.AddDate(0, 0, -1), To: today}, Dir: dir}); strings.Count(files, ".pdf\n") != len(list) {
+		t.Error(files)
+	}
+	if _, err := conn.Exec(t.Context(), `update erp.sales_order set shop = 'other' where shop_number = '4718'; alter table erp.document disable trigger all;
+		update erp.document set shop = 'other' where shop_number = '4718'`); err != nil {
+		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, strings.ReplaceAll(numbers[0], "/", "-")+".pdf"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for name, try := range map[string]interface{ Run(*cli.Env) error }{
-		"is there already":          PDFDocument{Number: numbers[:1], Dir: dir},
-		"no document and no order":  ShowDocument{Number: "F1999/1"},
+		"is there already":          PDFDocument{wanted: wanted{Number: numbers[:1]}, Dir: dir},
+		"no document and no order":  ShowDocument{wanted: wanted{Number: []string{"F1999/1"}}},
 		"which documents":           PDFDocument{},
-		"order 9999 has no":         PDFDocument{Order: "9999"},
+		"order 9999 has no":         PDFDocument{wanted: wanted{Order: "9999"}},
+		"order 4718 has no":         PDFDocument{wanted: wanted{Order: "4718"}},
+		"the number \"4718\"":       ShowDocument{wanted: wanted{Number: []string{"4718"}}},
+		"there is no such document": ShowDocument{wanted: wanted{To: today.AddDate(-1, 0, 0)}},
 		"only these are e-invoices": XMLDocument{Number: []string{list[len(list)-1].Number}, Dir: dir},
 	} {
 		if err := try.Run(env); err == nil || !strings.Contains(err.Error(), name) {
@@ -235,6 +257,18 @@ func TestDocumentsAreShown(t *testing.T) {
 	if err := (DueDocuments{}).Run(env); err == nil || !strings.Contains(err.Error(), "applier migrate") {
 		t.Error(err)
 	}
+}
+
+// shopOrder is the ERP's number of an order of the shop.
+func shopOrder(t *testing.T, list []document.Entry, number string) string {
+	t.Helper()
+	for _, e := range list {
+		if e.ShopNumber == number {
+			return e.OrderNumber
+		}
+	}
+	t.Fatalf("order %s has no documents", number)
+	return ""
 }
 
 // A delivery whose invoice is held is listed with what mends it.

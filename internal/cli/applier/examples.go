@@ -238,7 +238,8 @@ func (ListDocuments) Result() any { return []document.Entry{} }
 func (ShowDocument) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "F2026/17", For: "an invoice"},
-		{Args: "W2026/17", For: "an order as it stands"},
+		{Args: "4711", For: "an order as it stands, by its number in the shop; W2026/17 is the ERP's"},
+		{Args: "--order 4711", For: "all that was issued for it"},
 	}
 }
 
@@ -249,7 +250,8 @@ func (ShowDocument) Result() any { return document.Sheet{} }
 func (PDFDocument) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "DDT2026/17 F2026/17", For: "into this directory"},
-		{Args: "--order W2026/17 --dir /tmp", For: "all that was issued for an order"},
+		{Args: "--order 4711 --dir /tmp", For: "all that was issued for an order"},
+		{Args: "--from 2026-11-01 --to 2026-11-30 --dir /tmp", For: "a month, for the archive"},
 	}
 }
 

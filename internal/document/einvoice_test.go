@@ -152,6 +152,34 @@ func TestAnyEInvoice(t *testing.T) {
 	})
 }
 
+// A rate of 0 says why, on the page and in the e-invoice: each of the exchange system's natures has its words in both languages.
+func TestNatures(t *testing.T) {
+	face, err := loadTypeface()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Fields("N1 N2.1 N2.2 N3.1 N3.2 N3.3 N3.4 N3.5 N3.6 N4 N5 N6.1 N6.2 N6.3 N6.4 N6.5 N6.6 N6.7 N6.8 N6.9 N7")
+	for _, language := range []string{"it", "en"} {
+		for _, nature := range all {
+			s := samples()["invoice"]
+			s.Language = language
+			s.Lines, s.VAT = s.Lines[1:2], []Rate{{VATRate: "0.000", VATCountry: "IT", VATNature: nature, Gross: 2490, Net: 2490}}
+			s.Lines[0].VATRate, s.Lines[0].VATNature, s.Total = "0.000", nature, 2490
+			text, _, err := EInvoice(s)
+			if err != nil || bytes.Count(text, []byte("<Natura>"+nature+"<")) != 2 || bytes.Contains(text, []byte("<RiferimentoNormativo>"+nature+"<")) {
+				t.Errorf("%s: %v\n%s", nature, err, text)
+			}
+			said := false
+			for _, m := range lay(s, face, nil)[0] {
+				said = said || strings.HasPrefix(m.text, nature+": ") && len(m.text) > len(nature)+6
+			}
+			if !said {
+				t.Errorf("a page in %s does not say what %s is", language, nature)
+			}
+		}
+	}
+}
+
 // Who buys decides where the exchange system delivers, and by what he is known.
 func TestRecipients(t *testing.T) {
 	for _, c := range []struct {

@@ -55,11 +55,17 @@ var natures = map[string]map[string]string{
 	"it": {
 		"N1": "Escluso art. 15 DPR 633/72", "N2.1": "Non soggetto artt. 7-7septies DPR 633/72", "N2.2": "Non soggetto", "N3.1": "Non imponibile, esportazione",
 		"N3.2": "Non imponibile, cessione intracomunitaria", "N3.3": "Non imponibile, San Marino", "N3.4": "Non imponibile, assimilata all'esportazione",
-		"N3.5": "Non imponibile, dichiarazione d'intento", "N3.6": "Non imponibile, altre operazioni", "N4": "Esente", "N5": "Regime del margine", "N7": "IVA assolta in altro stato UE",
+		"N3.5": "Non imponibile, dichiarazione d'intento", "N3.6": "Non imponibile, altre operazioni", "N4": "Esente", "N5": "Regime del margine",
+		"N6.1": "Inversione contabile: rottami", "N6.2": "Inversione contabile: oro e argento", "N6.3": "Inversione contabile: subappalto edile", "N6.4": "Inversione contabile: fabbricati",
+		"N6.5": "Inversione contabile: telefoni cellulari", "N6.6": "Inversione contabile: prodotti elettronici", "N6.7": "Inversione contabile: comparto edile",
+		"N6.8": "Inversione contabile: settore energetico", "N6.9": "Inversione contabile: altri casi", "N7": "IVA assolta in altro stato UE",
 	},
 	"en": {
 		"N1": "Excluded", "N2.1": "Outside the scope of Italian VAT", "N2.2": "Not subject to VAT", "N3.1": "Zero rated: export", "N3.2": "Zero rated: intra-Community supply",
-		"N3.3": "Zero rated: San Marino", "N3.4": "Zero rated", "N3.5": "Zero rated", "N3.6": "Zero rated", "N4": "Exempt", "N5": "Margin scheme", "N7": "VAT paid in another EU state",
+		"N3.3": "Zero rated: San Marino", "N3.4": "Zero rated", "N3.5": "Zero rated", "N3.6": "Zero rated", "N4": "Exempt", "N5": "Margin scheme",
+		"N6.1": "Reverse charge: scrap", "N6.2": "Reverse charge: gold and silver", "N6.3": "Reverse charge: building subcontract", "N6.4": "Reverse charge: buildings",
+		"N6.5": "Reverse charge: mobile phones", "N6.6": "Reverse charge: electronic products", "N6.7": "Reverse charge: building trade", "N6.8": "Reverse charge: energy",
+		"N6.9": "Reverse charge", "N7": "VAT paid in another EU state",
 	},
 }
 

@@ -40,7 +40,8 @@ type layout struct {
 	logo    *logo
 	pages   [][]mark
 	y       float64 // where the next thing goes
-	changed bool    // letters were simplified
+	changed bool    // letters were simplified …
+	boxed   bool    // … or are boxes
 	total   int     // pages, known the second time
 }
 
@@ -48,7 +49,7 @@ type layout struct {
 func lay(s Sheet, face *typeface, picture *logo) [][]mark {
 	first := &layout{Sheet: s, face: face, logo: picture}
 	first.all()
-	second := &layout{Sheet: s, face: face, logo: picture, total: len(first.pages), changed: first.changed}
+	second := &layout{Sheet: s, face: face, logo: picture, total: len(first.pages), changed: first.changed, boxed: first.boxed}
 	second.all()
 	return second.pages
 }
@@ -90,6 +91,7 @@ func (l *layout) clean(s string) string { return strings.ReplaceAll(l.paragraphs
 func (l *layout) paragraphs(s string) string {
 	text, changed := l.face.readable(s)
 	l.changed = l.changed || changed
+	l.boxed = l.boxed || changed && strings.ContainsRune(text, missing)
 	if runes := []rune(text); len(runes) > longest {
 		text = string(runes[:longest]) + "…"
 	}
@@ -281,7 +283,7 @@ func (l *layout) references() {
 	}
 	if l.Kind == DeferredInvoice && len(l.deliveryNotes()) == 1 {
 		d := l.deliveryNotes()[0]
-		about = append(about, fmt.Sprintf("DDT "+l.say("delivery"), d.Number, l.day(d.Date)))
+		about = append(about, fmt.Sprintf(l.say("delivery"), d.Number, l.day(d.Date)))
 	}
 	if len(about) > 0 {
 		l.y = l.block(left, l.y, right-left, join("   ·   ", about...), plainText) + 2

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	xdraw "golang.org/x/image/draw"
@@ -217,6 +218,36 @@ func apart(t *rapid.T, face *typeface, page int, marks []mark) {
 		}
 		boxes = append(boxes, b)
 
+	}
+}
+
+// What the typeface lacks is said, no more and no less; a delivery note is named once.
+func TestWordsOnThePage(t *testing.T) {
+	face, err := loadTypeface()
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := func(s Sheet) string {
+		var all []string
+		for _, page := range lay(s, face, nil) {
+			for _, m := range page {
+				all = append(all, m.text)
+			}
+		}
+		return strings.Join(all, "\n")
+	}
+	for name, want := range map[string]string{"Zoë Müller": "", "Nguyễn Thị Ánh": "Alcune lettere sono senza", "王小明": "□ sta per un carattere", "Ánh ễ 王": "□ sta per un carattere"} {
+		s := sample()
+		s.Buyer.Name = name
+		text := says(s)
+		if has := strings.Contains(text, "Alcune lettere sono senza") || strings.Contains(text, "□ sta per"); has != (want != "") || !strings.Contains(text, want) {
+			t.Errorf("%s: want %q:\n%s", name, want, text)
+		}
+	}
+	s := sample()
+	s.Kind, s.Deliveries = DeferredInvoice, []Reference{{Number: "DDT2026/31", Date: "2026-11-26", Kind: DeliveryNote}}
+	if text := says(s); !strings.Contains(text, "· DDT2026/31 del 26/11/2026") || strings.Contains(text, "DDT DDT") {
+		t.Errorf("the delivery note:\n%s", text)
 	}
 }
 

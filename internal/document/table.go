@@ -268,7 +268,11 @@ func (l *layout) remarks() {
 	}
 	if l.changed {
 		l.room(5)
-		l.text(left+1, l.y, l.say("letters"), label)
+		words := "simplified"
+		if l.boxed {
+			words = "boxed"
+		}
+		l.text(left+1, l.y, l.say(words), label)
 		l.y += 5
 	}
 	if l.Kind == DeliveryNote {

@@ -28,8 +28,9 @@ var words = map[string]map[string]string{
 		"law ddt": "D.P.R. 472/1996", "corrects invoice": "Riferimento: fattura %s del %s", "corrects delivery": "Riferimento: %s del %s", "why": "Motivo", "delivery": "%s del %s",
 		"of order": "ordine", "return code": "Codice di reso %s",
 		"courtesy": "Copia di cortesia priva di valore fiscale: l'originale è la fattura elettronica, disponibile nell'area riservata del sito dell'Agenzia delle Entrate.",
-		"confirm":  "Questo documento non è una fattura.", "letters": "□ sta per un carattere che questo font non ha; alcune lettere sono semplificate.",
-		"more": "continua", "state cancelled": "ANNULLATO",
+		"confirm":  "Questo documento non è una fattura.", "boxed": "□ sta per un carattere che questo font non ha; alcune lettere sono semplificate.",
+		"simplified": "Alcune lettere sono senza i loro segni, che questo font non ha.",
+		"more":       "continua", "state cancelled": "ANNULLATO",
 	},
 	"en": {
 		Order: "Order confirmation", DeliveryNote: "Delivery note", Sale: "Sale", Invoice: "Invoice",
@@ -45,8 +46,9 @@ var words = map[string]map[string]string{
 		"law ddt": "D.P.R. 472/1996", "corrects invoice": "Refers to invoice %s of %s", "corrects delivery": "Refers to %s of %s", "why": "Reason", "delivery": "%s of %s",
 		"of order": "order", "return code": "Return code %s",
 		"courtesy": "Copia di cortesia (courtesy copy) without fiscal value: the original is the electronic invoice sent to the Italian exchange system.",
-		"confirm":  "This document is not an invoice.", "letters": "□ stands for a character that this typeface lacks; some letters are simplified.",
-		"more": "continued", "state cancelled": "CANCELLED",
+		"confirm":  "This document is not an invoice.", "boxed": "□ stands for a character that this typeface lacks; some letters are simplified.",
+		"simplified": "Some letters are without their marks, which this typeface lacks.",
+		"more":       "continued", "state cancelled": "CANCELLED",
 	},
 }
 

@@ -256,6 +256,18 @@ func TestMalformedTaxData(t *testing.T) {
 	erp.want("an account's", "RSSMRA80A01H501V", "select value from spola.flag where subject = 'account 9' and field = 'tax_code'")
 }
 
+// Who ticks or fills in the shop's field for it wants an invoice; who leaves it does not, however the shop writes that down.
+func TestInvoiceWanted(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.reload(strings.Replace(testShopFile, `"4": sdi}`, `"4": sdi, "5": invoice_wanted}`, 1))
+	for _, custom := range []string{`{"5":["17"]}`, `{"5":"1"}`, `{"5":"Sì, grazie"}`, `{"5":[]}`, `{"5":""}`, `{"5":"0"}`, `{"5":"No"}`, `{"5":null}`, `{"2":"RSSMRA80A01H501U"}`, `[]`, ``} {
+		shop.place(testOrder{lines: twoLines, custom: custom}, 1)
+	}
+	shop.place(testOrder{lines: twoLines, custom: `{"1":"IT00743110157"}`}, 1) // a company always does
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("wanted", "true true true false false false false false false false false true", "select string_agg(invoice_wanted::text, ' ' order by id) from erp.sales_order")
+}
+
 // An order beyond stock is taken, committed to the first warehouse and marked.
 func TestOrderBeyondStock(t *testing.T) {
 	shop, erp := bothLive(t)

@@ -58,7 +58,7 @@ begin
             spola.vat_number(max(x.value) filter (where d.meaning = 'vat_number')),
             spola.email(max(x.value) filter (where d.meaning = 'pec')),
             spola.code(max(x.value) filter (where d.meaning = 'sdi')),
-            bool_or(x.value not in ('', '0')) filter (where d.meaning = 'invoice_wanted'))::{{.Schema}}.own_fields
+            bool_or(lower(x.value) not in ('', '0', '[]', '{}', 'null', 'false', 'no')) filter (where d.meaning = 'invoice_wanted'))::{{.Schema}}.own_fields
         from (select j.field, spola.html(trim(j.value)) as value
             from unnest(texts) as t(t)
             cross join lateral jsonb_each_text(case when t.t like '{%' then spola.json_object(t.t) end) as j(field, value)) x

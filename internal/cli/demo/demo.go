@@ -43,6 +43,7 @@ type Demo struct {
 	Existing int `help:"Begin with a shop that has so many orders already, half of them entered in the ERP by hand; go live with them." placeholder:"5000"`
 
 	spoil func(ctx context.Context, erp string) error // a test's: called before the proof, which is to find it
+	files string                                      // a test's: where one order's files go
 }
 
 // settleWithin bounds how long the demo waits at its end for what is still on its way.
@@ -95,7 +96,7 @@ func (d Demo) Run(env *cli.Env) error {
 		}
 	} else {
 		proof.Print(env.Out)
-		proof.Mails.tell(env.Out, d.Dir != "")
+		proof.Mails.tell(env.Out)
 	}
 	switch {
 	case proof.Differences > 0:
@@ -151,7 +152,13 @@ func (d Demo) play(env *cli.Env, log zerolog.Logger, st *stage, show *os.File) (
 	}
 	proof, err := d.order(ctx, env, st, show, progress, back)
 	if err == nil {
-		proof.Mails, err = st.mails(context.WithoutCancel(ctx), box)
+		files := d.files // a program opens none
+		if !d.JSON {
+			files, err = st.files(d.Dir != "")
+		}
+		if err == nil {
+			proof.Mails, err = st.mails(context.WithoutCancel(ctx), box, files)
+		}
 	}
 	stop()
 	if ended := pipeline.Wait(); ended != nil && !errors.Is(ended, context.Canceled) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,9 +41,12 @@ func TestDemoEndsWithAProof(t *testing.T) {
 	for product, shops := range map[string]int{"mysql": 1, "mariadb": 2} {
 		t.Run(product, func(t *testing.T) {
 			env, out := environment(t)
-			if err := (demo.Demo{For: 5 * time.Second, Shops: shops, Rate: 20 / float64(shops), Clerk: 10, Seed: 7, Shop: product, JSON: true}).Run(env); err != nil {
+			files := t.TempDir()
+			play := demo.Filed(demo.Demo{For: 5 * time.Second, Shops: shops, Rate: 20 / float64(shops), Clerk: 10, Seed: 7, Shop: product, JSON: true}, files)
+			if err := play.Run(env); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
+			opens(t, files)
 			var proof demo.Proof
 			if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
 				t.Fatalf("%v in %s", err, out)
@@ -57,6 +61,22 @@ func TestDemoEndsWithAProof(t *testing.T) {
 				t.Errorf("proof: %s", out)
 			}
 		})
+	}
+}
+
+// opens looks whether the files of an order's way are pages and mails, at least one of each.
+func opens(t *testing.T, dir string) {
+	t.Helper()
+	for kind, begins := range map[string]string{"pdf": "%PDF-", "eml": "Date: "} {
+		names, err := filepath.Glob(filepath.Join(dir, "*."+kind))
+		if err != nil || len(names) == 0 {
+			t.Errorf("no .%s among an order's files: %v", kind, err)
+		}
+		for _, name := range names {
+			if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text[:min(len(text), 500)]), begins) {
+				t.Errorf("%s: %v, %.500q", name, err, text)
+			}
+		}
 	}
 }
 

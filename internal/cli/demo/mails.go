@@ -39,7 +39,7 @@ type Mails struct {
 	Delivered int64 `json:"mails_delivered"`
 	Twice     int64 `json:"mails_twice"` // Message-IDs that came more than once
 
-	way []string // one order's, from the shop to its mails: a line each
+	way []string // one order's, from the shop to its mails: a line each; the files that it names are there when the demo has ended
 }
 
 func (m Mails) amiss() bool { return m.Expected != m.Delivered || m.Twice > 0 }
@@ -60,8 +60,21 @@ func (st *stage) postbox() (*mailbox.Server, error) {
 	return box, nil
 }
 
-// mails waits until all are sent, and counts what came. The files of one order stand in the stage's directory.
-func (st *stage) mails(ctx context.Context, box *mailbox.Server) (all Mails, err error) {
+// files is where one order's documents and mails go: in a directory that stays, for somebody wants to open them. kept: that is the demo's
+// own. Those of the demo before are gone then.
+func (st *stage) files(kept bool) (dir string, err error) {
+	dir = filepath.Join(st.lab.Dir(), "mails")
+	if !kept {
+		dir = filepath.Join(st.lab.Cache(), "demo")
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return "", fmt.Errorf("an order's files: %w", err)
+	}
+	return dir, nil
+}
+
+// mails waits until all are sent, and counts what came. The files of one order go into dir; empty: nowhere.
+func (st *stage) mails(ctx context.Context, box *mailbox.Server, dir string) (all Mails, err error) {
 	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return all, fmt.Errorf("count the mails: %w", err)
@@ -96,7 +109,9 @@ func (st *stage) mails(ctx context.Context, box *mailbox.Server) (all Mails, err
 			all.Twice++
 		}
 	}
-	all.way, err = st.way(ctx, conn, box)
+	if dir != "" {
+		all.way, err = st.way(ctx, conn, box, dir)
+	}
 	return all, err
 }
 
@@ -119,7 +134,7 @@ func messageIDOf(m mailbox.Mail) string {
 }
 
 // way tells one order's way from the shop to its customer's mailbox, and writes what came there and the documents as files.
-func (st *stage) way(ctx context.Context, conn *pgx.Conn, box *mailbox.Server) (lines []string, err error) {
+func (st *stage) way(ctx context.Context, conn *pgx.Conn, box *mailbox.Server, dir string) (lines []string, err error) {
 	var id int64
 	var shopNumber, number, email string
 	var placed, taken, shipped time.Time
@@ -129,10 +144,6 @@ func (st *stage) way(ctx context.Context, conn *pgx.Conn, box *mailbox.Server) (
 	}
 	if err != nil {
 		return nil, fmt.Errorf("an order's way: %w", err)
-	}
-	dir := filepath.Join(st.lab.Dir(), "mails")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("an order's files: %w", err)
 	}
 	lines = append(lines, fmt.Sprintf("order %s   %s placed in the shop", shopNumber, placed.Local().Format(time.TimeOnly)),
 		fmt.Sprintf("order %s   %s in the ERP as %s", shopNumber, taken.Local().Format("15:04:05.000"), number),
@@ -219,12 +230,12 @@ func subjectOf(m mailbox.Mail) string {
 	return subject
 }
 
-// tell shows one order's way to a person; kept says whether its files stay.
-func (m Mails) tell(w io.Writer, kept bool) {
+// tell shows one order's way to a person.
+func (m Mails) tell(w io.Writer) {
 	if len(m.way) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\nOne order's way, from the shop to its customer's mailbox%s:\n\n", map[bool]string{true: "", false: " (with --dir its files stay)"}[kept])
+	fmt.Fprintf(w, "\nOne order's way, from the shop to its customer's mailbox:\n\n")
 	for _, line := range m.way {
 		fmt.Fprintf(w, "  %s\n", line)
 	}

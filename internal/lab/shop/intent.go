@@ -165,11 +165,21 @@ func (s *Shop) drawCustomer(r *rand.Rand, n int64) Customer {
 		c.Address = Address{Company: "Nähmaschinen & Söhne GmbH", Street: "Hauptstraße 3", City: "Berlin", Postcode: "10115", Country: Germany}
 	case kind < 67: // an Italian company
 		c.Address = Address{Company: "Tessitura \"La Spola\" S.r.l.", Street: "Via del Telaio 7", City: "Prato", Postcode: "59100", Country: Italy}
-		c.VATNumber, c.SDI, c.PEC = fmt.Sprintf("%011d", 1000000000+n), "M5UXCR1", "azienda@pec.example"
+		c.VATNumber, c.SDI, c.PEC = partitaIVA(100_000_000+n), "M5UXCR1", "azienda@pec.example"
 	default:
 		c.TaxCode = "RSSMRA80A01H501U"
 	}
 	return c
+}
+
+// partitaIVA is an Italian VAT number of ten digits and the one that checks them: every second digit counts twice, less 9 above 9.
+func partitaIVA(n int64) string {
+	text, sum := fmt.Sprintf("%010d", n), 0
+	for i, c := range text {
+		d := int(c-'0') * (1 + i%2)
+		sum += d - d/10*9
+	}
+	return fmt.Sprintf("%s%d", text, (10-sum%10)%10)
 }
 
 func (s *Shop) drawFollowUps(r *rand.Rand, o Order) []followUp {

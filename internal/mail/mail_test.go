@@ -338,6 +338,39 @@ func TestPauses(t *testing.T) {
 		"1 queued 1 RCPT: 450 \"4.0. true\n2 failed 1 tried for 96h0m false")
 }
 
+// A server that is away, or does not want us, is named in the status until a mail has gone; no mail is at fault.
+func TestServerIsAway(t *testing.T) {
+	var refuses atomic.Bool
+	w := newWorld(t, mailbox.Options{Fault: func(step string, _ mailbox.Mail) mailbox.Fault {
+		if step == mailbox.From && refuses.Load() {
+			return mailbox.Fault{Code: 550}
+		}
+		return mailbox.Fault{}
+	}})
+	w.ship(w.order(1, "a@example.com"), "", "")
+	w.queueAll()
+	s := w.sender(t.Context())
+	defer s.Journal.Close()
+	standing := func(attempts string, trouble string) {
+		t.Helper()
+		w.want("outbox", w.text(`select state, attempts > 0 from spola.mail`), attempts)
+		c, err := Count(t.Context(), w.conn, testShop)
+		if err != nil || !strings.Contains(c.Trouble, trouble) || (trouble == "") != (c.Trouble == "" && c.TroubleSince == nil) {
+			t.Errorf("%+v, %v, want trouble %q", c, err, trouble)
+		}
+	}
+	s.Server.Address = "127.0.0.1:1"
+	w.must(w.sendUntil(s, `select trouble <> '' from spola.mail_shop`))
+	standing("queued false", "mail server 127.0.0.1:1: ")
+	s.Server.Address = w.box.Addr
+	refuses.Store(true)
+	w.must(w.sendUntil(s, `select trouble like '%550%' from spola.mail_shop`))
+	standing("queued true", "MAIL: 550")
+	refuses.Store(false)
+	w.must(w.send(s, 20*time.Second))
+	standing("sent true", "")
+}
+
 // An invoice over two orders goes to their common address; where one of them has another by now it goes to neither: it fails, named, and a person
 // says where to.
 func TestInvoiceOverTwoOrders(t *testing.T) {

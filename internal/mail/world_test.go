@@ -188,6 +188,17 @@ func (w *world) sender(ctx context.Context) *Sender {
 // send sends until nothing is queued or on its way, or for so long at most.
 func (w *world) send(s *Sender, most time.Duration) error {
 	w.Helper()
+	return w.sendFor(s, most, `select not exists (select from spola.mail where state in ('queued', 'sending'))`)
+}
+
+// sendUntil sends until a query says true.
+func (w *world) sendUntil(s *Sender, query string) error {
+	w.Helper()
+	return w.sendFor(s, time.Minute, query)
+}
+
+func (w *world) sendFor(s *Sender, most time.Duration, query string) error {
+	w.Helper()
 	ctx, cancel := context.WithTimeout(w.Context(), most)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -198,7 +209,7 @@ func (w *world) send(s *Sender, most time.Duration) error {
 			return err
 		case <-time.After(10 * time.Millisecond):
 		}
-		if w.text(`select count(*) from spola.mail where state in ('queued', 'sending')`) == "0" {
+		if w.text(query) == "true" {
 			cancel()
 		}
 	}

@@ -5,6 +5,7 @@ package cli_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestVerifySpeed(t *testing.T) {
 	}
 	mysql := server.PrivateMySQL(t, map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2", "innodb_buffer_pool_size": "1G"})
 	postgres := server.PrivatePostgres(t, map[string]string{"fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"})
-	p := newPipelineAt(t, mysql.URL(), postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
+	p := newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
 	if err := p.shop.Run(t.Context(), shop.Load{Rate: 50, Seed: 11, Shoppers: 500, Journal: p.journal}); err != nil {
@@ -78,7 +79,7 @@ func (p *pipeline) copyOrders(n int) (orders int64) {
 			p.t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	run("SET SESSION sql_log_bin = 0, SESSION cte_max_recursion_depth = 100000000, SESSION foreign_key_checks = 0, SESSION unique_checks = 0")
+	run("SET SESSION sql_log_bin = 0, SESSION group_concat_max_len = 100000, SESSION cte_max_recursion_depth = 100000000, SESSION foreign_key_checks = 0, SESSION unique_checks = 0")
 	run(fmt.Sprintf("CREATE TEMPORARY TABLE copies (n bigint PRIMARY KEY) AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < %d) SELECT n FROM c", copies-1))
 	for table, key := range map[string]string{"oc_order": "order_id", "oc_order_product": "order_product_id", "oc_order_option": "order_option_id", "oc_order_total": "order_total_id", "oc_order_history": "order_history_id"} {
 		var names string
@@ -86,10 +87,8 @@ func (p *pipeline) copyOrders(n int) (orders int64) {
 			p.t.Fatal(err)
 		}
 		values := "t." + strings.ReplaceAll(names, ", ", ", t.")
-		for _, id := range []string{"order_id", "order_product_id", key} {
-			if strings.Contains(values, "t.`"+id+"`") {
-				values = strings.ReplaceAll(values, "t.`"+id+"`", fmt.Sprintf("(t.`%s` + c.n * %d)", id, step))
-			}
+		for _, id := range slices.Compact(slices.Sorted(slices.Values([]string{"order_id", "order_product_id", key}))) {
+			values = strings.ReplaceAll(values, "t.`"+id+"`", fmt.Sprintf("(t.`%s` + c.n * %d)", id, step))
 		}
 		run(fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM copies c JOIN %s t WHERE t.order_id < %d ORDER BY c.n, t.%s", table, names, values, table, step, key))
 		run("ANALYZE TABLE " + table)

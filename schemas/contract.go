@@ -8,13 +8,14 @@ import (
 
 // Contract is erp/contract.yaml: what an ERP offers, with the names and types of all its parts.
 type Contract struct {
-	Version   int                      `yaml:"version"`
-	Schema    string                   `yaml:"schema"`
-	Types     map[string]yaml.MapSlice `yaml:"types"`     // fields in their order
-	Functions map[string][]string      `yaml:"functions"` // types of which each argument is an array
-	Views     map[string]yaml.MapSlice `yaml:"views"`     // the columns that must be there
-	Reasons   yaml.MapSlice            `yaml:"reasons"`
-	Publish   []Publication            `yaml:"publish"`
+	Version    int                      `yaml:"version"`
+	Schema     string                   `yaml:"schema"`
+	Types      map[string]yaml.MapSlice `yaml:"types"`      // fields in their order
+	Functions  map[string][]string      `yaml:"functions"`  // types of which each argument is an array
+	Procedures map[string][]string      `yaml:"procedures"` // likewise, of those that return nothing
+	Views      map[string]yaml.MapSlice `yaml:"views"`      // the columns that must be there
+	Reasons    yaml.MapSlice            `yaml:"reasons"`
+	Publish    []Publication            `yaml:"publish"`
 }
 
 // Publication is a table of the ERP whose changes move stock or orders, are mailed, or count documents.

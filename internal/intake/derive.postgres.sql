@@ -611,13 +611,53 @@ begin
     return n;
 end $$;
 
--- Derives the orders that changed and those that are due, at most `most` of these. drafted: draft_early has drafted some.
+-- Takes the ERP's locks for what one call of derive does with several of its functions: on the orders that it edits and cancels, and on the
+-- stock of these and of all lines that it hands over. Taken one after the other, they would close a circle with a clerk's.
+create function {{.Schema}}.hold(tasks {{.Schema}}.task[], edits erp.order_in[], lines erp.order_line_in[]) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+begin
+    perform erp.lock_orders(
+        array(select t.erp_order from unnest(tasks) as t left join unnest(edits) as e on e.reference = t.reference
+            where t.erp_order is not null and (t.action = 'cancel' or e.reference is not null)),
+        array(select distinct l.article from unnest(lines) as l));
+end $$;
+
+-- The same for a transaction that needs several calls of derive: before the first of them, on the orders that all of them change, and on all stock. That
+-- is after an outage or a change of very many orders at once. Where nothing of them reaches the ERP, nothing is locked.
+create function {{.Schema}}.hold_all(changed bigint[], clock bigint) returns void
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+declare
+    due    bigint[] := array(select d.order_id from spola.due d where d.shop = '{{.Shop}}' and d.tick <= clock);
+    ids    bigint[] := array(select c from unnest(changed) as c union select d from unnest(due) as d);
+    chunk  bigint[];
+    t      {{.Schema}}.task;
+    orders bigint[] := '{}';
+    stocks boolean := false;  -- some of it may move stock
+begin
+    for n in 0 .. cardinality(ids) / 5000 loop
+        chunk := ids[n * 5000 + 1 : n * 5000 + 5000];
+        foreach t in array {{.Schema}}.tasks(chunk, array(select u from unnest(chunk) as u intersect select d from unnest(due) as d)) loop
+            stocks := stocks or t.action in ('take', 'edit', 'revive', 'cancel');
+            if t.erp_order is not null and t.action in ('edit', 'revive', 'cancel') then
+                orders := array_append(orders, t.erp_order);
+            end if;
+        end loop;
+    end loop;
+    if stocks then
+        perform erp.lock_orders(orders, array(select e.article_id from erp.articles e where e.stocked));
+    end if;
+end $$;
+
+-- Derives the orders that changed and those that are due, at most `most` of these. drafted: draft_early has drafted some. held: another call of this
+-- transaction has held all that it needs.
 --   more      orders are still due: call again
 --   articles  whose stock or commitments this changed, in order
 --   touched   orders of which something may have changed for the stock account; null: no shop has one
 --   early     orders that were taken as draft_early had drafted them
 --   overrun   a reason for which too many orders were parked within a minute of the source's clock
-create function {{.Schema}}.derive(changed bigint[], clock bigint, most int, drafted boolean,
+create function {{.Schema}}.derive(changed bigint[], clock bigint, most int, drafted boolean, held boolean,
     out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out early int, out overrun text)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
@@ -638,6 +678,11 @@ declare
     cancels erp.order_cancel_in[] := '{}';
     moved   bigint[] := '{}';            -- known ones whose consumption changes
     lives   bigint[] := '{}';            -- their incarnations
+    newly   record;                      -- drafts of the news, where they are needed before their turn
+    later   record;                      -- and of the others
+    edits   erp.order_in[] := '{}';      -- of the others, to be handed over
+    lines   erp.order_line_in[] := '{}'; -- of all that is to be handed over
+    several boolean := false;            -- calls of the ERP's functions that lock
     given   record;
     answers erp.result[];
     answer  erp.result;
@@ -669,6 +714,9 @@ begin
     into ready, waited, had_parked, parks, restored, flagged, matching
     from spola.shop s where s.shop = '{{.Shop}}';
     more := cardinality(ready) = most;
+    if more and not held then
+        perform {{.Schema}}.hold_all(ids, clock);
+    end if;
     if waited then
         delete from spola.due u where u.shop = '{{.Shop}}' and u.order_id = any (ids || ready);
     end if;
@@ -729,12 +777,36 @@ begin
         news := array(select u from unnest(tasks) as u where u.action = 'take');
     end if;
 
+    -- Where several of the ERP's functions are called, all that they lock is locked first; one alone locks by itself.
+    if cardinality(others) > 0 then
+        later := {{.Schema}}.drafts(others, parks);
+        edits := later.orders;
+    end if;
+    several := (cardinality(firsts) > 0)::int + (cardinality(news) > 0)::int + (cardinality(edits) > 0)::int + (cardinality(cancels) > 0)::int > 1;
+    if several then
+        if cardinality(firsts) > 0 then
+            lines := ahead.lines;
+        end if;
+        if cardinality(news) > 0 then
+            newly := {{.Schema}}.drafts(news, parks);
+            lines := lines || newly.lines;
+        end if;
+        if cardinality(edits) > 0 then
+            lines := lines || later.lines;
+        end if;
+        perform {{.Schema}}.hold(tasks, edits, lines);
+    end if;
+
     for pass in 1 .. 3 loop
         work := case pass when 1 then firsts when 2 then news else others end;
         continue when cardinality(work) = 0;
         if pass = 1 then
             given := ahead;
             early := cardinality(firsts);
+        elsif pass = 3 then
+            given := later;
+        elsif several then
+            given := newly;
         else
             given := {{.Schema}}.drafts(work, parks);
         end if;

@@ -84,8 +84,8 @@ func (in *Intake) ahead(ctx context.Context, tx pgx.Tx) (Taken, error) {
 	if !in.spread {
 		return sum, nil
 	}
-	for more := true; more; {
-		if more, err = in.deriveSome(ctx, tx, nil, in.ticks, batch, false, &sum); err != nil {
+	for more, how := true, (call{}); more; how = (call{held: true}) {
+		if more, err = in.deriveSome(ctx, tx, nil, in.ticks, in.most, how, &sum); err != nil {
 			return sum, err
 		}
 	}

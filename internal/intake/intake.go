@@ -42,9 +42,11 @@ type Intake struct {
 	platform fs.FS // the platform's directory
 	derive   string
 	draft    string
+	holdAll  string
 	awake    string
 	bring    string
 	stock    string
+	most     int // orders that one call of derive takes
 
 	// What the shop's row said when Start read it, followed since; after a rollback Start reads again.
 	installed  bool
@@ -75,11 +77,13 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 	schema := pgx.Identifier{Schema(shop)}.Sanitize()
 	return &Intake{
 		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
-		derive: "select more, articles, touched, taken, parked, early, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3, $4)",
-		draft:  "select " + schema + ".draft_early($1, $2)",
-		awake:  "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
-		bring:  "select " + schema + ".bring_accounts($1)",
-		stock:  "select spola.settle('" + shop + "', $1, $2, false)",
+		derive:  "select more, articles, touched, taken, parked, early, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3, $4, $5)",
+		most:    batch,
+		holdAll: "select " + schema + ".hold_all($1, $2)",
+		draft:   "select " + schema + ".draft_early($1, $2)",
+		awake:   "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
+		bring:   "select " + schema + ".bring_accounts($1)",
+		stock:   "select spola.settle('" + shop + "', $1, $2, false)",
 	}, nil
 }
 
@@ -127,15 +131,20 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 	if err != nil || !ready {
 		return sum, err
 	}
-	orders := changed.Orders
+	orders, how := changed.Orders, call{drafted: drafted, held: len(changed.Orders) > in.most}
+	if how.held {
+		if _, err := tx.Exec(ctx, in.holdAll, orders, changed.Ticks); err != nil {
+			return sum, in.failed(fmt.Sprintf("lock what %d orders change%s", len(orders), firstOf(orders)), err)
+		}
+	}
 	for more := true; more; {
-		now := orders[:min(len(orders), batch)]
+		now := orders[:min(len(orders), in.most)]
 		orders = orders[len(now):]
-		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, batch, drafted, &sum)
+		again, err := in.deriveSome(ctx, tx, now, changed.Ticks, in.most, how, &sum)
 		if err != nil {
 			return sum, err
 		}
-		drafted = false
+		how = call{held: true}
 		more = again || len(orders) > 0
 	}
 	if err := in.bringAccounts(ctx, tx, changed.Accounts); err != nil {
@@ -223,15 +232,21 @@ func (in *Intake) draftEarly(ctx context.Context, tx pgx.Tx, orders, accounts []
 	return drafted, nil
 }
 
+// call says how derive is called.
+type call struct {
+	drafted bool // draft_early has drafted some of its orders
+	held    bool // it is not the first call of its transaction, or the only one: what these need of the ERP's locks is held
+}
+
 // deriveSome derives these orders, and at most so many of those that are due.
-func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, most int, drafted bool, sum *Taken) (more bool, err error) {
+func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, ticks int64, most int, how call, sum *Taken) (more bool, err error) {
 	if orders == nil {
 		orders = []int64{}
 	}
 	var taken, parked, early int
 	var articles, touched []int64
 	var overrun string
-	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most, drafted).Scan(&more, &articles, &touched, &taken, &parked, &early, &overrun); err != nil {
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most, how.drafted, how.held).Scan(&more, &articles, &touched, &taken, &parked, &early, &overrun); err != nil {
 		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
 	}
 	if overrun != "" {

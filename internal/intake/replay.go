@@ -326,7 +326,7 @@ func (in *Intake) deriveAgain(ctx context.Context, tx pgx.Tx, orders []int64, ti
 		return in.failed("ask for orders again"+firstOf(orders), err)
 	}
 	var sum Taken
-	if _, err := in.deriveSome(ctx, tx, nil, ticks, len(orders), false, &sum); err != nil {
+	if _, err := in.deriveSome(ctx, tx, nil, ticks, len(orders), call{held: true}, &sum); err != nil {
 		return err
 	}
 	if sum.Parked > 0 {

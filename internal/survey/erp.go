@@ -158,6 +158,12 @@ func lacking(c *schemas.Contract, columns, functions map[string][]string) (lacks
 			lacks = append(lacks, fmt.Sprintf("function %s.%s must be %s", c.Schema, name, want))
 		}
 	}
+	for name, types := range c.Procedures {
+		want := strings.Join(types, "[], ") + "[] -> void"
+		if !slices.Contains(functions[name], want) {
+			lacks = append(lacks, fmt.Sprintf("function %s.%s must be %s", c.Schema, name, want))
+		}
+	}
 	slices.Sort(lacks)
 	return lacks
 }

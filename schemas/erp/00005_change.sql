@@ -279,16 +279,38 @@ begin
 end $$;
 -- +goose StatementEnd
 
+-- lock_orders takes, in the one order in which everybody does, the locks of a transaction that will call several of the contract's functions:
+-- orders that are to be edited or cancelled, by id, then the stock of all their articles and of those named, which are to be ordered. Calling one
+-- function after the other would take orders behind stock, and stock behind other stock: in a circle with a clerk who ships one of these orders, or
+-- sells two of these articles. Before all of them the lock of imports, under which these wait for stock.
+-- +goose StatementBegin
+create function erp.lock_orders(orders bigint[], articles bigint[]) returns void
+language plpgsql security definer
+set search_path = '' set jit = off set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off
+set plan_cache_mode = force_generic_plan set work_mem = '64MB'
+as $$
+declare
+    wanted bigint[];
+begin
+    perform pg_advisory_xact_lock(hashtext('erp.import_orders'));
+    perform from erp.sales_order o where o.id = any(orders) order by o.id + 0 for update;
+    wanted := array(select c.article_id from erp.commitment c where c.order_id = any(orders)) || articles;
+    wanted := array(select a.id from erp.article a where a.id = any(wanted) and a.stocked);
+    perform erp.lock_stock(wanted, (select w.id from erp.warehouse w where w.web_rank is not null order by w.web_rank limit 1));
+end $$;
+-- +goose StatementEnd
+
 -- The contract's functions run with their owner's rights: a role that may execute them, and read, takes
 -- orders over without any right to write the ERP's tables. So they are not for everybody.
 revoke execute on function erp.import_customers(erp.customer_in[]), erp.cancel_orders(erp.order_cancel_in[]),
     erp.import_orders(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
     erp.apply_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
-    erp.force_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[])
+    erp.force_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
+    erp.lock_orders(bigint[], bigint[])
     from public;
 
 -- +goose Down
-drop function erp.cancel_orders(erp.order_cancel_in[]), erp.release_orders(bigint[]),
+drop function erp.lock_orders(bigint[], bigint[]), erp.cancel_orders(erp.order_cancel_in[]), erp.release_orders(bigint[]),
     erp.write_edit(erp.line_edit[], erp.order_check[], erp.order_in[], erp.order_line_in[]),
     erp.apply_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),
     erp.force_edits(erp.order_in[], erp.order_line_in[], erp.order_charge_in[], erp.order_vat_in[], erp.order_payment_in[]),

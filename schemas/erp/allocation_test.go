@@ -2,6 +2,7 @@ package erp_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"pgregory.net/rapid"
 )
 
@@ -232,9 +234,10 @@ func TestConcurrentClerks(t *testing.T) {
 	e := open(t)
 	e.exec(`select erp.receive_goods(w::smallint, array(select row(a, 500)::erp.goods_in from generate_series(1, 10) a)) from generate_series(1, 2) w`)
 	const rounds = 40
-	done := make(chan error, 4)
+	done, running := make(chan error, 7), 0
 	start := func(work func(e *erp, i int) error) {
 		own := connect(t, e.url)
+		running++
 		go func() {
 			for i := range rounds {
 				if err := work(own, i); err != nil {
@@ -262,6 +265,7 @@ func TestConcurrentClerks(t *testing.T) {
 		_, err := b.call(e, "apply_edits")
 		return err
 	})
+	start(everything)
 	start(func(e *erp, _ int) error {
 		_, err := e.Exec(context.Background(), "select erp.sell_at_counter(1::smallint, array[row(9, 1), row(1, 1), row(4, 2)]::erp.goods_in[])")
 		return err
@@ -271,7 +275,18 @@ func TestConcurrentClerks(t *testing.T) {
 			select id from erp.sales_order where state = 'open' and reference like 'a%' order by id limit 1) o`)
 		return err
 	})
-	for range 4 {
+	start(func(e *erp, _ int) error {
+		_, err := e.Exec(context.Background(), `select erp.sell_at_counter(1::smallint, erp.goods('{"S1": 1, "S3": 1, "S6": 1, "S8": 1, "S9": 1}'))`)
+		return err
+	})
+	start(func(e *erp, i int) error {
+		_, err := e.Exec(context.Background(), "select erp.ship_order(id) from erp.sales_order where reference = any(array['c' || $1::int, 'd' || $1::int])", i-1)
+		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "23514" {
+			return nil // it was cancelled meanwhile
+		}
+		return err
+	})
+	for range running {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -279,4 +294,33 @@ func TestConcurrentClerks(t *testing.T) {
 	if broken := e.text(brokenTotals); broken != "" {
 		t.Errorf("totals:\n%s", broken)
 	}
+}
+
+// everything is what intake may do in one transaction: orders are taken over, others edited and cancelled.
+func everything(e *erp, i int) error {
+	ctx := context.Background()
+	tx, err := e.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback(ctx) // a second end is none
+	edited, cancelled := fmt.Sprintf("c%d", i-1), fmt.Sprintf("d%d", i-1)
+	if _, err := tx.Exec(ctx, "select erp.lock_orders(array(select id from erp.sales_order where reference in ($1, $2)), '{1,3,6,8,9}')", edited, cancelled); err != nil {
+		return err
+	}
+	var b batch
+	b.add(fmt.Sprintf("c%d", i), item{8, 1}, item{9, 2})
+	b.add(fmt.Sprintf("d%d", i), item{9, 1}, item{8, 1})
+	if _, err := b.call(tx, "import_orders"); err != nil {
+		return err
+	}
+	if i > 0 {
+		if _, err := order(edited, item{1, 1}, item{3, 1}, item{6, 1}).call(tx, "apply_edits"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, "select erp.cancel_orders(array[row($1, '')::erp.order_cancel_in])", cancelled); err != nil {
+			return err
+		}
+	}
+	return tx.Commit(ctx)
 }

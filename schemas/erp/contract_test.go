@@ -55,6 +55,16 @@ func TestContractAgrees(t *testing.T) {
 			t.Errorf("contract.md has no heading %q", heading)
 		}
 	}
+	for name, types := range c.Procedures {
+		want := strings.Join(types, "[], ") + "[]"
+		got := e.text("select pg_get_function_arguments(oid) || ' -> ' || pg_get_function_result(oid) from pg_proc where pronamespace = 'erp'::regnamespace and proname = $1", name)
+		if arguments := regexp.MustCompile(`[a-z_]+ ([a-z]+\[\])`).ReplaceAllString(got, "$1"); arguments != want+" -> void" {
+			t.Errorf("function %s is %s in the database, %s in contract.yaml", name, got, want)
+		}
+		if heading := name + "(" + want + ")"; !strings.Contains(page, "### "+heading+"\n") {
+			t.Errorf("contract.md has no heading %q", heading)
+		}
+	}
 	for _, reason := range c.Reasons {
 		if !strings.Contains(sections["Reasons"], fmt.Sprintf("| `%s` | ", reason.Key)) {
 			t.Errorf("contract.md does not explain reason %s", reason.Key)

@@ -63,10 +63,7 @@ func (d *desk) shift(ctx context.Context, seed uint64) error {
 		}
 		// A deed that has begun is ended, whoever goes home meanwhile.
 		deed, err := c.Step(context.WithoutCancel(ctx))
-		switch {
-		case clerk.BrokenOff(err):
-			continue
-		case err != nil:
+		if err != nil {
 			return err
 		}
 		if deed.Refused == "" && !deed.Idle {

@@ -104,14 +104,6 @@ func (c *Clerk) Do(ctx context.Context, name string) (Deed, error) {
 	return Deed{}, fmt.Errorf("no deed is called %q", name)
 }
 
-// BrokenOff tells of an error of a deed that the database broke off for the sake of others, in a deadlock: a person does it again. Clerks never
-// wait for each other in a circle, but intake may take an order's row behind rows of stock: what it cancels and edits
-// in one transaction is as the shop's log has it.
-func BrokenOff(err error) bool {
-	answer, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && answer.Code == "40P01"
-}
-
 // Run does a deed every so often until the context ends. Every 0 is as fast as it goes.
 func (c *Clerk) Run(ctx context.Context, every time.Duration) error {
 	for ctx.Err() == nil {

@@ -402,8 +402,11 @@ func TestGuardAgainstMassChanges(t *testing.T) {
 	}
 	erp.exec("update erp.stock set on_hand = 0 where article_id in (select id from erp.article where sku like 'MASS%')")
 	erp.catchUp(shop.testLog, 1000)
-	if run := erp.reconcile(shop, stock.Options{}); run.Opened != 0 || !strings.Contains(run.Held, "30 of 34 rows of stock would go to zero at once") || run.Waiting != 30 {
-		t.Errorf("going live with an empty ERP: %+v", run)
+	few := stock.Options{AtOnce: 10} // the guard looks at what a run does, however it is cut
+	for _, o := range []stock.Options{{}, few} {
+		if run := erp.reconcile(shop, o); run.Opened != 0 || !strings.Contains(run.Held, "30 of 34 rows of stock would go to zero at once") || run.Waiting != 30 {
+			t.Errorf("going live with an empty ERP, %d at once: %+v", o.AtOnce, run)
+		}
 	}
 	erp.exec("update erp.stock set on_hand = 5 where article_id in (select id from erp.article where sku like 'MASS%')")
 	if run := erp.reconcile(shop, stock.Options{}); run.Opened != 30 || run.Held != "" {
@@ -417,6 +420,9 @@ func TestGuardAgainstMassChanges(t *testing.T) {
 	if !ok || held.Code != "SPH01" {
 		t.Errorf("a count of everything to zero: %v", err)
 	}
+	if run := erp.reconcile(shop, few); !strings.Contains(run.Held, "30 of 34 rows of stock would go to zero at once") {
+		t.Errorf("a count of everything to zero, in a run: %+v", run)
+	}
 	erp.want("entries", "", entriesSinceStart)
 	if err := AllowMassChanges(t.Context(), erp.conn, testShop, time.Minute, By{Who: "me", Reason: "sold out"}); err != nil {
 		t.Fatal(err)
@@ -429,8 +435,10 @@ func TestGuardAgainstMassChanges(t *testing.T) {
 		shop.update("product", int64(1000+n), row{"quantity": 3})
 	}
 	erp.catchUp(shop.testLog, 1000)
-	if run := erp.reconcile(shop, stock.Options{}); run.Repaired != 0 || !strings.Contains(run.Held, "would be repaired at once") {
-		t.Errorf("a shop changed as a whole: %+v", run)
+	for _, o := range []stock.Options{{}, few} {
+		if run := erp.reconcile(shop, o); run.Repaired != 0 || !strings.Contains(run.Held, "would be repaired at once") {
+			t.Errorf("a shop changed as a whole, %d at once: %+v", o.AtOnce, run)
+		}
 	}
 }
 

@@ -27,11 +27,13 @@ type Shop struct {
 }
 
 const (
-	rangeRows = 5000                   // keys of one range
-	rest      = 4                      // parts of time that the shop is left alone, for one in which it is asked
-	lagging   = 700 * time.Millisecond // before a range that differs is looked at again: the mirror may be behind
-	looks     = 3                      // at a range that differs
-	behind    = 5 * time.Second        // that the mirror may be behind
+	firstRows, leastRows, mostRows = 500, 100, 5000 // keys of one range: as many as are asked for in a short time
+
+	short   = 2 * time.Millisecond   // that a statement is to take: on two cores a longer one is in the way of a checkout
+	rest    = 24                     // parts of time that the servers are left alone, for one in which they are asked
+	lagging = 700 * time.Millisecond // before a range that differs is looked at again: the mirror may be behind
+	looks   = 3                      // at a range that differs
+	behind  = 5 * time.Second        // that the mirror may be behind
 )
 
 // keyRange is a range of a table's keys, above from and up to to; nil: unbounded.
@@ -92,7 +94,8 @@ type comparison struct {
 	table schemas.Compared
 }
 
-// ranges goes through the table and returns the ranges that stay different.
+// ranges goes through the table and returns the ranges that stay different. How many rows it asks for at once follows from how long
+// that took, and so does how long it rests: a server that is busy is asked for less, and less often.
 func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, err error) {
 	var r keyRange
 	if c.table.Bounded { // older rows are not read
@@ -100,22 +103,25 @@ func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, e
 			return nil, 0, err
 		}
 	}
-	for {
+	for most := firstRows; ; {
 		began := time.Now()
-		r.to, err = c.last(ctx, r.from)
+		var shop checksum
+		if r.to, shop, err = c.next(ctx, r.from, most); err != nil {
+			return nil, rows, err
+		}
+		asked := time.Since(began)
+		mirror, err := c.inMirror(ctx, r)
 		if err != nil {
 			return nil, rows, err
 		}
-		differs, in, err := c.differs(ctx, r)
-		if err != nil {
-			return nil, rows, err
-		}
-		rows += in
+		took := time.Since(began)
+		rows += shop.rows
+		differs := shop != mirror
 		for n := 1; differs && n < looks; n++ {
 			if err := wait(ctx, lagging); err != nil {
 				return nil, rows, err
 			}
-			if differs, _, err = c.differs(ctx, r); err != nil {
+			if differs, err = c.differs(ctx, r); err != nil {
 				return nil, rows, err
 			}
 		}
@@ -126,10 +132,17 @@ func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, e
 			return found, rows, nil
 		}
 		r.from = r.to
-		if err := wait(ctx, min(rest*time.Since(began), time.Second)); err != nil {
+		most = fitting(most, max(asked, took-asked))
+		if err := wait(ctx, rest*took); err != nil {
 			return nil, rows, err
 		}
 	}
+}
+
+// fitting is how many rows are asked for in a short time, where so many took so long.
+func fitting(rows int, took time.Duration) int {
+	fit := float64(rows) * float64(short) / float64(max(took, time.Microsecond))
+	return int(min(max(fit, leastRows, float64(rows)/2), mostRows, float64(rows)*2))
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -147,31 +160,52 @@ func (c comparison) first(ctx context.Context) (key *int64, err error) {
 	return key, err
 }
 
-// last is the key that ends the range of so many rows above from; nil: there are no more behind it.
-func (c comparison) last(ctx context.Context, from *int64) (*int64, error) {
-	var rows int64
-	var key *int64
-	err := c.DB.QueryRowContext(ctx, "SELECT COUNT(*), MAX(k) FROM (SELECT "+my(c.table.Key)+" AS k FROM "+my(c.Prefix+c.table.Table)+
-		" WHERE ? IS NULL OR "+my(c.table.Key)+" > ? ORDER BY 1 LIMIT ?) AS x", from, from, rangeRows).Scan(&rows, &key)
-	if err != nil || rows < rangeRows {
-		return nil, err
+// next reads the range of at most so many of the shop's rows above from, and returns the key that ends it; nil: there are no more behind it.
+func (c comparison) next(ctx context.Context, from *int64, most int) (to *int64, sum checksum, err error) {
+	err = c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(s), 0), MAX(k) FROM (SELECT "+my(c.table.Key)+" AS k, "+c.shopSum()+" AS s FROM "+
+		my(c.Prefix+c.table.Table)+c.within(keyRange{from: from}, my)+fmt.Sprintf(" ORDER BY 1 LIMIT %d) AS x", most)).Scan(&sum.rows, &sum.sum, &to)
+	if sum.rows < int64(most) {
+		to = nil
 	}
-	return key, nil
+	return to, sum, err
 }
 
-// differs tells whether shop and mirror differ in a range, and how many rows of it the shop has.
-func (c comparison) differs(ctx context.Context, r keyRange) (differs bool, rows int64, err error) {
-	var shop, mirror checksum
-	err = c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(CAST(CONV(LEFT(SHA2(CONCAT_WS('|', "+c.columns(my, "CHAR")+"), 256), 8), 16, 10) AS UNSIGNED)), 0) FROM "+
-		my(c.Prefix+c.table.Table)+" WHERE (? IS NULL OR "+my(c.table.Key)+" > ?) AND (? IS NULL OR "+my(c.table.Key)+" <= ?)", r.from, r.from, r.to, r.to).
-		Scan(&shop.rows, &shop.sum)
+// differs tells whether shop and mirror differ in a range.
+func (c comparison) differs(ctx context.Context, r keyRange) (bool, error) {
+	var shop checksum
+	err := c.DB.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM("+c.shopSum()+"), 0) FROM "+my(c.Prefix+c.table.Table)+c.within(r, my)).Scan(&shop.rows, &shop.sum)
 	if err != nil {
-		return false, 0, err
+		return false, err
 	}
+	mirror, err := c.inMirror(ctx, r)
+	return shop != mirror, err
+}
+
+// inMirror is what the mirror has of a range.
+func (c comparison) inMirror(ctx context.Context, r keyRange) (sum checksum, err error) {
 	err = c.conn.QueryRow(ctx, "select count(*), coalesce(sum(('x00000000' || left(encode(sha256(convert_to(concat_ws('|', "+c.columns(pg, "text")+"), 'UTF8')), 'hex'), 8))::bit(64)::bigint), 0)::bigint from "+
-		c.mirrored()+" where ($1::bigint is null or "+pg(c.table.Key)+" > $1) and ($2::bigint is null or "+pg(c.table.Key)+" <= $2)", r.from, r.to).
-		Scan(&mirror.rows, &mirror.sum)
-	return shop != mirror, shop.rows, err
+		c.mirrored()+c.within(r, pg), pgx.QueryExecModeExec).Scan(&sum.rows, &sum.sum)
+	return sum, err
+}
+
+// shopSum is the sum of one of the shop's rows.
+func (c comparison) shopSum() string {
+	return "CAST(CONV(LEFT(SHA2(CONCAT_WS('|', " + c.columns(my, "CHAR") + "), 256), 8), 16, 10) AS UNSIGNED)"
+}
+
+// within is the condition for a range of keys. Numbers are written into it: a statement for each range is asked once, and prepared for nobody.
+func (c comparison) within(r keyRange, quote func(string) string) string {
+	var bounds []string
+	if r.from != nil {
+		bounds = append(bounds, fmt.Sprintf("%s > %d", quote(c.table.Key), *r.from))
+	}
+	if r.to != nil {
+		bounds = append(bounds, fmt.Sprintf("%s <= %d", quote(c.table.Key), *r.to))
+	}
+	if bounds == nil {
+		return ""
+	}
+	return " WHERE " + strings.Join(bounds, " AND ")
 }
 
 // columns are the compared columns as texts, null as a dash.

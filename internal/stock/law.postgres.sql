@@ -106,6 +106,23 @@ language sql stable set jit = off set work_mem = '64MB' as $$
     where not exists (select from {{.Schema}}.unsettled u where u.stock_row = t.stock_row)
 $$;
 
+-- Articles of whose accounts the ERP knows more than is published. An error if so many of them would go to zero that a person has to look first.
+create function {{.Schema}}.unpublished() returns bigint[]
+language plpgsql stable set jit = off set work_mem = '64MB' as $$
+declare
+    articles bigint[];
+    emptied  text[];
+begin
+    select coalesce(array_agg(l.article_id order by l.article_id), '{}'), array_agg('{{.Shop}}'::text) filter (where l.published > 0 and l.supply <= 0)
+    into articles, emptied
+    from {{.Schema}}.law l
+    where l.unpublished <> 0;
+    if emptied is not null then
+        perform spola.hold(emptied, 5, 'go to zero');
+    end if;
+    return articles;
+end $$;
+
 -- What is known to have happened since the shop's last reconciliation that makes these rows drift: to their orders, which may have left too few
 -- pieces, or to their products, saved as a whole with quantities read before. Of anything else nothing is known.
 create function {{.Schema}}.causes(rows text[], drifts bigint[]) returns table (stock_row text, cause text)
@@ -239,6 +256,31 @@ begin
         perform spola.append(entries);
     end if;
     return coalesce(cardinality(entries), 0);
+end $$;
+
+-- hold_openings and hold_repairs look at all that a run is going to open or repair, before it is done some at a time: an error if so many rows
+-- would go to zero, or be changed, that a person has to look first.
+create function {{.Schema}}.hold_openings(rows text[]) returns void
+language plpgsql stable set jit = off set work_mem = '64MB' as $$
+declare
+    accounts bigint := (select count(*) from spola.stock_account a where a.shop = '{{.Shop}}' and a.article_id is not null and a.stock_row <> all (rows)) + cardinality(rows);
+    emptied  bigint := (
+        select count(*) from {{.Schema}}.stock_article x
+        join erp.availability v on v.article_id = x.article
+        where x.stock_row = any (rows) and x.quantity > 0 and v.available - x.buffer <= 0);
+begin
+    if emptied > 20 and emptied * 100 > accounts * 5 and exists (
+        select from spola.stock_head h where h.shop = '{{.Shop}}' and coalesce(h.allowed_until < clock_timestamp(), true)) then
+        raise exception 'shop {{.Shop}}: % of % rows of stock would go to zero at once', emptied, accounts using errcode = 'SPH01';
+    end if;
+end $$;
+
+create function {{.Schema}}.hold_repairs(rows text[], drifts bigint[]) returns void
+language plpgsql stable set jit = off set work_mem = '64MB' as $$
+begin
+    perform spola.hold(array(select '{{.Shop}}'::text from unnest(rows, drifts) as x(stock_row, drift)
+        join {{.Schema}}.stock s on s.stock_row = x.stock_row where s.quantity > 0 and s.quantity - x.drift <= 0), 5, 'go to zero');
+    perform spola.hold(array_fill('{{.Shop}}'::text, array[cardinality(rows)]), 30, 'be repaired');
 end $$;
 
 -- close_accounts closes accounts of rows that are no article any more. What a row is owed that can still be delivered is waited for.

@@ -35,8 +35,8 @@ type Day struct {
 }
 
 const (
-	orderDays   = 31   // up to the newest order's, that are held against the ERP at each run
-	orderChunk  = 5000 // orders looked at at once
+	orderDays   = 31  // up to the newest order's, that are held against the ERP at each run
+	orderChunk  = 200 // orders looked at at once: some tenths of a millisecond each
 	orderTable  = "order"
 	orderWithin = 10 // ticks that an order that was asked for again may take
 
@@ -82,6 +82,7 @@ func (r *run) lookAtOrders(ctx context.Context) (odd []int64, err error) {
 	since := ""
 	days := map[string]*Day{}
 	for below := int64(1<<63 - 1); ; {
+		began := time.Now()
 		ids, err := collect[int64](ctx, r.conn, "select order_id from "+r.schema+".order_numbers($1, $2)", below, orderChunk)
 		if err != nil || len(ids) == 0 {
 			return r.sum(since, days, odd), err
@@ -122,6 +123,9 @@ func (r *run) lookAtOrders(ctx context.Context) (odd []int64, err error) {
 		}
 		if !recent || len(ids) < orderChunk {
 			return r.sum(since, days, odd), nil
+		}
+		if err := wait(ctx, restERP*time.Since(began)); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -19,8 +19,11 @@ import (
 // many as a cancellation in the shop needs to settle.
 const settling = 3
 
-// atOnce is how many rows one transaction opens, closes or repairs, and how many articles it settles.
-const atOnce = 5000
+const (
+	atOnce  = 5000 // rows that one transaction opens, closes or repairs
+	settles = 500  // articles that one settles, whose accounts nobody else can move meanwhile
+	restERP = 9    // parts of time that the ERP's server is left alone, for one in which it works through all that there is
+)
 
 // Options say how a run reconciles.
 type Options struct {
@@ -29,6 +32,7 @@ type Options struct {
 	DryRun bool                        // only look
 	Only   []string                    // SKUs; empty: all
 	Shop   *Shop                       // to compare its rows with the mirror first; nil: not compared
+	AtOnce int                         // rows that one transaction opens, closes, settles or repairs; 0: as many as usual
 }
 
 // Run is what a run of reconciliation has seen and done.
@@ -48,7 +52,7 @@ type Run struct {
 	NotCompared string    `json:"not_compared,omitempty"` // why
 	Unequal     int64     `json:"unequal"`                // ranges of rows that were read again, for shop and mirror differed
 	CompareRows int64     `json:"compared_rows"`          // of the shop
-	CompareTook float64   `json:"compared_seconds"`       // four parts in five of it the shop was left alone
+	CompareTook float64   `json:"compared_seconds"`       // nearly all of it the shop was left alone
 	Orders      Orders    `json:"orders"`                 // of the shop, held against the ERP's
 	Waiting     int64     `json:"waiting"`                // rows left: unsettled, not the same all the time, or held by the guard
 	Held        string    `json:"held,omitempty"`
@@ -155,8 +159,8 @@ func (r *run) compare(ctx context.Context) (err error) {
 	return r.o.Tick(ctx)
 }
 
-// settle brings all accounts up to date of the ERP, for what its log does not tell (a warehouse that is linked to the shop,
-// a setting), and takes changed buffers over.
+// settle brings the accounts up to date of the ERP that are not, for what its log does not tell (a warehouse that is linked to the shop,
+// a setting), and takes changed buffers over. The guard looks at all of them together, before they are settled some at a time.
 func (r *run) settle(ctx context.Context) error {
 	if err := r.guarded(ctx, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, "select "+r.schema+".follow_buffers()")
@@ -164,7 +168,10 @@ func (r *run) settle(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	articles, err := collect[int64](ctx, r.conn, "select article_id from spola.stock_account where shop = $1 and article_id is not null order by 1", r.Shop)
+	var articles []int64
+	err := r.guarded(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "select "+r.schema+".unpublished()").Scan(&articles)
+	})
 	if err != nil {
 		return err
 	}
@@ -172,13 +179,19 @@ func (r *run) settle(ctx context.Context) error {
 }
 
 func (r *run) settleSome(ctx context.Context, articles []int64) error {
-	for some := range slices.Chunk(articles, atOnce) {
+	for some := range slices.Chunk(articles, cmp.Or(r.o.AtOnce, settles)) {
+		began := time.Now()
 		err := r.guarded(ctx, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, "select spola.settle($1, $2, '{}', true)", r.Shop, some)
 			return err
 		})
 		if err != nil {
 			return err
+		}
+		if len(some) == settles {
+			if err := wait(ctx, time.Since(began)); err != nil { // whoever waits for these accounts comes first
+				return err
+			}
 		}
 	}
 	return nil
@@ -289,10 +302,10 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	if r.Closed, err = r.each(ctx, by["close"], "close_accounts($1)", 1); err != nil {
 		return err
 	}
-	if r.Opened, err = r.each(ctx, append(by["open"], by["remap"]...), "open_accounts($1, $2)", 2); err != nil {
+	if r.Opened, err = r.unlessHeld(ctx, append(by["open"], by["remap"]...), "hold_openings($1)", 1, "open_accounts($1, $2)", 2); err != nil {
 		return err
 	}
-	if r.Repaired, err = r.each(ctx, by["repair"], "repair($1, $2, $3)", 3); err != nil {
+	if r.Repaired, err = r.unlessHeld(ctx, by["repair"], "hold_repairs($1, $2)", 2, "repair($1, $2, $3)", 3); err != nil {
 		return err
 	}
 	r.Waiting += todo - r.Closed - r.Opened - r.Repaired
@@ -304,18 +317,39 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	return r.settleSome(ctx, articles)
 }
 
+// unlessHeld calls a function for the rows, some at a time, unless the guard, which looks at all of them, holds it.
+func (r *run) unlessHeld(ctx context.Context, list []Finding, look string, looks int, call string, takes int) (int64, error) {
+	if len(list) == 0 {
+		return 0, nil
+	}
+	held := true
+	err := r.guarded(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "select "+r.schema+"."+look, arguments(list)[:looks]...)
+		held = err != nil
+		return err
+	})
+	if err != nil || held {
+		return 0, err
+	}
+	return r.each(ctx, list, call, takes)
+}
+
+// arguments are rows, pieces and causes.
+func arguments(list []Finding) []any {
+	rows, values, whys := make([]string, len(list)), make([]int64, len(list)), make([]string, len(list))
+	for i, f := range list {
+		rows[i], values[i], whys[i] = f.StockRow, f.Pieces, f.Why
+	}
+	return []any{rows, values, whys}
+}
+
 // each calls a function for the rows, some at a time, and adds up what it has done. It takes the first so many of rows, pieces
 // and causes.
 func (r *run) each(ctx context.Context, list []Finding, call string, takes int) (done int64, err error) {
-	for some := range slices.Chunk(list, atOnce) {
-		rows, values, whys := make([]string, len(some)), make([]int64, len(some)), make([]string, len(some))
-		for i, f := range some {
-			rows[i], values[i], whys[i] = f.StockRow, f.Pieces, f.Why
-		}
-		args := []any{rows, values, whys}[:takes]
+	for some := range slices.Chunk(list, cmp.Or(r.o.AtOnce, atOnce)) {
 		err := r.guarded(ctx, func(tx pgx.Tx) error {
 			var n int64
-			if err := tx.QueryRow(ctx, "select "+r.schema+"."+call, args...).Scan(&n); err != nil {
+			if err := tx.QueryRow(ctx, "select "+r.schema+"."+call, arguments(some)[:takes]...).Scan(&n); err != nil {
 				return err
 			}
 			done += n

@@ -489,8 +489,10 @@ func (p *pipeline) records() []change.Record {
 	return all
 }
 
-// deleteTopic loses the log.
-func (p *pipeline) deleteTopic() {
+// deleteTopic loses the shop's log.
+func (p *pipeline) deleteTopic() { p.t.Helper(); p.deleteTopicOf(p.cfg.Topic()) }
+
+func (p *pipeline) deleteTopicOf(log string) {
 	p.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(p.cfg.Kafka.Brokers...))
 	if err != nil {
@@ -499,8 +501,8 @@ func (p *pipeline) deleteTopic() {
 	defer client.Close()
 	request := kmsg.NewPtrDeleteTopicsRequest()
 	topic := kmsg.NewDeleteTopicsRequestTopic()
-	topic.Topic = kmsg.StringPtr(p.cfg.Topic())
-	request.Topics, request.TopicNames = append(request.Topics, topic), []string{p.cfg.Topic()}
+	topic.Topic = kmsg.StringPtr(log)
+	request.Topics, request.TopicNames = append(request.Topics, topic), []string{log}
 	if _, err := request.RequestWith(p.t.Context(), client); err != nil {
 		p.t.Fatal(err)
 	}

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/stream"
 )
 
 // law is what the law says of all rows: empty when it holds, nothing is on its way, and each row shows what there is.
@@ -108,9 +110,56 @@ func TestStockFollowsTheERP(t *testing.T) {
 			if n := p.number("select count(*) from spola.ledger where cause = 'repair'"); n == 0 {
 				t.Error("nothing of the sabotage was repaired")
 			}
+			if one.name == "MySQL" {
+				p.losesTheERPsLog(running[:2], running[2:])
+			}
 			t.Logf("%d entries, %d repairs", p.number("select count(*) from spola.ledger"), p.number("select count(*) from spola.ledger where cause = 'repair'"))
 		})
 	}
+}
+
+// losesTheERPsLog deletes it while nobody reads it: what the ERP does meanwhile reaches the shop by the snapshot of the log's new generation,
+// into which a person takes each of its appliers.
+func (p *pipeline) losesTheERPsLog(of, back []*program) {
+	p.t.Helper()
+	streams := []string{"ledger", "stock", "orders"}
+	tells := func(what string, status int, words string, verbs ...string) {
+		p.t.Helper()
+		if text := p.run(status, verbs...); !strings.Contains(text, words) {
+			p.t.Errorf("%s: want %q in\n%s", what, words, text)
+		}
+	}
+	back = append(back, p.start("applier", "run", "orders"))
+	order := p.place("shipped@example.com")
+	p.arrived(of, order)
+	p.until("orders are followed", append(back, of...), func() bool { return p.committed("orders", p.cfg.ERPTopic()) > 0 && p.reads(law) == "" })
+	for _, one := range back {
+		one.kill()
+	}
+	p.deleteTopicOf(p.cfg.ERPTopic())
+	p.erpExec("select erp.receive_goods(1::smallint, array(select row(id, 50)::erp.goods_in from erp.article where stocked))")
+	p.erpExec("select erp.ship_order(erp_order, carrier => 'BRT', tracking => '123456789012') from spola.link where order_id = $1", order)
+	for _, name := range streams {
+		tells("without a log", 3, "cdc run erp --new-generation", "applier", "run", name)
+	}
+	back = []*program{p.start("cdc", "run", "erp", "--new-generation")}
+	p.until("the new generation", back, func() bool {
+		tail, err := stream.ReadTail(p.t.Context(), p.cfg.ERPStream(zerolog.Nop()))
+		return err == nil && tail.Place.Gen == 2
+	})
+	for _, name := range streams {
+		tells("before a new generation", 3, "`applier cross "+name+"`", "applier", "run", name)
+		tells("to be crossed", 0, "Nothing was changed.", "applier", "cross", name, "--dry-run")
+		tells("a dry run has moved nothing", 3, "`applier cross "+name+"`", "applier", "run", name)
+		tells("crossed", 0, "`applier run "+name+"` goes on", "applier", "cross", name, "--reason", "disk lost")
+		tells("crossed again", 0, "Nothing to cross", "applier", "cross", name)
+		back = append(back, p.start("applier", "run", name))
+	}
+	p.want("decisions", "ledger into generation 2, stock into generation 2, orders into generation 2", "select string_agg(decision, ', ' order by id) from spola.audit where verb = 'cross' and reason = 'disk lost'")
+	p.until("what came meanwhile is in the shop", append(back, of...), func() bool {
+		p.wake()
+		return p.reads(law) == "" && strings.Contains(p.history(order), "123456789012")
+	})
 }
 
 // wake lets the shop's clock go on, which stands for a minute where nothing happens.

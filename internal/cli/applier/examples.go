@@ -44,6 +44,7 @@ func (Cross) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "--dry-run", For: "can the log be followed, and what would a crossing do?"},
 		{Args: "--reason 'the topic was deleted by mistake'", For: "do it, once"},
+		{Args: "stock --reason 'the topic was deleted by mistake'", For: "the same for a stream of the ERP's log; ledger, orders and mail likewise"},
 	}
 }
 

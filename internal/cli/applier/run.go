@@ -77,5 +77,5 @@ func follow[Tx any](ctx context.Context, cfg config.Config, kafka stream.Config,
 			}
 		},
 	})
-	return cli.LeftBehind(cfg, err)
+	return cli.LeftBehind(cfg, mendOf(applier, err))
 }

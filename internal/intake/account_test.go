@@ -145,6 +145,13 @@ func TestHowAccountsStand(t *testing.T) {
 	if a := look(erp); a.Drifting != 0 || a.Repairs != 1 || a.Last.Repaired != 1 {
 		t.Errorf("behind a repair: %+v", a)
 	}
+	// An SKU that the shop has twice: neither row is written, both are named.
+	shop.insert("product", row{"product_id": 44, "model": "SP-43", "quantity": 9, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
+	erp.catchUp(shop.testLog, 1000)
+	erp.reconcile(shop, stock.Options{})
+	if a := look(erp); a.Rows != 3 || fmt.Sprint(a.Without) != "[{unmapped 4 [option:17 option:18 option:19]} {shared 2 [SP-43 SP-43]}]" {
+		t.Errorf("an SKU that the shop has twice: %+v", a)
+	}
 }
 
 // Of two that settle one article at once, the second counts after the first has committed.

@@ -2,6 +2,7 @@ package spola_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,12 @@ func TestDecisionsAreOnRecord(t *testing.T) {
 	m.says(applierVerb("audit", "--order", fmt.Sprint(id)), "retry", "try once more")
 
 	m.stop()
-	m.says(spolaVerb("remove", "--dry-run"), "stays  table spola.audit")
+	m.says(spolaVerb("remove", "--dry-run"), "stays  table spola.audit", "stays  the shop's own tables: Spola never wrote into them")
+	text, err := os.ReadFile(m.path("spola.yaml"))
+	m.must(err)
+	m.write("spola.yaml", strings.Replace(string(text), "shop: {", "shop: {write_as: spola_writer, ", 1))
+	m.says(spolaVerb("remove", "--dry-run"), "goes   shop: account 'spola_writer'@'%'", "stays  the shop's own tables, with the pieces, states")
+	m.write("spola.yaml", string(text))
 	m.says(spolaVerb("remove", "--yes", "--reason", "end of the trial"), "stays  table spola.audit")
 	want := "golive retry pause articles resume remove"
 	var verbs string

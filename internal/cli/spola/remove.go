@@ -129,6 +129,11 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 		all.Removals = append(all.Removals, removal{Where: "shop", Removal: intake.Removal{What: "account " + shop.Account, Statement: "DROP USER " + shop.Account},
 			Failed: "it is the account that this runs under"})
 	}
+	if writer := cfg.Shop.WriteAs; strings.HasPrefix(writer, "spola") && !strings.HasPrefix(shop.Account, "'"+writer+"'") {
+		account := "'" + strings.ReplaceAll(writer, "'", "''") + "'@'%'"
+		all.Removals = append(all.Removals, removal{Where: "shop", Removal: intake.Removal{What: "account " + account, Statement: "DROP USER " + account},
+			Failed: "it is what deploy/grants/shop-writer has made"})
+	}
 	for _, x := range erp.Removals {
 		all.Removals = append(all.Removals, removal{Where: "erp", Removal: x, do: func(ctx context.Context) error {
 			_, err := conn.PgConn().Exec(ctx, x.Statement).ReadAll()
@@ -146,8 +151,11 @@ func footprint(env *cli.Env, cfg config.Config, conn *pgx.Conn) (removed, error)
 	for _, topic := range topics {
 		all.Stays = append(all.Stays, fmt.Sprintf("the log, topic %s, until Kafka's retention ends or you delete it: kafka-topics.sh --bootstrap-server … --delete --topic %s", topic, topic))
 	}
-	all.Stays = append(all.Stays,
-		"the shop's own tables: Spola never wrote into them", fmt.Sprintf("%s and %s, the configuration", env.Config, cfg.Shop.File))
+	own := "the shop's own tables: Spola never wrote into them"
+	if cfg.Shop.Writes() {
+		own = "the shop's own tables, with the pieces, states, history rows and prices that Spola has brought into them"
+	}
+	all.Stays = append(all.Stays, own, fmt.Sprintf("%s and %s, the configuration", env.Config, cfg.Shop.File))
 	return all, nil
 }
 

@@ -195,7 +195,11 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 			return r, err
 		}
 	}
-	if err := s.know(ctx, conn, "select g.order_id from golive g where g.decision in ('import', 'adopt')"); err != nil {
+	whose, err := s.ids(ctx, conn, "select g.order_id from golive g where g.decision in ('import', 'adopt') and not exists (select from golive_own o where o.order_id = g.order_id)")
+	if err != nil {
+		return r, err
+	}
+	if err := s.know(ctx, conn, whose, func(int) {}); err != nil {
 		return r, err
 	}
 	return r, s.count(ctx, conn, &r)
@@ -316,31 +320,25 @@ func (s going) look(ctx context.Context, conn *pgx.Conn, g Going) error {
 	if err := s.readERP(ctx, conn); err != nil {
 		return err
 	}
-	if err := each(ids, half(len(ids)), func(ids []int64) error { return s.run(ctx, conn, s.text["near"], ids) }); err != nil {
+	near, err := s.ids(ctx, conn, s.text["near"])
+	if err != nil {
 		return err
 	}
-	if err := s.know(ctx, conn, "select distinct f.order_id from golive_fit f where f.strength is null"); err != nil {
+	told := func(done int) { half(len(ids))(len(ids) * done / max(len(near), 1)) }
+	if err := s.know(ctx, conn, near, told); err != nil {
 		return err
 	}
-	for _, name := range []string{"weigh", "loose"} {
-		if err := s.run(ctx, conn, s.text[name]); err != nil {
-			return err
-		}
-	}
-	return nil
+	half(len(ids))(len(ids))
+	return s.run(ctx, conn, s.text["fit"])
 }
 
 // know reads whose orders these are. The canonical views find what belongs to an order by index, one after the other; all
 // else here joins sets.
-func (s going) know(ctx context.Context, conn *pgx.Conn, orders string) error {
-	ids, err := s.ids(ctx, conn, orders)
-	if err != nil {
-		return err
-	}
+func (s going) know(ctx context.Context, conn *pgx.Conn, ids []int64, done func(int)) error {
 	if err := s.run(ctx, conn, "set enable_nestloop = on"); err != nil {
 		return err
 	}
-	if err := each(ids, func(int) {}, func(ids []int64) error { return s.run(ctx, conn, s.text["own"], ids) }); err != nil {
+	if err := each(ids, done, func(ids []int64) error { return s.run(ctx, conn, s.text["own"], ids) }); err != nil {
 		return err
 	}
 	for _, sql := range []string{"set enable_nestloop = off", "analyze golive_own"} {

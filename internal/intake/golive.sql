@@ -19,8 +19,8 @@ create temp table golive (
 
 -- name: fits
 -- Orders of the ERP that an order may be. The stronger tie counts: 3 the shop's number, 2 e-mail, VAT number or tax code, 1 a
--- name; null: no more than total and date.
-create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int)
+-- name or company.
+create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int not null)
 
 -- name: owns
 -- Whose an order is, of those where it matters.
@@ -61,23 +61,15 @@ create index on golive_erp (order_id);
 create index on golive_erp (number)
 
 -- name: near
--- $1 ids. Equal total; entered between a day before and a week behind the order, or with the shop's own number written down.
--- By index for each order (offset 0), whatever the planner thinks: thousands may have one total.
-insert into golive_fit (order_id, erp_order, strength)
-select g.order_id, e.order_id, e.strength
-from unnest($1::bigint[]) as i(id)
-join golive g on g.order_id = i.id
-cross join lateral (
-    select e.order_id, case when e.shop_number = g.order_id::text then 3 end as strength
-    from golive_erp e
+-- Orders whose customer must be known: the ERP has one of equal total, entered between a day before and a week behind. Each is looked
+-- up (offset 0): thousands may have one total.
+select g.order_id
+from golive g
+where exists (
+    select from golive_erp e
     where e.total = g.total and e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days'
-    union all
-    select e.order_id, 3
-    from golive_erp e
-    where e.shop_number = g.order_id::text and e.total = g.total
-        and (e.placed_at between g.placed_at - interval '1 day' and g.placed_at + interval '7 days') is not true
-    offset 0
-) e
+    offset 0)
+order by g.order_id
 
 -- name: own
 -- $1 ids.
@@ -86,23 +78,34 @@ select o.order_id, o.account, o.customer
 from {canonical}.orders($1) o
 on conflict do nothing
 
--- name: weigh
--- The same customer by e-mail, VAT number, tax code, name or company. The shop's own number goes for date and customer.
-update golive_fit f
-set strength = case
-    when e.email = o.email or e.vat_number = o.vat_number or e.tax_code = o.tax_code then 2
-    when e.name = o.name or e.company = o.company then 1
-end
-from golive_erp e, (
-    select o.order_id, (o.customer).email as email, upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number,
-        upper(trim((o.customer).tax_code)) as tax_code, lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name,
-        lower(trim((o.customer).company)) as company
+-- name: fit
+-- Of equal total, with the shop's own number written down; or near, and of the same customer by e-mail, VAT number, tax code, name or
+-- company. Joined by total and customer at once: by total alone each would meet thousands where a shop has one price.
+with own as materialized (
+    select o.order_id, g.total, g.placed_at, (o.customer).email as email,
+        upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number, upper(trim((o.customer).tax_code)) as tax_code,
+        lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name, lower(trim((o.customer).company)) as company
     from golive_own o
-) o
-where e.order_id = f.erp_order and o.order_id = f.order_id and f.strength is null
-
--- name: loose
-delete from golive_fit where strength is null
+    join golive g on g.order_id = o.order_id
+), same as (
+    select o.order_id, o.placed_at, e.order_id as erp_order, e.placed_at as entered_at, 2 as strength from own o join golive_erp e on e.total = o.total and e.email = o.email
+    union all
+    select o.order_id, o.placed_at, e.order_id, e.placed_at, 2 from own o join golive_erp e on e.total = o.total and e.vat_number = o.vat_number
+    union all
+    select o.order_id, o.placed_at, e.order_id, e.placed_at, 2 from own o join golive_erp e on e.total = o.total and e.tax_code = o.tax_code
+    union all
+    select o.order_id, o.placed_at, e.order_id, e.placed_at, 1 from own o join golive_erp e on e.total = o.total and e.name = o.name
+    union all
+    select o.order_id, o.placed_at, e.order_id, e.placed_at, 1 from own o join golive_erp e on e.total = o.total and e.company = o.company
+)
+insert into golive_fit (order_id, erp_order, strength)
+select f.order_id, f.erp_order, max(f.strength)
+from (
+    select g.order_id, e.order_id as erp_order, 3 as strength from golive g join golive_erp e on e.total = g.total and e.shop_number = g.order_id::text
+    union all
+    select s.order_id, s.erp_order, s.strength from same s where s.entered_at between s.placed_at - interval '1 day' and s.placed_at + interval '7 days'
+) f
+group by f.order_id, f.erp_order
 
 -- name: tie
 -- Of what an order may be, and of what an order of the ERP may be, the strongest ties count.
@@ -294,20 +297,24 @@ limit 10
 
 -- name: customers
 -- Whose orders are to be imported: how many there are, how many of them are a customer whom the ERP has already, by what the shop
--- file names, and the first ten that fit several.
+-- file names, and the first ten that fit several. They are looked for by the thousand, as batches do: fitting meets each with each.
 with own as materialized (
     select coalesce('account ' || o.account, 'guest ' || nullif((o.customer).email, ''), 'order ' || o.order_id) as who, o.customer, o.order_id
     from golive_own o
     join golive g on g.order_id = o.order_id and g.decision = 'import'
 ), people as materialized (
-    select o.who, o.customer, row_number() over (order by o.who) as n
+    select o.who, o.customer, row_number() over (order by o.who) - 1 as n
     from (select distinct on (who) * from own order by who, order_id desc) o
+), found as materialized (
+    select c.chunk * 1000 + f.n - 1 as n, f.ids, f.rule
+    from (select p.n / 1000 as chunk, array_agg(p.customer order by p.n) as customers from people p group by p.n / 1000) c
+    cross join lateral {canonical}.fitting(c.customers, (select s.matching from spola.shop s where s.shop = $1)) f
 )
 select count(*), count(*) filter (where cardinality(f.ids) = 1), count(*) filter (where cardinality(f.ids) > 1),
     (array_agg(format('%s fits the ERP''s customers %s by %s', p.who || case when p.who like 'account %' then ' (' || (p.customer).email || ')' else '' end,
         array_to_string(f.ids, ', '), f.rule) order by p.n) filter (where cardinality(f.ids) > 1))[1:10]
 from people p
-left join {canonical}.fitting(array(select x.customer from people x order by x.n), (select s.matching from spola.shop s where s.shop = $1)) f on f.n = p.n
+left join found f on f.n = p.n
 
 -- name: doubles
 -- E-mail addresses that several accounts of the shop have ordered with.

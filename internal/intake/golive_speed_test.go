@@ -13,19 +13,28 @@ import (
 )
 
 // TestGoingLiveSpeed prints how long a past of SPOLA_INTAKE_ORDERS orders takes to be planned, and to be let in: one
-// each quarter of an hour, with twenty different totals, so that each fits some thirty of the ERP's but for its customer.
+// each quarter of an hour, with twenty different totals, so that each fits some thirty of the ERP's but for its customer. With SPOLA_INTAKE_EVERY=60
+// there is one a minute, and with SPOLA_INTAKE_TOTALS=1 all have one price: each fits thousands.
 func TestGoingLiveSpeed(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("SPOLA_INTAKE_ORDERS"))
 	if err != nil {
 		t.Skip("SPOLA_INTAKE_ORDERS is not set")
 	}
+	every, totals := 900, 20
+	for name, value := range map[string]*int{"SPOLA_INTAKE_EVERY": &every, "SPOLA_INTAKE_TOTALS": &totals} {
+		if text := os.Getenv(name); text != "" {
+			if *value, err = strconv.Atoi(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	shop, erp := past(t)
 	erp.catchUp(shop.testLog, 1000)
-	shop.clock = -900 * n
+	shop.clock = -every * n
 	for i := range n {
-		shop.clock += 900 - 3
+		shop.clock += every - 3
 		shop.together(func() {
-			id := shop.begin(testOrder{lines: []testLine{{31, 0, int64(1 + i%5)}, {41, 0, int64(1 + i/5%4)}}, email: fmt.Sprintf("c%d@example.com", i)})
+			id := shop.begin(testOrder{lines: []testLine{{31, 0, int64(1 + i%totals%5)}, {41, 0, int64(1 + i%totals/5%4)}}, email: fmt.Sprintf("c%d@example.com", i)})
 			shop.update("order", id, row{"order_status_id": []int{2, 5, 5, 5}[i%4]})
 			shop.insert("order_history", row{"order_id": id, "order_status_id": []int{2, 5, 5, 5}[i%4], "date_added": shop.now()})
 		})

@@ -56,7 +56,7 @@ end $$;
 --   placed   counts in consumption only: not to be taken over yet, or the shop is only observed (then what would
 --            be taken, class taken, is parked like one that is)
 --   take     import   · edit  bring changes · revive  take up again what the shop had cancelled
---   cancel   · close  complete before the cut of going live
+--   cancel   · close  done before the cut of going live · late  complete before it, and nobody has decided then what becomes of it
 --   unknown  no class for its state · untaken  final without ever having been taken
 --   note     nothing but its state
 --   forget   the shop has made its person unknown: the ERP keeps what it took
@@ -70,12 +70,14 @@ begin
             coalesce(l.reference, '{{.Shop}}:' || case when sh.incarnation > 1 then sh.incarnation || ':' else '' end || h.order_id),
             l.status, l.erp_order, coalesce(l.content, ''), coalesce(l.consuming, false),
             h.state = any (s.consuming) and a.action not in ('wait', 'half', 'skip', 'reused')
-                and (l.status is null or not l.consuming or a.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'placed')),
+                and (l.status is null or not l.consuming or a.action in ('edit', 'revive', 'take', 'unknown', 'untaken', 'late', 'placed')),
             case a.action
                 when 'reused' then row('id_used_again', format('It was %s, it is %s.', l.fingerprint, h.fingerprint), null, null)::spola.problem
                 when 'unknown' then row('unknown_state', format('State %s%s, payment method "%s".', h.state,
                     (select ' (' || t.name || ')' from spola.shop_state t where t.shop = '{{.Shop}}' and t.state = h.state), h.method), 'state', h.state || '|' || h.method)::spola.problem
                 when 'untaken' then row('never_taken', format('State %s.', h.state), null, null)::spola.problem
+                when 'late' then row('before_cut', format('It is of %s, the cut of %s.', to_char(h.begun at time zone s.timezone, 'YYYY-MM-DD HH24:MI:SS'),
+                    to_char(sh.cut at time zone s.timezone, 'YYYY-MM-DD HH24:MI:SS')), null, null)::spola.problem
             end)::{{.Schema}}.task
         -- offset 0: what heads works out is not worked out again wherever it is named.
         from (select * from {{.Schema}}.heads(ids) offset 0) h
@@ -123,7 +125,7 @@ begin
                     case when l.status is not null and h.revision <= l.revision and not k.settled then 'wait' else 'placed' end
                 when l.erp_order is null then case
                     when l.decision = 'import' then 'take'
-                    when h.begun < sh.cut then 'close'
+                    when h.begun < sh.cut then case when k.class = 'final' and coalesce(l.class, '') <> 'taken' then 'close' else 'late' end
                     when k.class = 'final' and coalesce(l.class, '') <> 'taken' then 'untaken'
                     else 'take' end
                 when l.status = 'cancelled' then 'revive'
@@ -568,7 +570,7 @@ begin
         from unnest(tasks) as t
         left join unnest(drafts) as d on d.order_id = t.order_id
         left join unnest(results) as r on r.reference = t.reference and not r.ok
-        where (t.action in ('take', 'edit', 'revive', 'cancel', 'unknown', 'untaken', 'reused') or t.action = 'placed' and t.class = 'taken')
+        where (t.action in ('take', 'edit', 'revive', 'cancel', 'unknown', 'untaken', 'late', 'reused') or t.action = 'placed' and t.class = 'taken')
             and ((d.problem).reason is not null and t.action <> 'cancel' and not (t.action = 'edit' and d.content is not distinct from t.content) or (t.problem).reason is not null or r.reference is not null)
     ), kept as (
         insert into spola.parked as p (shop, order_id, reason, what, waits_for, waits_key, payload, tick)
@@ -756,7 +758,7 @@ begin
                     news := array_append(news, task);
                 end if;
             -- Contents are read for what can come into the ERP or into consumption.
-            when task.action in ('placed', 'edit', 'revive', 'unknown', 'untaken', 'forget') or task.consuming and not task.consumed then
+            when task.action in ('placed', 'edit', 'revive', 'unknown', 'untaken', 'late', 'forget') or task.consuming and not task.consumed then
                 others := array_append(others, task);
             else
         end case;
@@ -864,7 +866,7 @@ begin
         case when r.ok then r.id else t.erp_order end,
         t.state, t.method,
         -- One that was to be taken stays so while it is parked, though it is done in the shop meanwhile.
-        case when t.class = 'final' and t.action = 'take' and r.ok is not true then 'taken' else t.class end,
+        case when t.class = 'final' and t.action in ('take', 'late') and r.ok is not true then 'taken' else t.class end,
         t.revision, case when r.ok or t.erp_order is null or t.action = 'forget' then coalesce(d.content, t.content) else t.content end, t.consuming,
         t.action = 'forget'  -- stays adopted, if it is: the ERP's order is what it was
     from unnest(tasks) as t

@@ -232,6 +232,9 @@ func readiness(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 	if !derived {
 		return fmt.Errorf("%w: the first snapshot of shop %s, or its settings, are not complete in the mirror", ErrNotReady, r.Shop)
 	}
+	if err := cutIsSeen(ctx, conn, r); err != nil {
+		return err
+	}
 	rows, err := conn.Query(ctx, `select format('%s (%s)', t.state, t.name) from spola.shop_state t
 		where t.shop = $1 and not exists (select from spola.state_class c where c.shop = t.shop and c.state = t.state)
 		order by length(t.state), t.state`, r.Shop)
@@ -246,6 +249,31 @@ func readiness(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
 		r.ERP = what + ": " + mend
 	}
 	return err
+}
+
+// unseen is how much of the shop's log the mirror may lack. An idle shop's clock ticks once a minute.
+const unseen = 90 * time.Second
+
+// cutIsSeen refuses while the mirror is not at the cut: orders from before it would come to light when nobody is asked about them any more.
+func cutIsSeen(ctx context.Context, conn *pgx.Conn, r *Readiness) error {
+	var at time.Time
+	var paused, behind bool
+	err := conn.QueryRow(ctx, `select to_timestamp(p.record_time / 1000.0), p.paused_at is not null, to_timestamp(p.record_time / 1000.0) < least($2::timestamptz, now() - $3::interval)
+		from spola.place p where p.applier = 'intake' and p.source = $1`, r.Shop, r.From, unseen).Scan(&at, &paused, &behind)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read how far the mirror of shop %s is: %w", r.Shop, err)
+	case !behind:
+		return nil
+	}
+	what := "see that cdc and the applier run (applier status), and wait until they have caught up"
+	if paused {
+		what = "it is paused: applier resume"
+	}
+	return fmt.Errorf("%w: what happened in shop %s since %s is not known yet, and orders from before %s must be: %s",
+		ErrNotReady, r.Shop, at.In(r.From.Location()).Format(time.DateTime), r.From.Format(time.DateTime), what)
 }
 
 // RefusesOrders tells why the ERP takes no order, whatever is in it, and what mends that; empty: it
@@ -518,7 +546,7 @@ func letIn(ctx context.Context, tx pgx.Tx, shop string, g Going, r Readiness) er
 	for _, step := range []struct {
 		name string
 		args []any
-	}{{"match", []any{shop}}, {"link", []any{shop}}, {"unpark", []any{shop}}, {"seen", []any{shop}}, {"due", []any{shop}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
+	}{{"match", []any{shop}}, {"changed", []any{shop}}, {"link", []any{shop}}, {"unpark", []any{shop}}, {"seen", []any{shop}}, {"due", []any{shop}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
 		if err := s.run(ctx, tx, s.text[step.name], step.args...); err != nil {
 			return err
 		}

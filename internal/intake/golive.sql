@@ -14,7 +14,9 @@ create temp table golive (
     decision    text,                         -- import, adopt, close; null: a person must say
     erp_order   bigint,                       -- adopt: which
     asked       boolean,                      -- a person must have seen it
-    why         text not null default ''
+    why         text not null default '',
+    revision    bigint,                       -- as it was looked at
+    content     text
 )
 
 -- name: fits
@@ -28,8 +30,8 @@ create temp table golive_own (order_id bigint primary key, account text, custome
 
 -- name: fill
 -- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
-insert into golive (order_id, incarnation, state, class)
-select l.order_id, l.incarnation, l.state, l.class
+insert into golive (order_id, incarnation, state, class, revision, content)
+select l.order_id, l.incarnation, l.state, l.class, l.revision, l.content
 from spola.link l
 join spola.shop s on s.shop = l.shop and s.incarnation = l.incarnation
 where l.shop = $1 and l.erp_order is null and not l.deleted and l.status in ('seen', 'parked')
@@ -252,11 +254,25 @@ group by x.reference
 having count(distinct x.customer_id) = 1
 on conflict do nothing
 
+-- name: changed
+-- What was edited in the shop while this was planned is adopted as it was looked at, and derived behind that: the ERP gets the edit, as it
+-- would had it come a moment later.
+insert into spola.due (shop, order_id, tick, settling)
+select $1, l.order_id, m.ticks, false
+from golive g
+join spola.link l on l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation
+join spola.mirror m on m.source = l.shop
+where g.decision = 'adopt' and l.content <> g.content
+    and l.erp_order is null and not l.deleted and coalesce(l.class, '') not in ('ignored', 'cancelled')
+on conflict do nothing
+
 -- name: link
 update spola.link l
 set status = case g.decision when 'adopt' then 'imported' when 'close' then 'closed' else l.status end,
     erp_order = case when g.decision = 'adopt' then g.erp_order else l.erp_order end,
     adopted = g.decision = 'adopt',
+    revision = case when g.decision = 'adopt' then g.revision else l.revision end,
+    content = case when g.decision = 'adopt' then g.content else l.content end,
     decision = case when g.decision = 'import' and (g.before or g.asked) then 'import' when g.decision = 'close' and not g.before then 'close' end
 from golive g
 where l.shop = $1 and l.order_id = g.order_id and l.incarnation = g.incarnation

@@ -3,6 +3,7 @@ package intake
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -433,6 +434,126 @@ func TestShopChangesWhileItGoesLive(t *testing.T) {
 	}
 	erp.want("links", "1 imported adopted, 2 seen, 3 seen, 4 seen", links)
 	erp.want("the shop's orders in the ERP", "1", "select string_agg(shop_number, ' ') from erp.sales_order where reference is not null")
+}
+
+// An order that is edited while it is planned is adopted as it was looked at, and the ERP gets the edit behind that.
+func TestOrderIsEditedWhileItGoesLive(t *testing.T) {
+	shop, erp := past(t)
+	edited := shop.place(testOrder{lines: twoLines, email: "edited@example.com"}, 2)
+	left := shop.place(testOrder{lines: twoLines, email: "left@example.com"}, 2)
+	shop.clock = 100
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.enter(14608, cutDay, "edited@example.com", "", "")
+	erp.enter(14608, cutDay, "left@example.com", "", "")
+	_, file := erp.check(cutDay)
+
+	conn, err := postgres.Connect(t.Context(), erp.url, "golive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	g := Going{From: cutDay, Said: strings.NewReader(file), By: By{Who: "anna"}}
+	r, err := plan(t.Context(), conn, testShop, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop.edit(edited, testOrder{lines: []testLine{{41, 0, 1}}, email: "edited@example.com"})
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	if err := postgres.InTransaction(t.Context(), conn, func(tx pgx.Tx) error { return letIn(t.Context(), tx, testShop, g, r) }); err != nil {
+		t.Fatal(err)
+	}
+	erp.want("links", fmt.Sprintf("%d imported adopted, %d imported adopted", edited, left), links)
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("links", fmt.Sprintf("%d imported, %d imported adopted", edited, left), links)
+	erp.want("totals", "11610 14608", "select string_agg(total::text, ' ' order by id) from erp.sales_order where reference is not null")
+}
+
+// Who was of no account when the shop went live, or not known yet, is an order later: that is a person's to say, and not forgotten.
+// What is done long ago stays out, as it would have then.
+func TestOrdersFromBeforeTheCutComeToLight(t *testing.T) {
+	shop, erp := past(t)
+	called := shop.place(testOrder{lines: twoLines, email: "called@example.com"}, 1)
+	shop.setState(called, 7)
+	never := shop.place(testOrder{lines: twoLines, email: "never@example.com"}, 8)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	late := shop.place(testOrder{lines: twoLines, email: "late@example.com"}, 2) // not in the mirror yet
+	done := shop.place(testOrder{lines: twoLines, email: "done@example.com"}, 5)
+	shop.clock = 100
+	if err := erp.goLive(cutDay, ""); err != nil {
+		t.Fatal(err)
+	}
+	shop.setState(called, 2)
+	shop.setState(never, 2)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", fmt.Sprintf("%d before_cut, %d before_cut, %d before_cut", called, never, late), parkedList)
+	erp.want("done", "closed", "select status from spola.link where order_id = $1", done)
+	erp.want("orders", "0", "select count(*) from erp.sales_order")
+	if _, payload, err := ShowParked(t.Context(), erp.conn, testShop, late); err != nil || !strings.Contains(string(payload), "late@example.com") {
+		t.Errorf("what was derived of it: %s, %v", payload, err)
+	}
+
+	shop.setState(late, 5) // nobody has said anything: it still waits
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", fmt.Sprintf("%d before_cut, %d before_cut, %d before_cut", called, never, late), parkedList)
+	if said := erp.decide(called, KeepERP); !strings.Contains(said, "--take-shop or --drop") {
+		t.Errorf("keeping what the ERP has not: %q", said)
+	}
+	if said := erp.decide(called, TakeShop) + erp.decide(never, Drop) + erp.decide(late, TakeShop); said != "" {
+		t.Fatal(said)
+	}
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("parked", "", parkedList)
+	erp.want("orders", fmt.Sprintf("%d %d", called, late), "select string_agg(shop_number, ' ' order by id) from erp.sales_order")
+	shop.setState(never, 3)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("dropped", "closed", "select status from spola.link where order_id = $1", never)
+}
+
+// A shop does not go live before the mirror is at the cut: of orders that are not known yet nobody would be asked.
+func TestGoingLiveWaitsForTheMirror(t *testing.T) {
+	shop, erp := past(t)
+	shop.place(testOrder{lines: twoLines}, 5)
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.exec("insert into spola.place (applier, source) values ('intake', 'shop')")
+	stands := func(at time.Time) { erp.exec("update spola.place set record_time = $1", at.UnixMilli()) }
+	stands(cutDay.Add(-time.Second))
+	for _, dry := range []bool{true, false} {
+		var err error
+		if dry {
+			_, err = CheckLive(t.Context(), erp.conn, testShop, Going{From: cutDay})
+		} else {
+			err = erp.goLive(cutDay, "")
+		}
+		if !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "since 2026-11-24 07:01:39 is not known yet, and orders from before 2026-11-24 07:01:40 must be: see that cdc") {
+			t.Errorf("a second before the cut: %v", err)
+		}
+	}
+	erp.exec("update spola.place set paused_at = now()")
+	if err := erp.goLive(cutDay, ""); !errors.Is(err, ErrNotReady) || !strings.Contains(err.Error(), "it is paused: applier resume") {
+		t.Errorf("paused: %v", err)
+	}
+	now := time.Now()
+	stands(now.Add(-2 * time.Minute))
+	if _, err := CheckLive(t.Context(), erp.conn, testShop, Going{From: now}); !errors.Is(err, ErrNotReady) {
+		t.Errorf("two minutes behind this moment: %v", err)
+	}
+	stands(now.Add(-time.Minute)) // an idle shop's clock ticks once a minute
+	if _, err := CheckLive(t.Context(), erp.conn, testShop, Going{From: now}); err != nil {
+		t.Errorf("an idle shop: %v", err)
+	}
+	stands(cutDay)
+	if err := erp.goLive(cutDay, ""); err != nil {
+		t.Errorf("at the cut: %v", err)
+	}
 }
 
 // Customers of orders to be imported are looked for as the shop file says, doubles are named; an adopted order

@@ -31,7 +31,7 @@ func openChoices(reason string, inERP, cancelled bool) []Choice {
 		return []Choice{KeepERP}
 	case inERP:
 		return []Choice{TakeShop, KeepERP}
-	case reason == "never_taken":
+	case reason == "never_taken" || reason == "before_cut":
 		return []Choice{TakeShop, Drop}
 	}
 	return []Choice{Drop}

@@ -217,7 +217,8 @@ insert into spola.reason (code, why, mend) values
 ('negative', 'The order, or what is sold of one rate, is worth less than nothing.', 'Enter it in the ERP by hand.'),
 ('overflow', 'An amount or a quantity is larger than an order can have.', 'Correct the order in the shop.'),
 ('id_used_again', 'The order number belongs to another order that was taken over before: other date or invoice prefix.', 'If the shop was restored, run "cdc run --new-incarnation"; otherwise enter the order by hand.'),
-('never_taken', 'The order is in a final state without ever having been in one that takes it over.', 'Put it into a state of class "taken" in the shop if the ERP shall have it.');
+('never_taken', 'The order is in a final state without ever having been in one that takes it over.', 'Put it into a state of class "taken" in the shop if the ERP shall have it.'),
+('before_cut', 'The order was complete before the cut of going live, and nobody has decided about it then: it was cancelled, in a state that is ignored, or not known yet.', 'See whether somebody has entered it in the ERP by hand; then decide: "applier parked resolve NUMBER --take-shop --reason …" takes it over, "--drop" does not.');
 
 -- One row an order. Derived again by itself when what it waits for appears, and on request.
 create table spola.parked (

@@ -83,10 +83,23 @@ func plainText(text []byte) ([]byte, error) {
 	text = bytes.TrimPrefix(text, []byte(byteOrderMark))
 	for n, line := range bytes.Split(text, []byte("\n")) {
 		if !utf8.Valid(line) || bytes.IndexByte(line, 0) >= 0 {
-			return nil, fmt.Errorf("line %d: it is not UTF-8, %q: %s", n+1, bytes.TrimSpace(line), mend)
+			return nil, fmt.Errorf("line %d: it is not UTF-8, %q: %s", n+1, around(bytes.TrimSpace(line)), mend)
 		}
 	}
 	return text, nil
+}
+
+// around is what stands around the first thing in a line that is no text: of a file that is none, a line may be all of it.
+func around(line []byte) []byte {
+	const before, behind = 30, 10
+	for i := 0; i < len(line); {
+		r, size := utf8.DecodeRune(line[i:])
+		if r == utf8.RuneError && size <= 1 || r == 0 {
+			return line[max(0, i-before):min(len(line), i+behind)]
+		}
+		i += size
+	}
+	return line[:min(len(line), before+behind)]
 }
 
 // sheetReader finds the separator. skipped is how many lines stand before the names of the columns.

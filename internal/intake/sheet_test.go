@@ -43,6 +43,8 @@ func TestArticlesThatCantBeRead(t *testing.T) {
 		"twice":            {"product,sku\n31,A\n41,B\n31,C\n", "line 4: product 31, variant \"\" stands in line 2 already"},
 		"variant":          {"product,variant,sku\n31,L,A\n50,17,B\n,,C\n", "line 2: variant \"L\": option values are numbers, joined by +\nline 4: product is empty\nnothing was imported"},
 		"Windows' own set": {"product;sku\r\n31;SP-31\r\n41;CAFF\xc8\r\n", `line 3: it is not UTF-8, "41;CAFF\xc8": save it as "CSV UTF-8"`},
+		"no text at all":   {"product,sku\n" + strings.Repeat("é", 5000) + "\xff" + strings.Repeat("x", 5000), "line 2: it is not UTF-8, \"" + strings.Repeat("é", 15) + `\xffxxxxxxxxx": save it`},
+		"zero bytes":       {"product,sku\nab\x00cd", `line 2: it is not UTF-8, "ab\x00cd"`},
 		"UTF-16":           {"\xff\xfep\x00r\x00", "UTF-16"},
 		"workbook":         {"PK\x03\x04", "a workbook, not CSV"},
 		"no quotes":        {"product,sku,name\n31,A,x, y\n", `line 2: "y" stands in a column that the first line has no name for`},

@@ -44,8 +44,8 @@ create function {{.Schema}}.stocked(variant text) returns text language sql stab
 return (
     select spola.variant(array_agg(i.id))
     from (select v::bigint as id from unnest(string_to_array(variant, ',')) as v) i
-    left join {{table "product_option_value"}} z on z.product_option_value_id = i.id
-    where coalesce(z.subtract, 1) = 1);
+    -- Looked up, also where whole sets are joined: it is asked of each mapping.
+    where coalesce((select z.subtract from {{table "product_option_value"}} z where z.product_option_value_id = i.id), 1) = 1);
 
 -- The merchant's own fields: those of the account and those of an address, by what the shop file says they mean. A
 -- function of its own, because most orders have none.

@@ -101,7 +101,7 @@ returns table (model text, name text) language sql stable as $$
 $$;
 
 -- Those of the named products and variants that the shop does not have, for a person; null if it has one. What an
--- order still names counts as there, though it is no longer in the catalogue.
+-- order still names counts as there, though it is no longer in the catalogue. offset 0: each is looked up, whatever is joined beside it.
 create function {{.Schema}}.not_sold(products text[], variants text[])
 returns table (n bigint, what text) language sql stable as $$
     select i.n, case
@@ -111,9 +111,9 @@ returns table (n bigint, what text) language sql stable as $$
         else (
             select format('product %s has no option value %s', i.product, v)
             from unnest(string_to_array(nullif(i.variant, ''), ',')) as v
-            where not exists (select from {{table "product_option_value"}} x where x.product_option_value_id = v::bigint and x.product_id::text = i.product)
+            where not exists (select from {{table "product_option_value"}} x where x.product_option_value_id = v::bigint and x.product_id::text = i.product offset 0)
                 and not exists (select from {{table "order_option"}} x join {{table "order_product"}} l on l.order_product_id = x.order_product_id
-                    where x.product_option_value_id = v::bigint and l.product_id::text = i.product)
+                    where x.product_option_value_id = v::bigint and l.product_id::text = i.product offset 0)
             limit 1)
         end
     from unnest(products, variants) with ordinality as i(product, variant, n)

@@ -126,8 +126,10 @@ func (o *testOrders) state(id int64, state string) {
 // ship sends a parcel, with which the order is in this state.
 func (o *testOrders) ship(id int64, tracking, state string) {
 	o.parcel++
-	o.inERP("insert into erp.shipments (shipment_id, order_id, carrier, carrier_name, tracking) values ($2::bigint, $1::bigint + 1000, 'BRT', 'Bartolini', $3)", id, o.parcel, tracking)
-	o.state(id, state)
+	o.inERP(`with parcel as (
+		insert into erp.shipments (shipment_id, order_id, carrier, carrier_name, tracking) values ($2::bigint, $1::bigint + 1000, 'BRT', 'Bartolini', $3)
+	) update erp.statuses set state = $4 where order_id = $1::bigint + 1000`, id, o.parcel, tracking, state)
+	o.touch(id)
 }
 
 func (o *testOrders) orders() *Orders {

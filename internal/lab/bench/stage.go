@@ -74,7 +74,7 @@ func (st *stage) tell(format string, args ...any) { st.options.Progress(fmt.Spri
 func (st *stage) startServers(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		cluster, err := st.lab.Kafka(ctx, 1, server.Config{Measured: true})
+		cluster, err := st.lab.Kafka(ctx, 1, server.Config{})
 		if err == nil {
 			st.kafka = cluster.Brokers[0]
 		}

@@ -80,11 +80,8 @@ func (l *Lab) KafkaTool(ctx context.Context, class string, args ...string) (stri
 	if err != nil {
 		return "", err
 	}
-	return l.run(ctx, l.dir, program.java.env, program.argv([]string{quickJava}, class, args...)...)
+	return l.run(ctx, l.dir, program.java.env, program.argv([]string{"-XX:TieredStopAtLevel=1"}, class, args...)...)
 }
-
-// quickJava has code compiled once and quickly: what a program that is to live for seconds wants.
-const quickJava = "-XX:TieredStopAtLevel=1"
 
 // Kafka starts an Apache Kafka 4.3 of so many brokers (1 or 3), each a controller too, that
 // makes no topic by itself.
@@ -119,7 +116,7 @@ func (l *Lab) Kafka(ctx context.Context, brokers int, c Config) (*Cluster, error
 	for i, s := range cluster.Brokers {
 		_, controller, _ := strings.Cut(controllers[i], "@")
 		settings := kafkaSettings(s, i+1, controller, controllers)
-		if err := s.runKafka(program, merged(settings, c.Settings), c.Measured); err != nil {
+		if err := s.runKafka(program, merged(settings, c.Settings)); err != nil {
 			return nil, err
 		}
 	}
@@ -181,7 +178,7 @@ func kafkaSettings(s *Server, node int, controller string, controllers []string)
 }
 
 // runKafka completes a broker.
-func (s *Server) runKafka(program kafkaProgram, settings map[string]string, measured bool) error {
+func (s *Server) runKafka(program kafkaProgram, settings map[string]string) error {
 	properties := filepath.Join(s.dir, "server.properties")
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
@@ -193,10 +190,7 @@ func (s *Server) runKafka(program kafkaProgram, settings map[string]string, meas
 			return fmt.Errorf("configure %s: %w", s.name, err)
 		}
 	}
-	flags := []string{"-Xmx512m", "-XX:+UseSerialGC", "-Dlog4j2.configurationFile=" + logging}
-	if !measured {
-		flags = append(flags, quickJava)
-	}
+	flags := []string{"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.configurationFile=" + logging}
 	s.recipe = recipe{
 		argv: program.argv(flags, "kafka.Kafka", properties), env: program.java.env,
 		stop: syscall.SIGTERM, death: syscall.SIGKILL, ready: kafkaStarted,

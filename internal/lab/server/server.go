@@ -30,9 +30,6 @@ type Config struct {
 	// Settings go over the Lab's own, by the names that the server's documentation uses:
 	// "binlog_format": "STATEMENT". An empty value takes a setting of the Lab away.
 	Settings map[string]string
-	// Measured is a server whose speed counts, as where it is used: Kafka's code is compiled with all care,
-	// which costs more than it saves in the first seconds.
-	Measured bool
 }
 
 // Server is one process of a database or a broker, with its data. Its methods are safe for use

@@ -35,7 +35,9 @@ join entered e on e.email = g.email
 join erp.article a on a.sku = l.sku
 
 -- name: left
--- What is shipped left some hours later, in one parcel each, of pieces that had come in before.
+-- What is shipped left some hours later, in one parcel each, of pieces that had come in before. The tables were empty a moment ago:
+-- without figures of them the planner would go through all lines again for each order.
+analyze erp.sales_order, erp.order_line, erp.article;
 with line as materialized (
     select l.order_id, l.line, l.article_id, l.quantity, o.placed_at + interval '5 hours' as at
     from erp.order_line l join erp.sales_order o on o.id = l.order_id join erp.article a on a.id = l.article_id

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"net"
 	"syscall"
 	"testing"
 	"time"
@@ -20,12 +19,7 @@ func TestLagOfTheWayBack(t *testing.T) {
 	write := p.start("applier", "run", "orders")
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), p.start("cdc", "run", "erp"), write, p.start("applier", "run", "stock")}
 	p.live(running...)
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	running = append(running, p.start("metrics", "--listen", address))
 	series := func(name string) float64 { v, _ := scrape(t, address, name); return v }
 	of := func(what, stage string) float64 {

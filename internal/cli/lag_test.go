@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,12 +137,7 @@ func TestLagIsTrue(t *testing.T) {
 	reader, taker := p.startWith("slow.yaml", "cdc", "run"), p.startWith("slow.yaml", "applier", "run")
 	running := []*program{reader, taker}
 	p.live(running...)
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	running = append(running, p.start("metrics", "--listen", address))
 	seen := newWitness(t, p)
 	probe := func(stage string) time.Duration {

@@ -25,12 +25,7 @@ func TestMetricsTellTheLag(t *testing.T) {
 	p.live(running...)
 	first := p.place("first@example.com")
 
-	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	running = append(running, p.start("metrics", "--listen", address))
 	topic := p.cfg.Topic()
 	lag := `kafka_consumergroup_lag{consumergroup="` + topic + `.intake",partition="0",topic="` + topic + `"}`
@@ -95,6 +90,17 @@ func TestMetricsTellTheLag(t *testing.T) {
 	wants("no second either", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, is(0))
 	wants("both orders", `spola_orders{kind="imported",shop="shop"}`, is(2))
 	wants("no probe waits", `spola_probe_waiting_seconds{shop="shop",stage="intake"}`, is(0))
+}
+
+// freeAddress is one of this host that nobody listens at.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	free, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	return free.Addr().String()
 }
 
 // scrape reads one series: "name{label="value",…}", labels in the order of their names.

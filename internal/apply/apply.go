@@ -18,6 +18,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
@@ -68,12 +69,19 @@ type Part[Tx any] interface {
 	Apply(ctx context.Context, tx Tx, last bool) error
 }
 
-// Patient is a Part that may hold nothing that anybody waits for: rows that are no business of its effect, or echoes of what
-// it has written itself. Such a batch waits a moment for company. Otherwise each transaction of one stream has a
+// Patient is a Part that may hold no change that anybody waits for: rows that are no business of its effect, or echoes of what
+// it has written itself. A batch of nothing else waits a moment for company. Otherwise each transaction of one stream has a
 // transaction of every other for nothing but their places; and a place that stands in the shop comes back as a record.
 type Patient interface {
 	// Patient tells it of all that was added so far.
 	Patient() bool
+}
+
+// MayWait tells whether a part to which these records were added may wait for company: if it is patient, and they are changes. A
+// claim, a probe, or a row that a snapshot has read goes by at once.
+func MayWait(part any, records []change.Record) bool {
+	p, ok := part.(Patient)
+	return ok && p.Patient() && !slices.ContainsFunc(records, func(r change.Record) bool { return !r.Op.IsChange() })
 }
 
 // Early is a Part of which something can be done before its place moves, in its own transaction and on

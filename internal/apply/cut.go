@@ -26,6 +26,7 @@ type cutter[Tx any] struct {
 	edge   change.Stand // of the last record added to a part
 	open   *piece[Tx]   // the batch under construction: whole source transactions
 	since  time.Time    // when it was begun
+	hurry  bool         // somebody waits for it
 
 	pending      []change.Record // of a source transaction that is not complete
 	pendingBytes int
@@ -67,7 +68,7 @@ var companyWithin = 50 * time.Millisecond
 
 // patience is how long the open batch still waits for company.
 func (c *cutter[Tx]) patience() time.Duration {
-	if p, ok := c.open.part.(Patient); !ok || !p.Patient() {
+	if c.hurry {
 		return 0
 	}
 	return time.Until(c.since.Add(companyWithin))
@@ -160,10 +161,12 @@ func (c *cutter[Tx]) stream(ctx context.Context, last bool) error {
 func (c *cutter[Tx]) add() error {
 	if c.open == nil {
 		c.open, c.since = &piece[Tx]{part: c.effect.Part(c.edge.Applied), from: c.edge, last: true}, time.Now()
+		c.hurry = false
 	}
 	if err := c.open.part.Add(c.pending); err != nil {
 		return fmt.Errorf("record %d/%d and before: %w", c.stand.Gen, c.stand.Seq, err)
 	}
+	c.hurry = c.hurry || !MayWait(c.open.part, c.pending)
 	c.open.to, c.edge = c.stand, c.stand
 	c.open.records += len(c.pending)
 	// The parts have what they need of the records; the slice's memory is used again.

@@ -118,8 +118,7 @@ var placeName = []byte(`"name":"place.`)
 
 // delivered tells whether a transaction is one of Spola's appliers: the first that it touches is its place.
 func delivered(records []change.Record) bool {
-	return records[0].Table == mirror.Marker && bytes.Contains(records[0].Key, placeName) &&
-		!slices.ContainsFunc(records, func(r change.Record) bool { return !r.Op.IsChange() })
+	return records[0].Table == mirror.Marker && bytes.Contains(records[0].Key, placeName)
 }
 
 // Bytes is what the part's rows hold of memory.

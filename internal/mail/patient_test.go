@@ -31,7 +31,7 @@ func TestPatientIsWhoHasNothingToQueue(t *testing.T) {
 		if err := part.Add([]change.Record{c.record}); err != nil {
 			t.Fatal(err)
 		}
-		if got := part.(apply.Patient).Patient(); got != c.patient {
+		if got := apply.MayWait(part, []change.Record{c.record}); got != c.patient {
 			t.Errorf("%s %s: patient %t, want %t", c.record.Op, c.record.Table, got, c.patient)
 		}
 	}

@@ -64,11 +64,10 @@ func (q *Queue) Part(int64) apply.Part[pgx.Tx] {
 type queuePart struct {
 	q                                  *Queue
 	shipments, documents, transactions map[int64]bool
-	more                               bool // records that are no changes
 }
 
 // Patient tells that there is nothing to queue.
-func (p *queuePart) Patient() bool { return !p.more && len(p.shipments)+len(p.documents) == 0 }
+func (p *queuePart) Patient() bool { return len(p.shipments)+len(p.documents) == 0 }
 
 // Splits is always false: what is due is read as it stands, wherever a batch ends.
 func (p *queuePart) Splits([]change.Record) bool { return false }
@@ -82,7 +81,6 @@ func (p *queuePart) Bytes() int {
 func (p *queuePart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
-		p.more = p.more || !r.Op.IsChange()
 		k, ok := p.q.tables[r.Table]
 		if !ok || !r.Op.IsRow() {
 			continue

@@ -62,14 +62,13 @@ type ledgerPart struct {
 	l                              *Ledger
 	articles, orders, transactions map[int64]bool
 	seen                           Seen
-	more                           bool // records that are no changes
 }
 
 // Splits is always false: settling looks at what stands, wherever a batch ends.
 func (p *ledgerPart) Splits([]change.Record) bool { return false }
 
 // Patient tells that nothing is to be settled: most of what is left are Spola's own entries.
-func (p *ledgerPart) Patient() bool { return !p.more && len(p.articles)+len(p.orders) == 0 }
+func (p *ledgerPart) Patient() bool { return len(p.articles)+len(p.orders) == 0 }
 
 // Bytes is the memory that the part holds, roughly.
 func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders) + len(p.transactions)) * 40 }
@@ -78,7 +77,6 @@ func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders) + len
 func (p *ledgerPart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
-		p.more = p.more || !r.Op.IsChange()
 		if r.Gen > p.l.known.Gen || r.Gen == p.l.known.Gen && r.Seq > p.l.known.Seq {
 			if err := p.seen.Add(r, p.l.shop, p.l.counter); err != nil {
 				return err

@@ -181,11 +181,10 @@ type ordersPart struct {
 	orders  map[int64]bool
 	changed map[int64]bool
 	life    int64
-	more    bool // records that are no changes
 }
 
 // Patient tells that no order is named.
-func (p *ordersPart) Patient() bool { return !p.more && len(p.orders) == 0 }
+func (p *ordersPart) Patient() bool { return len(p.orders) == 0 }
 
 // Splits is always false: what counts is what the ERP says when the batch is applied.
 func (p *ordersPart) Splits([]change.Record) bool { return false }
@@ -197,7 +196,6 @@ func (p *ordersPart) Bytes() int { return (len(p.orders) + len(p.changed)) * 64 
 func (p *ordersPart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
-		p.more = p.more || !r.Op.IsChange()
 		var err error
 		switch column := p.o.order[r.Table]; {
 		case r.Op == change.Claim:

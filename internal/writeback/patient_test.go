@@ -36,7 +36,7 @@ func TestPatientIsWhoHasNothingToDeliver(t *testing.T) {
 		if err := c.part.Add([]change.Record{c.record}); err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		if got := c.part.(apply.Patient).Patient(); got != c.patient {
+		if got := apply.MayWait(c.part, []change.Record{c.record}); got != c.patient {
 			t.Errorf("%s: patient %t, want %t", c.what, got, c.patient)
 		}
 	}

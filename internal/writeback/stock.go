@@ -103,11 +103,10 @@ type stockPart struct {
 	s       *Stock
 	entries map[string]entry
 	life    int64 // behind it
-	more    bool  // records that are no changes
 }
 
 // Patient tells that nothing is to be delivered: what moves the ERP's stock comes before the ledger's entry for it.
-func (p *stockPart) Patient() bool { return !p.more && len(p.entries) == 0 }
+func (p *stockPart) Patient() bool { return len(p.entries) == 0 }
 
 // Splits is always false: only the newest entry counts, wherever a batch ends.
 func (p *stockPart) Splits([]change.Record) bool { return false }
@@ -119,7 +118,6 @@ func (p *stockPart) Bytes() int { return len(p.entries) * 200 }
 func (p *stockPart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
-		p.more = p.more || !r.Op.IsChange()
 		var err error
 		switch {
 		case r.Op == change.Claim:

@@ -46,6 +46,13 @@ type Idler[Tx any] interface {
 	Idle(ctx context.Context, tx Tx) error
 }
 
+// Eager is an Idler that does a lot of work in small portions: they follow each other as long as no batch has come, which goes
+// first, and with a stream of batches there is one now and then.
+type Eager interface {
+	// More tells whether a portion is left that need not wait for the next look.
+	More() bool
+}
+
 // Part is a batch, or a piece of a source transaction too large for one. The reading
 // goroutine calls Splits and Add; the writing one calls Apply, once, while the reading one is
 // already at the next part. What both touch is the effect's to guard.

@@ -432,6 +432,43 @@ func TestPatience(t *testing.T) {
 	check(t, t.Context(), conn, log.records, 11)
 }
 
+// portions is a ledger with work that never ends.
+type portions struct {
+	*ledger
+	looks, done int
+	after       func(done int)
+}
+
+func (p *portions) Due(time.Time) bool { p.looks++; return true }
+func (p *portions) More() bool         { return p.done > 0 }
+
+func (p *portions) Idle(context.Context, pgx.Tx) error {
+	p.done++
+	p.after(p.done)
+	return nil
+}
+
+// Portions of work without records follow each other, and keep no batch waiting for their end.
+func TestPortions(t *testing.T) {
+	url, conn := database(t)
+	log := newMemory(1)
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
+	effect := &portions{ledger: &ledger{}, after: func(done int) {
+		if done == 50 {
+			log.transaction(1)
+		}
+	}}
+	o := apply.Options{OnCommit: func(apply.Progress) { cancel() }}
+	if err := apply.Run(ctx, postgres.NewTarget(url, "test", "s", ""), apply.Effect[pgx.Tx](effect), log.open, o); err != nil {
+		t.Fatal(err)
+	}
+	check(t, t.Context(), conn, log.records, 1)
+	if effect.done < 50 || effect.looks > effect.done/2 {
+		t.Fatalf("%d portions were done at %d looks", effect.done, effect.looks)
+	}
+}
+
 // A batch ends where the effect asks for it, and nowhere inside a source transaction.
 func TestSplits(t *testing.T) {
 	url, conn := database(t)

@@ -12,8 +12,26 @@ func (r *runner[Tx]) write(ctx, finishing context.Context, reader Reader, in, en
 	look := time.NewTicker(idleEvery)
 	defer look.Stop()
 	idler, _ := r.effect.(Idler[Tx])
+	eager, _ := r.effect.(Eager)
+	open := make(chan struct{})
+	close(open)
 	for {
+		var portion <-chan struct{}
+		if eager != nil && eager.More() {
+			select {
+			case first := <-in:
+				if err := r.chain(ctx, finishing, reader, first, in, ended); err != nil {
+					return err
+				}
+			default:
+				portion = open
+			}
+		}
 		select {
+		case <-portion:
+			if err := r.idle(finishing, idler); err != nil {
+				return err
+			}
 		case first := <-in:
 			if err := r.chain(ctx, finishing, reader, first, in, ended); err != nil {
 				return err

@@ -185,10 +185,8 @@ func plan(ctx context.Context, conn *pgx.Conn, shop string, g Going) (Readiness,
 	if err := s.look(ctx, conn, g); err != nil {
 		return r, err
 	}
-	for _, name := range []string{"tie", "propose"} {
-		if err := s.run(ctx, conn, s.text[name]); err != nil {
-			return r, err
-		}
+	if err := s.run(ctx, conn, s.text["propose"]); err != nil {
+		return r, err
 	}
 	if g.Said != nil {
 		if err := s.obey(ctx, conn, g); err != nil {
@@ -357,7 +355,15 @@ func (s going) look(ctx context.Context, conn *pgx.Conn, g Going) error {
 		return err
 	}
 	half(len(ids))(len(ids))
-	return s.run(ctx, conn, s.text["fit"])
+	if err := s.run(ctx, conn, s.text["numbered"]); err != nil {
+		return err
+	}
+	for _, strength := range []int{2, 1} {
+		if err := s.run(ctx, conn, s.text["same"], strength); err != nil {
+			return err
+		}
+	}
+	return s.run(ctx, conn, "analyze golive_fit")
 }
 
 // know reads whose orders these are. The canonical views find what belongs to an order by index, one after the other; all

@@ -25,8 +25,9 @@ create temp table golive (
 create temp table golive_fit (order_id bigint not null, erp_order bigint not null, strength int not null)
 
 -- name: owns
--- Whose an order is, of those where it matters.
-create temp table golive_own (order_id bigint primary key, account text, customer erp.customer_in)
+-- Whose an order is, of those where it matters. Texts are folded as those of golive_erp are.
+create temp table golive_own (order_id bigint primary key, account text, customer erp.customer_in,
+    email text, vat_number text, tax_code text, name text, company text)
 
 -- name: fill
 -- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
@@ -75,46 +76,40 @@ order by g.order_id
 
 -- name: own
 -- $1 ids.
-insert into golive_own (order_id, account, customer)
-select o.order_id, o.account, o.customer
+insert into golive_own (order_id, account, customer, email, vat_number, tax_code, name, company)
+select o.order_id, o.account, o.customer, (o.customer).email, upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')),
+    upper(trim((o.customer).tax_code)), lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))), lower(trim((o.customer).company))
 from {canonical}.orders($1) o
 on conflict do nothing
 
--- name: fit
--- Of equal total, with the shop's own number written down; or near, and of the same customer by e-mail, VAT number, tax code, name or
--- company. Joined by total and customer at once: by total alone each would meet thousands where a shop has one price.
-with own as materialized (
-    select o.order_id, g.total, g.placed_at, (o.customer).email as email,
-        upper(regexp_replace((o.customer).vat_number, '^[A-Za-z]{2}|[^0-9A-Za-z]', '', 'g')) as vat_number, upper(trim((o.customer).tax_code)) as tax_code,
-        lower(trim(concat_ws(' ', (o.customer).first_name, (o.customer).last_name))) as name, lower(trim((o.customer).company)) as company
-    from golive_own o
-    join golive g on g.order_id = o.order_id
-), same as (
-    select o.order_id, o.placed_at, e.order_id as erp_order, e.placed_at as entered_at, 2 as strength from own o join golive_erp e on e.total = o.total and e.email = o.email
-    union all
-    select o.order_id, o.placed_at, e.order_id, e.placed_at, 2 from own o join golive_erp e on e.total = o.total and e.vat_number = o.vat_number
-    union all
-    select o.order_id, o.placed_at, e.order_id, e.placed_at, 2 from own o join golive_erp e on e.total = o.total and e.tax_code = o.tax_code
-    union all
-    select o.order_id, o.placed_at, e.order_id, e.placed_at, 1 from own o join golive_erp e on e.total = o.total and e.name = o.name
-    union all
-    select o.order_id, o.placed_at, e.order_id, e.placed_at, 1 from own o join golive_erp e on e.total = o.total and e.company = o.company
+-- name: numbered
+-- The shop's own number, written down by the clerk, goes for date and customer.
+insert into golive_fit (order_id, erp_order, strength)
+select g.order_id, e.order_id, 3
+from golive g
+join golive_erp e on e.total = g.total and e.shop_number = g.order_id::text
+
+-- name: same
+-- $1 strength: 2 by e-mail, VAT number or tax code, 1 by name or company. Of equal total, entered between a day before and a week behind
+-- the order, of the same customer. The strongest ties of an order, and of an order of the ERP, count: what has a stronger one is not
+-- joined at all, nor are any by total and date alone. Where most orders have one price, or many customers one name, that would be each with each.
+with mine as materialized (
+    select g.order_id, g.total, g.placed_at, k.kind, k.key
+    from golive g
+    join golive_own o on o.order_id = g.order_id
+    cross join lateral (values ('email', o.email, 2), ('vat', o.vat_number, 2), ('tax', o.tax_code, 2), ('name', o.name, 1), ('company', o.company, 1)) as k(kind, key, strength)
+    where k.strength = $1::int and k.key is not null and not exists (select from golive_fit f where f.order_id = g.order_id)
+), theirs as materialized (
+    select e.order_id, e.total, e.placed_at, k.kind, k.key
+    from golive_erp e
+    cross join lateral (values ('email', e.email, 2), ('vat', e.vat_number, 2), ('tax', e.tax_code, 2), ('name', e.name, 1), ('company', e.company, 1)) as k(kind, key, strength)
+    where k.strength = $1::int and k.key is not null and not exists (select from golive_fit f where f.erp_order = e.order_id)
 )
 insert into golive_fit (order_id, erp_order, strength)
-select f.order_id, f.erp_order, max(f.strength)
-from (
-    select g.order_id, e.order_id as erp_order, 3 as strength from golive g join golive_erp e on e.total = g.total and e.shop_number = g.order_id::text
-    union all
-    select s.order_id, s.erp_order, s.strength from same s where s.entered_at between s.placed_at - interval '1 day' and s.placed_at + interval '7 days'
-) f
-group by f.order_id, f.erp_order
-
--- name: tie
--- Of what an order may be, and of what an order of the ERP may be, the strongest ties count.
-delete from golive_fit f
-using (select order_id, erp_order, strength, max(strength) over (partition by order_id) as by_order, max(strength) over (partition by erp_order) as by_erp
-    from golive_fit) m
-where f.order_id = m.order_id and f.erp_order = m.erp_order and (m.strength < m.by_order or m.strength < m.by_erp)
+select distinct m.order_id, t.order_id, $1::int
+from mine m
+join theirs t on t.total = m.total and t.kind = m.kind and t.key = m.key
+where t.placed_at between m.placed_at - interval '1 day' and m.placed_at + interval '7 days'
 
 -- name: propose
 -- One to one is adopted, if a person confirms it; anything else that fits is his to say. What the ERP does not have: open

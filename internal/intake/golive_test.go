@@ -61,6 +61,16 @@ func TestStockListIsNumbers(t *testing.T) {
 	}
 }
 
+// number is what a query counts.
+func (e *testERP) number(sql string) int64 {
+	e.t.Helper()
+	n, err := strconv.ParseInt(e.text(sql), 10, 64)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return n
+}
+
 func (e *testERP) goLive(from time.Time, file string) error {
 	e.t.Helper()
 	g := Going{From: from, By: By{Who: "anna@office", Reason: "first day"}}
@@ -247,6 +257,31 @@ func TestImportsGoOnInAnIdleShop(t *testing.T) {
 	shop.tick(60)
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("imported", "2 2", "select count(*) || ' ' || count(distinct reference) from erp.sales_order")
+}
+
+// Orders that have nothing in common but a total and a day are no pairs to be weighed, nor namesakes whose e-mail address fits: where most orders
+// cost the same that would be each with each.
+func TestOnlyLikelyPairsAreCompared(t *testing.T) {
+	shop, erp := past(t)
+	const n = 40
+	for i := range n {
+		shop.place(testOrder{lines: twoLines, email: fmt.Sprintf("c%d@example.com", i)}, 5)
+	}
+	erp.catchUp(shop.testLog, 1000)
+	for i := range n / 2 {
+		erp.enter(14608, cutDay.Add(-time.Hour), fmt.Sprintf("c%d@example.com", i), "Anna Rossi", "")
+	}
+	defer forget(t.Context(), erp.conn)
+	r, err := plan(t.Context(), erp.conn, testShop, Going{From: cutDay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	erp.exec("select pg_stat_force_next_flush()")
+	erp.exec("select 1")
+	pairs := erp.number("select n_tup_ins from pg_stat_user_tables where relname = 'golive_fit'")
+	if r.Adopt != n/2 || pairs != n/2 {
+		t.Errorf("%d pairs were compared to adopt %d of %d orders, want %d pairs", pairs, r.Adopt, r.Orders, n/2)
+	}
 }
 
 // What is mapped is sold, also a combination that the catalogue does not list: several values of a checkbox.

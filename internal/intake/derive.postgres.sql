@@ -652,6 +652,21 @@ begin
     end if;
 end $$;
 
+-- Makes the next of the orders due that are spread over later ticks and wait for no settling, at most so many. Returns how many.
+create function {{.Schema}}.forward(clock bigint, most int) returns int
+language plpgsql set plan_cache_mode = force_generic_plan set jit = off
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
+declare
+    n int;
+begin
+    with first as materialized (
+        select d.ctid as row from spola.due d where d.shop = '{{.Shop}}' and d.tick > clock and not d.settling order by d.tick, d.order_id limit most
+    )
+    update spola.due d set tick = clock from first f where d.ctid = f.row;
+    get diagnostics n = row_count;
+    return n;
+end $$;
+
 -- Derives the orders that changed and those that are due, at most `most` of these. drafted: draft_early has drafted some. held: another call of this
 -- transaction has held all that it needs.
 --   more      orders are still due: call again
@@ -720,7 +735,10 @@ begin
         perform {{.Schema}}.hold_all(ids, clock);
     end if;
     if waited then
-        delete from spola.due u where u.shop = '{{.Shop}}' and u.order_id = any (ids || ready);
+        -- Each looked up: behind going live thousands are due.
+        delete from spola.due u where u.ctid = any (array(
+            select d.row from unnest(ids || ready) as i(id)
+            cross join lateral (select x.ctid as row from spola.due x where x.shop = '{{.Shop}}' and x.order_id = i.id offset 0) d));
     end if;
     if cardinality(ready) > 0 then
         ready := array(select u from unnest(ready) as u except select c from unnest(ids) as c);

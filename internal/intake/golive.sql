@@ -283,9 +283,9 @@ delete from spola.parked p using golive g where p.shop = $1 and p.order_id = g.o
 update spola.parked p set tick = p.tick - 60 where p.shop = $1
 
 -- name: due
--- The others are derived by the applier, a thousand with each tick, so that today's orders get in between.
+-- The others are derived by the applier, $2 with each tick, so that today's orders get in between.
 insert into spola.due (shop, order_id, tick, settling)
-select $1, l.order_id, m.ticks + row_number() over (order by l.order_id) / 1000, false
+select $1, l.order_id, m.ticks + 1 + (row_number() over (order by l.order_id) - 1) / $2::int, false
 from spola.link l
 join spola.mirror m on m.source = l.shop
 where l.shop = $1 and not l.deleted and l.erp_order is null and l.status <> 'closed'

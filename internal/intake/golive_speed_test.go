@@ -61,7 +61,7 @@ func TestGoingLiveSpeed(t *testing.T) {
 	}
 	t.Logf("live in %v", time.Since(began))
 	began = time.Now()
-	shop.tick(n/1000 + 2)
+	shop.tick(n/portion + 2)
 	erp.catchUp(shop.testLog, 1000)
 	t.Logf("taken in %v: %s", time.Since(began), erp.text("select string_agg(status || ' ' || n, ', ') from (select status, count(*) as n from spola.link group by status) x"))
 }

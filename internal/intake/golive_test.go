@@ -259,6 +259,60 @@ func TestImportsGoOnInAnIdleShop(t *testing.T) {
 	erp.want("imported", "2 2", "select count(*) || ' ' || count(distinct reference) from erp.sales_order")
 }
 
+// Orders of the past are taken over in portions: one with each tick, and further ones in the gaps between batches. A portion reads the
+// rows of its own orders; an order of today comes alone.
+func TestImportsComeInPortions(t *testing.T) {
+	shop, erp := past(t)
+	const n = 10*portion + 7
+	for i := range n {
+		shop.place(testOrder{lines: twoLines, email: fmt.Sprintf("c%d@example.com", i)}, 2)
+	}
+	shop.clock += 100
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	_, file := erp.check(cutDay)
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	erp.exec("insert into spola.place (applier, source, owner_epoch) values ('intake', 'shop', 7)")
+	erp.started = false
+	taken := func() int64 { return erp.number("select count(*) from erp.sales_order") }
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1)
+	if got := taken(); got != portion {
+		t.Fatalf("with a tick come %d orders, want %d", got, portion)
+	}
+	shop.place(testOrder{lines: twoLines, email: "today@example.com"}, 2)
+	erp.catchUp(shop.testLog, 1)
+	if got := taken(); got != portion+1 {
+		t.Fatalf("with an order of today come %d others", got-portion-1)
+	}
+	for left := int64(n - portion); left > 0; left -= portion {
+		if !erp.effect.Due(time.Now()) || left < n-portion && !erp.effect.More() {
+			t.Fatalf("%d are left, and there is nothing to do", left)
+		}
+		before := taken()
+		erp.exec("select pg_stat_force_next_flush()")
+		erp.exec("select pg_stat_reset()")
+		if err := erp.inTx(func(tx pgx.Tx) error { return erp.effect.Idle(t.Context(), tx) }); err != nil {
+			t.Fatal(err)
+		}
+		if got := taken() - before; got != min(portion, left) {
+			t.Fatalf("a portion of %d of %d", got, left)
+		}
+		erp.exec("select pg_stat_force_next_flush()")
+		erp.exec("select 1")
+		read := erp.text(`select string_agg(format('%s.%s: %s rows', schemaname, relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), e'\n')
+			from pg_stat_user_tables where relname in ('due', 'link') and coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) > $1`, 7*portion)
+		if read != "" {
+			t.Errorf("for a portion of %d orders, with %d left, were read\n%s", portion, left, read)
+		}
+	}
+	if erp.effect.More() {
+		t.Error("there is nothing left, and it would go on")
+	}
+}
+
 // Orders that have nothing in common but a total and a day are no pairs to be weighed, nor namesakes whose e-mail address fits: where most orders
 // cost the same that would be each with each.
 func TestOnlyLikelyPairsAreCompared(t *testing.T) {

@@ -9,17 +9,25 @@ import (
 	"github.com/spola-cdc/spola/internal/apply"
 )
 
-// atOnce is how many orders are brought forward at once: some tenths of a second, for which an order of today may have to wait.
-const atOnce = 1000
+// portion is how many orders of before going live are taken over at once: some tens of milliseconds, for which an order of today
+// may have to wait.
+const portion = 50
 
-var _ apply.Idler[pgx.Tx] = (*Effect)(nil)
+var (
+	_ apply.Idler[pgx.Tx] = (*Effect)(nil)
+	_ apply.Eager         = (*Effect)(nil)
+)
 
-// Due tells whether orders of before going live are still to be taken over. They are spread over ticks, a thousand each, so that today's
-// get in between; but the clock of a shop where nothing happens ticks once a minute.
+// Due tells whether orders of before going live are still to be taken over. They are spread over ticks, a portion each, so that today's
+// get in between, and none waits for ever where today's leave no gap. Gaps are filled with further portions.
 func (e *Effect) Due(time.Time) bool { return e.intake.spread }
+
+// More tells whether the last portion has left some.
+func (e *Effect) More() bool { return e.intake.more }
 
 // Idle takes over what the next tick with any of them would, ahead of that tick: what it finds does not depend on when it looks.
 func (e *Effect) Idle(ctx context.Context, tx pgx.Tx) error {
+	e.intake.more = false
 	mine, err := e.intake.holds(ctx, tx)
 	if err != nil || !mine {
 		return err
@@ -34,7 +42,7 @@ func (e *Effect) Idle(ctx context.Context, tx pgx.Tx) error {
 
 // begin remembers as whom the place was taken: what is done without records moves no place that would tell.
 func (in *Intake) begin(ctx context.Context, tx pgx.Tx) error {
-	in.spread = false // the next tick tells
+	in.spread, in.more = false, false // the next tick tells
 	err := tx.QueryRow(ctx, "select max(owner_epoch) from spola.place where applier = 'intake' and source = $1", in.shop).Scan(&in.epoch)
 	if err != nil {
 		return in.failed("read the place", err)
@@ -68,23 +76,23 @@ func (in *Intake) spreads(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// ahead derives a thousand of these now.
+// ahead derives a portion of these now.
 func (in *Intake) ahead(ctx context.Context, tx pgx.Tx) (Taken, error) {
 	var sum Taken
 	if !in.installed || !in.derived || in.lookupsDue != nil {
 		in.spread = false
 		return sum, nil
 	}
-	tag, err := tx.Exec(ctx, `update spola.due d set tick = $2 where d.shop = $1 and d.order_id in (
-		select n.order_id from spola.due n where n.shop = $1 and not n.settling and n.tick > $2 order by n.tick, n.order_id limit $3)`, in.shop, in.ticks, atOnce)
-	if err != nil {
+	var brought int
+	if err := tx.QueryRow(ctx, in.forward, in.ticks, portion).Scan(&brought); err != nil {
 		return sum, in.failed("bring orders forward", err)
 	}
-	in.spread = tag.RowsAffected() > 0
+	in.spread, in.more = brought > 0, brought == portion
 	if !in.spread {
 		return sum, nil
 	}
 	for more, how := true, (call{}); more; how = (call{held: true}) {
+		var err error
 		if more, err = in.deriveSome(ctx, tx, nil, in.ticks, in.most, how, &sum); err != nil {
 			return sum, err
 		}

@@ -46,6 +46,7 @@ type Intake struct {
 	awake    string
 	bring    string
 	stock    string
+	forward  string
 	most     int // orders that one call of derive takes
 
 	// What the shop's row said when Start read it, followed since; after a rollback Start reads again.
@@ -55,6 +56,7 @@ type Intake struct {
 	derived    bool
 	ticks      int64
 	spread     bool   // orders are due at later ticks that wait for no settling
+	more       bool   // and the last portion of them has left some
 	epoch      *int64 // of the place's owner, when it was taken; nil: nobody has
 }
 
@@ -83,6 +85,7 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 		draft:   "select " + schema + ".draft_early($1, $2)",
 		awake:   "select " + schema + ".awake($1), " + schema + ".awake_customers($1)",
 		bring:   "select " + schema + ".bring_accounts($1)",
+		forward: "select " + schema + ".forward($1, $2)",
 		stock:   "select spola.settle('" + shop + "', $1, $2, false)",
 	}, nil
 }

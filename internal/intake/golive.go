@@ -552,7 +552,7 @@ func letIn(ctx context.Context, tx pgx.Tx, shop string, g Going, r Readiness) er
 	for _, step := range []struct {
 		name string
 		args []any
-	}{{"match", []any{shop}}, {"changed", []any{shop}}, {"link", []any{shop}}, {"unpark", []any{shop}}, {"seen", []any{shop}}, {"due", []any{shop, portion}}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
+	}{{"match", []any{shop}}, {"changed", []any{shop}}, {"link", []any{shop}}, {"unpark", []any{shop}}, {"seen", []any{shop}}, {"due", []any{shop, portion}}, {"known", nil}, {"note", []any{shop, g.By.Who, g.By.Reason}}} {
 		if err := s.run(ctx, tx, s.text[step.name], step.args...); err != nil {
 			return err
 		}

@@ -291,6 +291,10 @@ join spola.mirror m on m.source = l.shop
 where l.shop = $1 and not l.deleted and l.erp_order is null and l.status <> 'closed'
 on conflict do nothing
 
+-- name: known
+-- Until now no order had one in the ERP: who looks for it would go through all of them.
+analyze spola.link, spola.due
+
 -- name: note
 insert into spola.audit (who, shop, order_id, verb, decision, reason, detail)
 select $2, $1, g.order_id, 'golive', g.decision, $3, jsonb_build_object('erp_order', g.erp_order, 'why', g.why)

@@ -146,6 +146,8 @@ func TestGoingLive(t *testing.T) {
 		erp.want("from the shop", "4", "select count(*) from erp.sales_order where reference is not null")
 		erp.want("orders", "7", "select count(*) from erp.sales_order")
 	}
+	erp.want("the planner knows that orders of the shop and of the ERP belong together", "true true", `select string_agg((null_frac < 1)::text, ' ') from pg_stats
+		where (schemaname, tablename, attname) in (('spola', 'link', 'erp_order'), ('erp', 'sales_order', 'reference'))`)
 	erp.want("decided", "1 adopt 2 adopt 3", `select count(*) filter (where order_id is null) || ' ' || string_agg(decision || ' ' || order_id, ' ' order by id) filter (where decision = 'adopt')
 		from spola.audit where verb = 'golive' and who = 'anna@office' and reason = 'first day'`)
 

@@ -58,6 +58,10 @@ begin
     set reference = o.reference, shop = coalesce(o.shop, ''), shop_number = coalesce(o.shop_number, '')
     from unnest(orders) o
     where s.id = any(good) and s.id + 0 = o.id;
+    if cardinality(good) > 0 then
+        -- Until now few orders had a reference: who looks for one of these would go through all that have.
+        analyze erp.sales_order;
+    end if;
     return query select r.* from unnest(result) r;
 end $$;
 -- +goose StatementEnd

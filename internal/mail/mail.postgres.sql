@@ -13,9 +13,9 @@ with setting as (
     from spola.shop s join spola.mail_shop m using (shop)
     where s.shop = $1 and s.mode = 'live'
 ), ordered as (
-    select distinct p.order_id from erp.shipments p where p.shipment_id = any($2::bigint[])
+    select distinct p.order_id from erp.shipments p join setting s on p.shipped_at >= s.begun where p.shipment_id = any($2::bigint[])
 ), parcel as (
-    select p.order_id, coalesce(p.carrier, '') as carrier, p.tracking, p.shipped_at, min(p.shipment_id) as cause, array_agg(p.shipment_id) as ids,
+    select p.order_id, coalesce(p.carrier, '') as carrier, p.tracking, p.shipped_at, min(p.shipment_id) as cause, bool_or(p.shipment_id = any($2::bigint[])) as asked,
         row_number() over (partition by p.order_id, coalesce(p.carrier, ''), p.tracking order by min(p.shipment_id)) as n
     from erp.shipments p where p.order_id = any(array(select o.order_id from ordered o))
     group by 1, 2, 3, 4
@@ -30,7 +30,7 @@ with setting as (
 ), wanted as (
     select 'shipment' as kind, p.cause, p.order_id, '' as document, p.shipped_at as at, array[p.order_id] as orders,
         format('%s/%s/%s', p.carrier, p.tracking, p.n) as rest
-    from parcel p where p.ids && $2::bigint[]
+    from parcel p where p.asked
     union all
     select 'invoice', i.document_id, i.newest, i.number, i.issued_at, i.orders, null from invoice i
 ), letter as (

@@ -13,14 +13,12 @@ FROM (SELECT n.order_id, h.order_status_id AS state
     FROM (SELECT order_id, MAX(order_history_id) AS last FROM oc_order_history GROUP BY order_id) m
     JOIN oc_order_history h ON h.order_history_id = m.last
     JOIN oc_order n ON n.order_id = m.order_id) o
+JOIN (SELECT DISTINCT j.state FROM oc_setting s, JSON_TABLE(s.value, '$[*]' COLUMNS (state INT PATH '$')) j
+    WHERE s.store_id = 0 AND s.`key` IN ('config_processing_status', 'config_complete_status')) c ON c.state = o.state
 JOIN oc_order_product l ON l.order_id = o.order_id
-LEFT JOIN oc_order_option w ON w.order_product_id = l.order_product_id AND w.product_option_value_id > 0
-LEFT JOIN oc_product_option_value v ON v.product_option_value_id = w.product_option_value_id AND v.subtract = 1
-WHERE EXISTS (SELECT 1 FROM oc_setting s, JSON_TABLE(s.value, '$[*]' COLUMNS (state INT PATH '$')) j
-    WHERE s.store_id = 0 AND s.`key` IN ('config_processing_status', 'config_complete_status') AND j.state = o.state)
-  AND (v.product_option_value_id IS NOT NULL OR NOT EXISTS (SELECT 1 FROM oc_order_option y
-    JOIN oc_product_option_value z ON z.product_option_value_id = y.product_option_value_id AND z.subtract = 1
-    WHERE y.order_product_id = l.order_product_id))
+LEFT JOIN (SELECT DISTINCT w.order_product_id, w.product_option_value_id
+    FROM oc_order_option w
+    JOIN oc_product_option_value p ON p.product_option_value_id = w.product_option_value_id AND p.subtract = 1) v ON v.order_product_id = l.order_product_id
 
 -- name: told
 SELECT (SELECT COUNT(*) FROM oc_order WHERE order_status_id = 3),

@@ -51,7 +51,7 @@ const (
 	aPlace    = `select id from erp.warehouse order by id offset floor($1::float8 * (select count(*) from erp.warehouse)) limit 1`
 	someStock = `with s as (select article_id, warehouse_id, on_hand, committed from erp.stock where on_hand > committed)
 		select article_id, warehouse_id, on_hand - committed from s offset floor($1::float8 * (select count(*) from s)) limit 1`
-	anOrder = `with o as (select id from erp.sales_order where state = any($2) order by id limit 200)
+	anOrder = `with o as (select id from erp.sales_order where state = any($2) order by id desc limit 200)
 		select id from o offset floor($1::float8 * (select count(*) from o)) limit 1`
 	aLine = `with o as (select id from erp.sales_order where state = any($2) order by id desc limit 200),
 		l as (select order_id, line, quantity - shipped as open, shipped - returned as away from erp.order_line join o on o.id = order_id)

@@ -1,6 +1,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -24,16 +25,18 @@ type Shop struct {
 	Mirror  string                                             // schema of the mirror
 	Tables  []schemas.Compared                                 // what is compared
 	Request func(context.Context, mysql.SnapshotRequest) error // has ranges of keys read again
+	For     time.Duration                                      // that a run compares a table that grows for ever: the next goes on there; 0: long
 }
 
 const (
-	firstRows, leastRows, mostRows = 500, 100, 5000 // keys of one range: as many as are asked for in a short time
+	leastRows, mostRows = 500, 5000 // keys of one range: as many as are asked for in a short time, also where a busy server takes longer
 
 	short   = 2 * time.Millisecond   // that a statement is to take: on two cores a longer one is in the way of a checkout
 	rest    = 24                     // parts of time that the servers are left alone, for one in which they are asked
 	lagging = 700 * time.Millisecond // before a range that differs is looked at again: the mirror may be behind
 	looks   = 3                      // at a range that differs
 	behind  = 5 * time.Second        // that the mirror may be behind
+	long    = 5 * time.Minute
 )
 
 // keyRange is a range of a table's keys, above from and up to to; nil: unbounded.
@@ -56,7 +59,7 @@ func (s *Shop) compare(ctx context.Context, conn *pgx.Conn, shop string) (unequa
 		return 0, 0, err
 	}
 	for _, table := range s.Tables {
-		c := comparison{Shop: s, conn: conn, table: table}
+		c := comparison{Shop: s, conn: conn, shop: shop, table: table}
 		found, compared, err := c.ranges(ctx)
 		rows += compared
 		if err != nil {
@@ -91,11 +94,13 @@ func (s *Shop) caughtUp(ctx context.Context, conn *pgx.Conn, shop string) error 
 type comparison struct {
 	*Shop
 	conn  *pgx.Conn
+	shop  string
 	table schemas.Compared
 }
 
 // ranges goes through the table and returns the ranges that stay different. How many rows it asks for at once follows from how long
-// that took, and so does how long it rests: a server that is busy is asked for less, and less often.
+// that took, and so does how long it rests: a server that is busy is asked for less, and less often. A table that grows for ever is gone
+// through over as many runs as it takes.
 func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, err error) {
 	var r keyRange
 	if c.table.Bounded { // older rows are not read
@@ -103,7 +108,8 @@ func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, e
 			return nil, 0, err
 		}
 	}
-	for most := firstRows; ; {
+	end := time.Now().Add(cmp.Or(c.For, long))
+	for most := leastRows; ; {
 		began := time.Now()
 		var shop checksum
 		if r.to, shop, err = c.next(ctx, r.from, most); err != nil {
@@ -128,8 +134,8 @@ func (c comparison) ranges(ctx context.Context) (found []keyRange, rows int64, e
 		if differs {
 			found = append(found, r)
 		}
-		if r.to == nil {
-			return found, rows, nil
+		if r.to == nil || c.table.Bounded && time.Now().After(end) {
+			return found, rows, c.goesOn(ctx, r.to)
 		}
 		r.from = r.to
 		most = fitting(most, max(asked, took-asked))
@@ -154,10 +160,21 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// first is the key before the first row that the mirror has; nil: it has none.
+// first is the key above which rows are compared: where the last run ended, or before the first row that the mirror has; nil: it has none.
 func (c comparison) first(ctx context.Context) (key *int64, err error) {
-	err = c.conn.QueryRow(ctx, "select min("+pg(c.table.Key)+") - 1 from "+c.mirrored()).Scan(&key)
+	err = c.conn.QueryRow(ctx, "select coalesce((select c.above from spola.comparison c where c.shop = $1 and c.tbl = $2), (select min("+pg(c.table.Key)+") - 1 from "+c.mirrored()+"))",
+		c.shop, c.table.Table).Scan(&key)
 	return key, err
+}
+
+// goesOn notes above which key the next run compares; nil: from the beginning.
+func (c comparison) goesOn(ctx context.Context, above *int64) (err error) {
+	if above == nil {
+		_, err = c.conn.Exec(ctx, "delete from spola.comparison where shop = $1 and tbl = $2", c.shop, c.table.Table)
+	} else {
+		_, err = c.conn.Exec(ctx, "insert into spola.comparison (shop, tbl, above) values ($1, $2, $3) on conflict (shop, tbl) do update set above = excluded.above", c.shop, c.table.Table, *above)
+	}
+	return err
 }
 
 // next reads the range of at most so many of the shop's rows above from, and returns the key that ends it; nil: there are no more behind it.

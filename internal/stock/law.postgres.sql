@@ -220,12 +220,20 @@ begin
         return 0;
     end if;
 
-    -- What the orders of these rows have become is counted from their beginning.
+    -- What the orders of these rows have become is counted from their beginning; those that were closed, and of which nothing was
+    -- counted before, hold nothing.
     for orders in
         select array_agg(o.order_id)
         from (
             select u.order_id, (row_number() over (order by u.order_id) - 1) / 20000 as chunk
-            from (select distinct c.order_id from spola.consumption c where c.shop = '{{.Shop}}' and c.stock_row = any (opened)) u
+            from (
+                select distinct c.order_id
+                from spola.consumption c
+                left join spola.link l on l.shop = c.shop and l.order_id = c.order_id and l.incarnation = c.incarnation
+                where c.shop = '{{.Shop}}' and c.stock_row = any (opened) and (l.status is distinct from 'closed'
+                    or exists (select from spola.in_flight f where f.shop = c.shop and f.order_id = c.order_id and f.incarnation = c.incarnation)
+                    or exists (select from spola.closed_short s where s.shop = c.shop and s.order_id = c.order_id and s.incarnation = c.incarnation))
+            ) u
         ) o
         group by o.chunk
         order by o.chunk

@@ -31,7 +31,7 @@ type Options struct {
 	Why    string                      // schedule, command
 	DryRun bool                        // only look
 	Only   []string                    // SKUs; empty: all
-	Shop   *Shop                       // to compare its rows with the mirror first; nil: not compared
+	Shop   *Shop                       // to compare its rows with the mirror; nil: not compared
 	AtOnce int                         // rows that one transaction opens, closes, settles or repairs; 0: as many as usual
 }
 
@@ -79,7 +79,7 @@ const heldCode = "SPH01"
 // one. What it does about a row it does only if the row said the same for several ticks of the source's clock, with no
 // order at it unsettled: no ticks, no repair. Two runs at once do no harm, for each looks again under the row's lock.
 func Reconcile(ctx context.Context, conn *pgx.Conn, shop, schema string, o Options) (Run, error) {
-	r := &run{Run: Run{Shop: shop, Why: o.Why, DryRun: o.DryRun, Began: time.Now(), Found: []Finding{}}, conn: conn, schema: pgx.Identifier{schema}.Sanitize(), o: o}
+	r := &run{Run: Run{Shop: shop, Why: o.Why, DryRun: o.DryRun, Began: time.Now(), Found: []Finding{}}, drifting: map[string]bool{}, conn: conn, schema: pgx.Identifier{schema}.Sanitize(), o: o}
 	err := r.all(ctx)
 	r.Ended = time.Now()
 	if err != nil {
@@ -90,9 +90,10 @@ func Reconcile(ctx context.Context, conn *pgx.Conn, shop, schema string, o Optio
 
 type run struct {
 	Run
-	conn   *pgx.Conn
-	schema string
-	o      Options
+	conn     *pgx.Conn
+	schema   string
+	o        Options
+	drifting map[string]bool // rows that were seen to drift
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -117,12 +118,25 @@ func (r *run) all(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.rows(ctx); err != nil {
+		return err
+	}
 	if err := r.compare(ctx); err != nil {
 		return err
 	}
 	if err := r.orders(ctx); err != nil {
 		return err
 	}
+	if r.Unequal > 0 || len(r.Orders.Asked) > 0 { // what was read again may be drift that the mirror did not know of
+		if err := r.rows(ctx); err != nil {
+			return err
+		}
+	}
+	return r.conn.QueryRow(ctx, "select count(*) from spola.stock_account where shop = $1 and article_id is not null", r.Shop).Scan(&r.Rows)
+}
+
+// rows watches the shop's rows of stock as the mirror has them, names causes, and mends what stays.
+func (r *run) rows(ctx context.Context) error {
 	seen, err := r.watch(ctx)
 	if err != nil {
 		return err
@@ -130,13 +144,15 @@ func (r *run) all(ctx context.Context) error {
 	if err := r.causes(ctx, seen); err != nil {
 		return err
 	}
-	r.Found = append(r.Found, seen[:min(len(seen), named)]...)
-	if !r.o.DryRun {
-		if err := r.mend(ctx, seen); err != nil {
-			return err
+	for _, f := range seen {
+		if len(r.Found) < named && !slices.Contains(r.Found, f) { // what waits is seen twice
+			r.Found = append(r.Found, f)
 		}
 	}
-	return r.conn.QueryRow(ctx, "select count(*) from spola.stock_account where shop = $1 and article_id is not null", r.Shop).Scan(&r.Rows)
+	if r.o.DryRun {
+		return nil
+	}
+	return r.mend(ctx, seen)
 }
 
 // compare has the shop's rows compared with the mirror, and gives what is read again a tick to arrive. What comes later
@@ -207,12 +223,13 @@ func (r *run) watch(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range seen {
+	for row, f := range seen {
 		if f.What == "repair" {
-			r.Drifting++
+			r.drifting[row] = true
 		}
 	}
-	all := int64(len(seen))
+	r.Drifting = int64(len(r.drifting))
+	all, watched := int64(len(seen)), r.Ticks
 	for last := first; last < first+settling && len(seen) > 0; {
 		if err := r.o.Tick(ctx); err != nil {
 			return nil, err
@@ -220,7 +237,7 @@ func (r *run) watch(ctx context.Context) ([]Finding, error) {
 		if last, err = r.ticks(ctx); err != nil {
 			return nil, err
 		}
-		r.Ticks = last - first
+		r.Ticks = watched + last - first
 		again, err := r.look(ctx)
 		if err != nil {
 			return nil, err
@@ -297,18 +314,22 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	for _, f := range seen {
 		by[f.What] = append(by[f.What], f)
 	}
-	todo := int64(len(seen))
-	var err error
-	if r.Closed, err = r.each(ctx, by["close"], "close_accounts($1)", 1); err != nil {
+	closed, err := r.each(ctx, by["close"], "close_accounts($1)", 1)
+	r.Closed += closed
+	if err != nil {
 		return err
 	}
-	if r.Opened, err = r.unlessHeld(ctx, append(by["open"], by["remap"]...), "hold_openings($1)", 1, "open_accounts($1, $2)", 2); err != nil {
+	opened, err := r.unlessHeld(ctx, append(by["open"], by["remap"]...), "hold_openings($1)", 1, "open_accounts($1, $2)", 2)
+	r.Opened += opened
+	if err != nil {
 		return err
 	}
-	if r.Repaired, err = r.unlessHeld(ctx, by["repair"], "hold_repairs($1, $2)", 2, "repair($1, $2, $3)", 3); err != nil {
+	repaired, err := r.unlessHeld(ctx, by["repair"], "hold_repairs($1, $2)", 2, "repair($1, $2, $3)", 3)
+	r.Repaired += repaired
+	if err != nil {
 		return err
 	}
-	r.Waiting += todo - r.Closed - r.Opened - r.Repaired
+	r.Waiting += int64(len(seen)) - closed - opened - repaired
 	// What happened in the ERP while they were opened was settled by nobody.
 	var articles []int64
 	for _, f := range append(by["open"], by["remap"]...) {

@@ -120,6 +120,14 @@ create table spola.reconciliation (
 );
 create index on spola.reconciliation (shop, id);
 
+-- Where the comparison of a table goes on in the next run, for one was not long enough for all of its rows.
+create table spola.comparison (
+    shop  text   not null,
+    tbl   text   not null,  -- without the shop's prefix
+    above bigint not null,  -- its key
+    primary key (shop, tbl)
+);
+
 create type spola.entry as (shop text, stock_row text, cause text, pieces bigint, detail text);
 
 -- refuse_restored raises an error if a shop's accounts were restored with the database and nobody has looked yet.
@@ -359,6 +367,6 @@ end $$;
 -- +goose Down
 drop function spola.settle, spola.hold, spola.recount, spola.append, spola.refuse_restored;
 drop type spola.entry;
-drop table spola.stock_warehouse, spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
+drop table spola.stock_warehouse, spola.comparison, spola.reconciliation, spola.restock, spola.closed_short, spola.in_flight, spola.ledger, spola.stock_account, spola.stock_head, spola.stock_setting;
 alter table spola.link drop restocks;
 alter table spola.shop drop stock_buffer;

@@ -230,24 +230,45 @@ func until(t *testing.T, url, query string) {
 	}
 }
 
-// What Spola's own appliers have written into the shop waits for company, and nothing else: not a checkout, not a tick, not a probe.
-func TestDeliveriesArePatient(t *testing.T) {
+// What prepares an order waits for company, and so does what Spola's own appliers have written into the shop; what completes one does not, nor a
+// tick, nor a probe.
+func TestPreparationsArePatient(t *testing.T) {
+	shop, erp := newAccounts(t)
 	mark := func(name string) change.Record {
 		return change.Record{Op: change.Update, Table: "spola_marker", Key: change.RowKey(nil, "spola_marker", fmt.Appendf(nil, `"name":%q`, name))}
 	}
-	product := change.Record{Op: change.Update, Table: "oc_product"}
+	patient := func(records ...change.Record) bool {
+		f, err := erp.effect.split.rules.read(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return apply.MayWait(&part{urgent: awaited(f, records)}, records)
+	}
 	for _, c := range []struct {
 		records []change.Record
 		want    bool
 	}{
-		{[]change.Record{mark("place.stock.erp"), mark("product:31"), product}, true},
+		{[]change.Record{mark("place.stock.erp"), mark("product:31")}, true},
 		{[]change.Record{mark("tick")}, false},
 		{[]change.Record{mark("probe")}, false},
-		{[]change.Record{product}, false},
 		{[]change.Record{mark("place.stock.erp"), {Op: change.Probe}}, false},
 	} {
-		if got := apply.MayWait(&part{urgent: !delivered(c.records)}, c.records); got != c.want {
+		if got := patient(c.records...); got != c.want {
 			t.Errorf("%s %s: %t", c.records[0].Table, c.records[0].Key, got)
 		}
+	}
+	begun := len(shop.txs)
+	id := shop.place(testOrder{lines: twoLines}, 1)
+	shop.edit(id, testOrder{lines: twoLines[:1]})
+	shop.remove(id)
+	for _, tx := range shop.txs[begun:] {
+		if got, want := patient(tx...), tx[0].Table != "oc_order_history"; got != want {
+			t.Errorf("%s %s of an order: %t", tx[0].Op, tx[0].Table, got)
+		}
+	}
+	begun = len(shop.txs)
+	shop.update("setting", 1, row{"value": "[]"})
+	if patient(shop.txs[begun]...) {
+		t.Error("a setting waits")
 	}
 }

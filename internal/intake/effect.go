@@ -81,7 +81,7 @@ type part struct {
 	batch   batchFacts
 	before  footprint // of the part that was made before
 	drafted bool      // orders are drafted in the part's transaction
-	urgent  bool      // it holds more than what Spola's appliers have written into the shop
+	urgent  bool      // it holds what somebody waits for
 }
 
 // footprint is what a part that has gone to the writer may do to orders that are not its own.
@@ -107,12 +107,16 @@ func (p *part) Add(records []change.Record) error {
 		return err
 	}
 	p.effect.split.add(&p.batch, f)
-	p.urgent = p.urgent || !delivered(records)
+	p.urgent = p.urgent || awaited(f, records)
 	return p.rows.Add(records)
 }
 
-// Patient tells that the part holds nothing but what Spola's own appliers have written into the shop.
+// Patient tells that nobody waits for what the part holds: steps of a checkout that complete no order, rows of the catalogue, and what
+// Spola's own appliers have written into the shop.
 func (p *part) Patient() bool { return !p.urgent }
+
+// awaited tells whether somebody waits for a transaction.
+func awaited(f *facts, records []change.Record) bool { return f.awaited && !delivered(records) }
 
 var placeName = []byte(`"name":"place.`)
 

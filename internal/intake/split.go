@@ -204,6 +204,7 @@ type facts struct {
 	consumes  bool
 	catalogue bool // something of it beside stock and what decides about it
 	begins    bool // a generation of the log
+	awaited   bool // an order is complete behind it, a setting changed, or it is a tick or a probe: what prepares an order is none of these
 }
 
 // orderChange is what a row says about its order.
@@ -248,8 +249,10 @@ var tickName = []byte(`"name":"tick"`)
 func (r *rules) readRecord(f *facts, rec *change.Record) error {
 	switch {
 	case rec.Table == mirror.Marker:
+		f.awaited = true
 		f.tick = f.tick || bytes.Contains(rec.Key, tickName)
 	case r.lookup[rec.Table]:
+		f.awaited = true
 		f.lookup = true
 	case r.order[rec.Table] != "":
 		return r.readOrder(f, rec)
@@ -262,6 +265,7 @@ func (r *rules) readRecord(f *facts, rec *change.Record) error {
 }
 
 func (r *rules) readOrder(f *facts, rec *change.Record) error {
+	f.awaited = f.awaited || rec.Table == r.complete
 	// Lines and totals that are inserted tell nothing; they are most rows.
 	if rec.Op == change.Create && rec.Table != r.state && rec.Table != r.complete {
 		return nil

@@ -111,15 +111,13 @@ create function {{.Schema}}.unpublished() returns bigint[]
 language plpgsql stable set jit = off set work_mem = '64MB' as $$
 declare
     articles bigint[];
-    emptied  text[];
+    emptied  bigint;
 begin
-    select coalesce(array_agg(l.article_id order by l.article_id), '{}'), array_agg('{{.Shop}}'::text) filter (where l.published > 0 and l.supply <= 0)
+    select coalesce(array_agg(l.article_id order by l.article_id), '{}'), count(*) filter (where l.published > 0 and l.supply <= 0)
     into articles, emptied
     from {{.Schema}}.law l
     where l.unpublished <> 0;
-    if emptied is not null then
-        perform spola.hold(emptied, 5, 'go to zero');
-    end if;
+    perform spola.hold('{{.Shop}}', emptied, 5, 'go to zero');
     return articles;
 end $$;
 
@@ -188,7 +186,7 @@ declare
     orders  bigint[];
     opened  text[];
     entries spola.entry[];
-    emptied text[];
+    emptied bigint;
 begin
     perform from spola.shop s where s.shop = '{{.Shop}}' for update;  -- no batch of orders is halfway
     insert into spola.stock_head (shop) values ('{{.Shop}}') on conflict do nothing;
@@ -251,15 +249,13 @@ begin
         update spola.stock_account a set published = n.supply from now n where a.shop = '{{.Shop}}' and a.stock_row = n.stock_row
     )
     select array_agg(row('{{.Shop}}', n.stock_row, 'start', n.applied + n.supply - n.held - n.target, '')::spola.entry order by n.stock_row),
-        array_agg('{{.Shop}}'::text) filter (where n.shown > 0 and n.available - n.in_flight <= 0)
+        count(*) filter (where n.shown > 0 and n.available - n.in_flight <= 0)
     into entries, emptied
     from now n;
     -- What has moved meanwhile has no account yet: the next run looks again.
     update spola.stock_account a set article_id = null
     where a.shop = '{{.Shop}}' and a.stock_row = any (opened) and a.published is null;
-    if emptied is not null then
-        perform spola.hold(emptied, 5, 'go to zero');
-    end if;
+    perform spola.hold('{{.Shop}}', emptied, 5, 'go to zero');
     if entries is not null then
         perform spola.append(entries);
     end if;
@@ -270,25 +266,19 @@ end $$;
 -- would go to zero, or be changed, that a person has to look first.
 create function {{.Schema}}.hold_openings(rows text[]) returns void
 language plpgsql stable set jit = off set work_mem = '64MB' as $$
-declare
-    accounts bigint := (select count(*) from spola.stock_account a where a.shop = '{{.Shop}}' and a.article_id is not null and a.stock_row <> all (rows)) + cardinality(rows);
-    emptied  bigint := (
+begin
+    perform spola.hold('{{.Shop}}', (
         select count(*) from {{.Schema}}.stock_article x
         join erp.availability v on v.article_id = x.article
-        where x.stock_row = any (rows) and x.quantity > 0 and v.available - x.buffer <= 0);
-begin
-    if emptied > 20 and emptied * 100 > accounts * 5 and exists (
-        select from spola.stock_head h where h.shop = '{{.Shop}}' and coalesce(h.allowed_until < clock_timestamp(), true)) then
-        raise exception 'shop {{.Shop}}: % of % rows of stock would go to zero at once', emptied, accounts using errcode = 'SPH01';
-    end if;
+        where x.stock_row = any (rows) and x.quantity > 0 and v.available - x.buffer <= 0), 5, 'go to zero', rows);
 end $$;
 
 create function {{.Schema}}.hold_repairs(rows text[], drifts bigint[]) returns void
 language plpgsql stable set jit = off set work_mem = '64MB' as $$
 begin
-    perform spola.hold(array(select '{{.Shop}}'::text from unnest(rows, drifts) as x(stock_row, drift)
+    perform spola.hold('{{.Shop}}', (select count(*) from unnest(rows, drifts) as x(stock_row, drift)
         join {{.Schema}}.stock s on s.stock_row = x.stock_row where s.quantity > 0 and s.quantity - x.drift <= 0), 5, 'go to zero');
-    perform spola.hold(array_fill('{{.Shop}}'::text, array[cardinality(rows)]), 30, 'be repaired');
+    perform spola.hold('{{.Shop}}', cardinality(rows), 30, 'be repaired');
 end $$;
 
 -- close_accounts closes accounts of rows that are no article any more. What a row is owed that can still be delivered is waited for.
@@ -336,11 +326,11 @@ create function {{.Schema}}.repair(rows text[], drifts bigint[], causes text[]) 
 language plpgsql set jit = off set work_mem = '64MB' as $$
 declare
     entries spola.entry[];
-    emptied text[];
+    emptied bigint;
 begin
     perform from spola.stock_account a where a.shop = '{{.Shop}}' and a.stock_row = any (rows) order by a.stock_row for update;
     select array_agg(row('{{.Shop}}', l.stock_row, 'repair', -l.drift, x.cause)::spola.entry order by l.drift desc, l.stock_row),
-        array_agg('{{.Shop}}'::text) filter (where l.shown > 0 and l.shown - l.drift <= 0)
+        count(*) filter (where l.shown > 0 and l.shown - l.drift <= 0)
     into entries, emptied
     from unnest(rows, drifts, causes) as x(stock_row, drift, cause)
     join {{.Schema}}.law l on l.stock_row = x.stock_row and l.drift = x.drift
@@ -348,10 +338,8 @@ begin
     if entries is null then
         return 0;
     end if;
-    if emptied is not null then
-        perform spola.hold(emptied, 5, 'go to zero');
-    end if;
-    perform spola.hold(array_fill('{{.Shop}}'::text, array[cardinality(entries)]), 30, 'be repaired');
+    perform spola.hold('{{.Shop}}', emptied, 5, 'go to zero');
+    perform spola.hold('{{.Shop}}', cardinality(entries), 30, 'be repaired');
     perform spola.append(entries);
     return cardinality(entries);
 end $$;

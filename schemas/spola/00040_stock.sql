@@ -251,22 +251,22 @@ begin
 end $$;
 -- +goose StatementEnd
 
--- hold raises an error if so many rows of one shop would change that a person should look first: more than 20, and more
--- than so many in 100. what: "go to zero".
+-- hold raises an error if so many rows of a shop would change that a person should look first: more than 20, and more
+-- than so many in 100 of those with an account, or which are to be given one (opening). what: "go to zero".
 -- +goose StatementBegin
-create function spola.hold(shops text[], percent int, what text) returns void  -- the shop of each row concerned
+create function spola.hold(of_shop text, many bigint, percent int, what text, opening text[] default '{}') returns void
 language plpgsql as $$
 declare
-    many record;
+    accounts bigint;
 begin
-    select s.shop, s.n, c.n as accounts into many
-    from (select x.shop, count(*) as n from unnest(shops) as x(shop) group by x.shop having count(*) > 20) s
-    join spola.stock_head h on h.shop = s.shop and coalesce(h.allowed_until < clock_timestamp(), true)
-    cross join lateral (select count(*) as n from spola.stock_account a where a.shop = s.shop and a.article_id is not null) c
-    where s.n * 100 > c.n * percent
-    limit 1;
-    if found then
-        raise exception 'shop %: % of % rows of stock would % at once', many.shop, many.n, many.accounts, what using errcode = 'SPH01';
+    if many <= 20 then
+        return;
+    end if;
+    select count(*) + cardinality(opening) into accounts
+    from spola.stock_account a where a.shop = of_shop and a.article_id is not null and a.stock_row <> all (opening);
+    if many * 100 > accounts * percent and exists (
+        select from spola.stock_head h where h.shop = of_shop and coalesce(h.allowed_until < clock_timestamp(), true)) then
+        raise exception 'shop %: % of % rows of stock would % at once', of_shop, many, accounts, what using errcode = 'SPH01';
     end if;
 end $$;
 -- +goose StatementEnd
@@ -286,7 +286,7 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off se
 declare
     accounts text[];  -- rows of the shop's stock
     entries  spola.entry[];
-    emptied  text[];
+    emptied  bigint;
     made     bigint := 0;
     own      text[] := array(select w.warehouse from spola.stock_warehouse w where w.shop = of_shop);
 begin
@@ -350,11 +350,11 @@ begin
         update spola.stock_account a set published = n.supply from now n where a.shop = of_shop and a.stock_row = n.stock_row
     )
     select entries || array_agg(row(n.shop, n.stock_row, 'delta', n.supply - n.published, '')::spola.entry order by n.stock_row),
-        array_agg(n.shop) filter (where n.published > 0 and n.supply <= 0)
+        count(*) filter (where n.published > 0 and n.supply <= 0)
     into entries, emptied
     from now n;
-    if guarded and emptied is not null then
-        perform spola.hold(emptied, 5, 'go to zero');
+    if guarded then
+        perform spola.hold(of_shop, emptied, 5, 'go to zero');
     end if;
     made := coalesce(cardinality(entries), 0);
     if made > 0 then

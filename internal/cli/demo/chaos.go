@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,7 @@ import (
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/lab/fault"
 	"github.com/spola-cdc/spola/internal/lab/fleet"
+	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/verify"
@@ -32,6 +34,8 @@ type Chaos struct {
 	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Seed    uint64        `help:"Decides what customers do and who is killed when; drawn and printed if not given."`
 	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
+	Shops   int           `help:"Shops on the ERP, 1 or 2, each with programs of its own." default:"1" enum:"1,2"`
+	Mail    bool          `help:"Customers are mailed, by a program that is killed like the others." default:"true" negatable:""`
 	Brokers int           `help:"Apache Kafka with so many brokers (1 or 3); 0: the embedded broker." default:"0" enum:"0,1,3"`
 	Dir     string        `help:"Keep the data in this directory." type:"path"`
 	JSON    bool          `help:"End with the proof as one line of JSON." name:"json"`
@@ -44,11 +48,13 @@ const reconcileChaosEvery = 5 * time.Second
 type ChaosProof struct {
 	*verify.Report
 	Log    verify.LogReport    `json:"log"`
+	Second *verify.LogReport   `json:"second_log,omitempty"` // of the second shop, where there is one
 	ERPLog verify.ERPLogReport `json:"erp_log"`
 	Deeds  int64               `json:"clerk_deeds"`
 	Broken []string            `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Stock
-	Unexplained int64 `json:"orders_unexplained"` // that the shop and the ERP have otherwise, says Spola's own reconciliation
+	Unexplained int64  `json:"orders_unexplained"` // that the shop and the ERP have otherwise, says Spola's own reconciliation
+	Mails       *Mails `json:"mails,omitempty"`    // where customers are mailed
 
 	Kills int          `json:"kills"`
 	Chaos fleet.Report `json:"chaos"`
@@ -63,7 +69,7 @@ func (c Chaos) Run(env *cli.Env) error {
 	if c.JSON {
 		show = os.Stderr
 	}
-	fmt.Fprintf(show, "Spola kill test, seed %d: a shop on %s, %s, an ERP on PostgreSQL.\n", c.Seed, product(c.Shop), c.brokerName())
+	fmt.Fprintf(show, "Spola kill test, seed %d: %s on %s, %s, an ERP on PostgreSQL.\n", c.Seed, c.shops(), product(c.Shop), c.brokerName())
 	t, err := c.build(env, show)
 	if err != nil {
 		return fmt.Errorf("build the kill test: %w", err)
@@ -95,7 +101,17 @@ func (c Chaos) Run(env *cli.Env) error {
 	if proof.ERPLog.Differences > 0 {
 		return cli.Differ("the ERP and its log differ in %d changes or rows", proof.ERPLog.Differences)
 	}
+	if proof.Mails != nil && proof.Mails.lost() {
+		return cli.Differ("mails to customers: %s", proof.Mails.text())
+	}
 	return nil
+}
+
+func (c Chaos) shops() string {
+	if c.Shops > 1 {
+		return fmt.Sprintf("%d shops", c.Shops)
+	}
+	return "a shop"
 }
 
 func (c Chaos) brokerName() string {
@@ -114,8 +130,9 @@ type theatre struct {
 	show    io.Writer
 	fleet   *fleet.Fleet
 	proxies map[string]*fault.Proxy
-	self    string    // this program, where the lab's user may run it
-	counter *pgx.Conn // of orders in the ERP; made anew when it is lost
+	box     *mailbox.Server // nil: nobody is mailed
+	self    string          // this program, where the lab's user may run it
+	counter *pgx.Conn       // of orders in the ERP; made anew when it is lost
 }
 
 func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
@@ -143,11 +160,22 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Mail {
+		if t.box, err = mailbox.Start(mailbox.Options{Plain: true}); err != nil {
+			return nil, err
+		}
+		t.mail = t.box.Addr
+	}
 	if t.cfg, err = t.configure(t.shopDB.URL(), t.erpDB.URL(), "spola"); err != nil {
 		return nil, err
 	}
 	if err := t.furnish(env.Ctx); err != nil {
 		return nil, err
+	}
+	if c.Shops > 1 {
+		if err := t.addShop(env.Ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.letWitness(env.Ctx); err != nil {
 		return nil, err
@@ -201,23 +229,36 @@ func (t *theatre) addPrograms() error {
 		}
 		t.fleet.Disturb(db.Name(), proxy)
 	}
-	if _, err := t.configure(urls[t.shopDB.Name()], urls[t.erpDB.Name()], "spola"); err != nil {
-		return err
-	}
-	for _, p := range []struct {
-		name  string
-		verbs []string
-	}{
-		{"cdc", []string{"cdc", "run"}}, {"cdc-erp", []string{"cdc", "run", "erp"}}, {"applier", []string{"applier", "run"}},
-		{"applier-ledger", []string{"applier", "run", "ledger"}}, {"applier-stock", []string{"applier", "run", "stock"}}, {"applier-orders", []string{"applier", "run", "orders"}},
-	} {
-		p, err := t.program(p.name, nil, append(p.verbs, "--config", t.configFile)...)
-		if err != nil {
+	for _, s := range t.all() {
+		if _, err := s.configure(urls[t.shopDB.Name()], urls[t.erpDB.Name()], "spola"); err != nil {
 			return err
 		}
-		t.fleet.Add(p)
+		for _, verbs := range t.verbs(s) {
+			name := strings.ReplaceAll(strings.Join(verbs, "-"), "-run", "")
+			if s == t.second {
+				name = s.name + "-" + name
+			}
+			p, err := t.program(name, nil, append(verbs, "--config", s.configFile)...)
+			if err != nil {
+				return err
+			}
+			t.fleet.Add(p)
+		}
 	}
 	return nil
+}
+
+// verbs are what a shop's programs run. One of them reads the ERP's log for all shops.
+func (t *theatre) verbs(s *stage) [][]string {
+	all := [][]string{{"cdc", "run"}}
+	if s.slot != "" {
+		all = append(all, []string{"cdc", "run", "erp"})
+	}
+	all = append(all, []string{"applier", "run"}, []string{"applier", "run", "ledger"}, []string{"applier", "run", "stock"}, []string{"applier", "run", "orders"})
+	if t.box != nil {
+		all = append(all, []string{"applier", "run", "mail"})
+	}
+	return all
 }
 
 // program is this very program with other verbs.
@@ -259,15 +300,17 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.fleet.Start(ctx); err != nil {
 		return nil, err
 	}
-	live, cancel := context.WithTimeout(ctx, settleWithin)
+	live, cancel := context.WithTimeout(ctx, 2*time.Duration(len(t.all()))*settleWithin) // every program starts at once
 	defer cancel()
-	if err := t.goLive(live); err != nil {
-		return nil, err
+	for _, s := range t.all() {
+		if err := s.goLive(live); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.erpLogBegun(live); err != nil {
 		return nil, err
 	}
-	if err := t.settleStock(ctx, reconcileChaosEvery); err != nil { // each row has an account before anybody is killed
+	if err := t.stockAtRest(ctx); err != nil { // each row has an account before anybody is killed
 		return nil, err
 	}
 	clerk := desk{erp: t.cfg.ERP.URL(), seed: c.Seed, rate: c.Clerk}
@@ -278,65 +321,126 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.fleet.Calm(ctx); err != nil {
 		return nil, err
 	}
-	settling, cancel := context.WithTimeout(ctx, 2*settleWithin)
+	settling, cancel := context.WithTimeout(ctx, 2*time.Duration(len(t.all()))*settleWithin)
 	defer cancel()
-	if err := t.settle(settling); err != nil {
-		return nil, err
+	for _, s := range t.all() {
+		if err := s.settle(settling); err != nil {
+			return nil, err
+		}
+		if err := s.allowRepairs(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err := t.allowRepairs(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.settleStock(ctx, reconcileChaosEvery); err != nil {
+	if err := t.stockAtRest(ctx); err != nil {
 		return nil, err
 	}
 	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report, Deeds: clerk.deeds.Load()}
-	if proof.Report, err = compare(ctx, t.stage); err != nil {
-		return nil, err
+	return proof, t.prove(ctx, proof)
+}
+
+// stockAtRest waits until each row of each shop shows what there is.
+func (t *theatre) stockAtRest(ctx context.Context) error {
+	for _, s := range t.all() {
+		if err := s.settleStock(ctx, reconcileChaosEvery); err != nil {
+			return err
+		}
 	}
-	if proof.Stock, err = t.lookAtStock(ctx); err != nil {
-		return nil, err
+	return nil
+}
+
+// prove holds all that there is against the rest.
+func (t *theatre) prove(ctx context.Context, proof *ChaosProof) error {
+	for _, s := range t.all() {
+		if err := s.proveShop(ctx, proof); err != nil {
+			return err
+		}
 	}
-	if proof.Unexplained, err = t.unexplained(ctx); err != nil {
-		return nil, err
-	}
+	var err error
 	if proof.Broken, err = t.broken(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if proof.Log, err = t.checkLog(ctx); err != nil {
-		return nil, err
+	if t.box != nil {
+		if proof.Mails, err = t.mailed(ctx); err != nil {
+			return err
+		}
 	}
 	proof.ERPLog, err = t.checkERPLog(ctx)
-	return proof, err
+	return err
+}
+
+// proveShop adds what is to be said of one shop to the proof.
+func (st *stage) proveShop(ctx context.Context, proof *ChaosProof) error {
+	report, err := compare(ctx, st)
+	if err != nil {
+		return err
+	}
+	stock, err := st.lookAtStock(ctx)
+	if err != nil {
+		return err
+	}
+	unexplained, err := st.unexplained(ctx)
+	if err != nil {
+		return err
+	}
+	log, err := st.checkLog(ctx)
+	if err != nil {
+		return err
+	}
+	if proof.Report == nil {
+		proof.Report, proof.Log = report, log
+	} else {
+		proof.Report.Add(st.name, report)
+		proof.Second = &log
+	}
+	proof.Stock.add(stock)
+	proof.Unexplained += unexplained
+	return nil
+}
+
+// mailed counts the mails that came.
+func (t *theatre) mailed(ctx context.Context) (*Mails, error) {
+	conn, err := pgx.Connect(ctx, t.cfg.ERP.URL())
+	if err != nil {
+		return nil, fmt.Errorf("count the mails: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	all, err := t.countMails(ctx, conn, t.box)
+	return &all, err
 }
 
 // allowRepairs is the person without whom so many rows are not repaired at once: an administrator has saved products meanwhile, with the
 // pieces that he had read before, and the ledger, killed again and again, repaired none of it.
-func (t *theatre) allowRepairs(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, t.cfg.ERP.URL())
+func (st *stage) allowRepairs(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return fmt.Errorf("allow repairs of stock: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return intake.AllowMassChanges(ctx, conn, t.name, 2*settleWithin, intake.By{Who: "kill test", Reason: "products were saved while parts were killed"})
+	return intake.AllowMassChanges(ctx, conn, st.name, 2*settleWithin, intake.By{Who: "kill test", Reason: "products were saved while parts were killed"})
 }
 
 // storm lets customers order, and a clerk work, while the fleet kills.
 func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk) (fleet.Report, error) {
-	journal, err := shop.OpenJournal(t.journal)
-	if err != nil {
-		return fleet.Report{}, err
-	}
-	defer func() { _ = journal.Close() }() // each entry is on the disk already
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	var day errgroup.Group
 	day.Go(func() error { return clerk.Work(ordering, true) })
-	day.Go(func() error {
-		return t.shop.Run(ordering, shop.Load{Rate: c.Rate, Seed: c.Seed, Planted: planted, Settings: true, Journal: journal})
-	})
+	for i, s := range t.all() {
+		day.Go(func() error { return s.sell(ordering, c.Rate, c.Seed+uint64(i)) })
+	}
 	report, err := t.fleet.Run(ctx, c.For)
 	home()
 	return report, errors.Join(err, day.Wait())
+}
+
+// sell lets customers order in a shop until ctx ends.
+func (st *stage) sell(ctx context.Context, rate float64, seed uint64) error {
+	journal, err := shop.OpenJournal(st.journal)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = journal.Close() }() // each entry is on the disk already
+	return st.shop.Run(ctx, shop.Load{Rate: rate, Seed: seed, Planted: planted, Settings: true, Journal: journal})
 }
 
 // Close ends parts, proxies and stage.
@@ -348,6 +452,9 @@ func (t *theatre) Close() error {
 	}
 	for _, proxy := range t.proxies {
 		proxy.Close()
+	}
+	if t.box != nil {
+		t.box.Close()
 	}
 	if t.counter != nil && !t.counter.IsClosed() {
 		failed = append(failed, t.counter.Close(ctx))
@@ -369,6 +476,9 @@ func (p *ChaosProof) Print(w io.Writer) {
 	for _, text := range p.wrong[:min(len(p.wrong), 10)] {
 		fmt.Fprintf(w, "  %s\n", text)
 	}
+	if p.Mails != nil {
+		fmt.Fprintf(w, "  mails to customers: %s\n", p.Mails.text())
+	}
 	if p.Unexplained > 0 {
 		fmt.Fprintf(w, "  %d orders that reconciliation finds otherwise in the ERP\n", p.Unexplained)
 	}
@@ -376,12 +486,15 @@ func (p *ChaosProof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  broken in the ERP: %s\n", b)
 	}
 	fmt.Fprintf(w, "  the log: records 1 to %d in %d generation(s) without a hole or a repeat, sums right; %d fences\n", p.Log.LastSeq, p.Log.Generations, p.Log.Fences)
+	if p.Second != nil {
+		fmt.Fprintf(w, "  the second shop's log: records 1 to %d likewise\n", p.Second.LastSeq)
+	}
 	fmt.Fprintf(w, "  the ERP's log: records 1 to %d; %d changes of the ERP's tables, by its own triggers, and %d rows at the end: %d differences\n",
 		p.ERPLog.LastSeq, p.ERPLog.Changes, p.ERPLog.Rows, p.ERPLog.Differences)
 	for _, d := range p.ERPLog.Details {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
-	if p.Differences+p.ERPLog.Differences == 0 && p.Violations == 0 && p.Unexplained == 0 && len(p.Broken) == 0 {
+	if p.Differences+p.ERPLog.Differences == 0 && p.Violations == 0 && p.Unexplained == 0 && len(p.Broken) == 0 && (p.Mails == nil || !p.Mails.lost()) {
 		fmt.Fprintln(w, "\nNothing differs.")
 	}
 }

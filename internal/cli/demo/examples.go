@@ -19,7 +19,10 @@ func (Demo) Result() any { return Proof{} }
 
 // Examples of `spola chaos`.
 func (Chaos) Examples() []cli.Example {
-	return []cli.Example{{Args: "--for 60s --brokers 3", For: "a minute on three brokers of Apache Kafka"}}
+	return []cli.Example{
+		{Args: "--for 60s --brokers 3", For: "a minute on three brokers of Apache Kafka"},
+		{Args: "--shops 2", For: "two shops on one ERP"},
+	}
 }
 
 // Result of `spola chaos` --json.

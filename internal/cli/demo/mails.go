@@ -37,15 +37,25 @@ var mailSQL = func() map[string]string {
 type Mails struct {
 	Expected  int64 `json:"mails_expected"` // parcels and invoices, by the ERP's own tables
 	Delivered int64 `json:"mails_delivered"`
-	Twice     int64 `json:"mails_twice"` // Message-IDs that came more than once
+	Twice     int64 `json:"mails_twice"`   // Message-IDs that came more than once
+	Unknown   int64 `json:"mails_unknown"` // whose mailer was killed between its last word and the server's: they are listed, and not sent again
 
 	way []string // one order's, from the shop to its mails: a line each; the files that it names are there when the demo has ended
 }
 
 func (m Mails) amiss() bool { return m.Expected != m.Delivered || m.Twice > 0 }
 
+// lost is amiss where mailers are killed: an unknown one may have come or not.
+func (m Mails) lost() bool {
+	return m.Delivered > m.Expected || m.Delivered+m.Unknown < m.Expected || m.Twice > 0
+}
+
 func (m Mails) text() string {
-	return fmt.Sprintf("%d of %d delivered, %d twice", m.Delivered, m.Expected, m.Twice)
+	text := fmt.Sprintf("%d of %d delivered, %d twice", m.Delivered, m.Expected, m.Twice)
+	if m.Unknown > 0 {
+		text += fmt.Sprintf(", %d unknown", m.Unknown)
+	}
+	return text
 }
 
 // postbox starts a mail server that keeps what it gets, and has the shops' customers mailed through it.
@@ -80,14 +90,27 @@ func (st *stage) mails(ctx context.Context, box *mailbox.Server, dir string) (al
 		return all, fmt.Errorf("count the mails: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	if all, err = st.countMails(ctx, conn, box); err != nil {
+		return all, err
+	}
+	if dir != "" {
+		all.way, err = st.way(ctx, conn, box, dir)
+	}
+	return all, err
+}
+
+// countMails waits until all are sent, and counts what came.
+func (st *stage) countMails(ctx context.Context, conn *pgx.Conn, box *mailbox.Server) (all Mails, err error) {
 	for _, s := range st.all() {
+		var one Mails
 		settling, cancel := context.WithTimeout(ctx, settleWithin)
 		err := await(settling, func() error {
-			var expected, waiting int64
-			err := errors.Join(conn.QueryRow(ctx, mailSQL["expected"], s.name).Scan(&expected), conn.QueryRow(ctx, mailSQL["waiting"], s.name).Scan(&waiting))
-			came := s.delivered(box)
-			if err == nil && (waiting > 0 || came < expected) {
-				err = fmt.Errorf("%d of %d mails of %s have come", came, expected, s.name)
+			var waiting int64
+			one.Delivered = s.delivered(box)
+			err := errors.Join(conn.QueryRow(ctx, mailSQL["expected"], s.name).Scan(&one.Expected), conn.QueryRow(ctx, mailSQL["unknown"], s.name).Scan(&one.Unknown),
+				conn.QueryRow(ctx, mailSQL["waiting"], s.name).Scan(&waiting))
+			if err == nil && (waiting > 0 || one.Delivered+one.Unknown < one.Expected) {
+				err = fmt.Errorf("%d of %d mails of %s have come", one.Delivered, one.Expected, s.name)
 			}
 			return err
 		})
@@ -96,12 +119,9 @@ func (st *stage) mails(ctx context.Context, box *mailbox.Server, dir string) (al
 		if err != nil && !late {
 			return all, err
 		}
-		var expected int64
-		if err := conn.QueryRow(ctx, mailSQL["expected"], s.name).Scan(&expected); err != nil {
-			return all, fmt.Errorf("count the mails: %w", err)
-		}
-		all.Expected += expected
-		all.Delivered += s.delivered(box)
+		all.Expected += one.Expected
+		all.Delivered += one.Delivered
+		all.Unknown += one.Unknown
 	}
 	seen := map[string]int{}
 	for _, m := range box.Mails() {
@@ -109,10 +129,7 @@ func (st *stage) mails(ctx context.Context, box *mailbox.Server, dir string) (al
 			all.Twice++
 		}
 	}
-	if dir != "" {
-		all.way, err = st.way(ctx, conn, box, dir)
-	}
-	return all, err
+	return all, nil
 }
 
 // delivered counts the mails that came from a shop.

@@ -12,6 +12,9 @@ select (select count(*) from (select distinct x.order_id, x.carrier, x.tracking,
 -- name: waiting
 select count(*) from spola.mail where shop = $1 and state in ('queued', 'sending')
 
+-- name: unknown
+select count(*) from spola.mail where shop = $1 and state = 'unknown'
+
 -- name: order
 -- An order whose customer was mailed, one with an invoice first, and its way.
 select m.order_id, m.shop_number, m.number, a.placed_at, o.taken_at, (select min(s.shipped_at) from erp.shipment s where s.order_id = m.order_id), a.email

@@ -52,6 +52,7 @@ type stage struct {
 	slot    string // of the reader of the ERP's log, this run's own; empty: the first shop's reads it
 	writer  string // into the shop; empty: nobody
 
+	mail      string        // host:port of the server that programs mail customers through; empty: they don't
 	reconcile time.Duration // how often; 0: as a merchant has it
 	took      Existing      // how long the first day's looks took
 
@@ -179,7 +180,7 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 // as his programs do.
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
 	site := shop.Site{Name: st.name, Shop: shopDB + st.name, ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer,
-		Reconcile: st.reconcile, Buffer: st.buffer}
+		Reconcile: st.reconcile, Buffer: st.buffer, Mail: st.mail}
 	if st.name == outletName {
 		site.Prefix, site.Follows, site.Warehouse = outletPrefix, true, outletFrom
 	}

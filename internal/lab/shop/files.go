@@ -25,6 +25,7 @@ type Site struct {
 
 	Reconcile time.Duration // how often; 0: as a merchant has it
 	Buffer    int           // pieces of each article that the shop does not show
+	Mail      string        // host:port of a server without TLS that customers are mailed through; empty: they are not
 	Warehouse string        // of the ERP, the one whose pieces the shop shows; empty: those of all web shops
 }
 
@@ -57,6 +58,9 @@ kafka:
   brokers: [%s]
   prefix: %s
 `, s.Name, prefix, s.Shop, writer, s.ERP, log, strings.Join(s.Brokers, ", "), s.Topics)
+	if s.Mail != "" {
+		text += fmt.Sprintf("smtp: {server: %q, tls: none, from: Bottega Spola <ordini@%s.example>, per_minute: 100000}\n", s.Mail, s.Name)
+	}
 	shopFile := deploy.ShopExample
 	if s.Reconcile > 0 {
 		shopFile = bytes.Replace(shopFile, []byte("reconcile: 15m"), fmt.Appendf(nil, "reconcile: %v", s.Reconcile), 1)

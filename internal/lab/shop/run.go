@@ -228,6 +228,8 @@ func (g *generator) untilDone(ctx context.Context, operation func() error) error
 	}, backoff.WithContext(policy, ctx))
 }
 
+// saveSettings is an administrator who ends what he has begun, for half of the settings are none: on a server that is killed or busy that may
+// take longer than customers have.
 func (g *generator) saveSettings(ctx context.Context, n int64) {
 	open := func() (form, error) { return g.shop.openSettings(ctx, "config") }
 	if n%200 == 50 {
@@ -235,6 +237,11 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 	}
 	g.shop.saving.Lock()
 	defer g.shop.saving.Unlock()
+	if !g.wait(0) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 6*grace)
+	defer cancel()
 	var page form
 	err := g.untilDone(ctx, func() (err error) {
 		page, err = open()

@@ -70,12 +70,12 @@ func (s *saboteur) Work(ctx context.Context) error {
 	}
 }
 
-// stockSettlesWithin bounds how long the demo waits for the shop to show what there is, beside two intervals of reconciliation.
+// stockSettlesWithin bounds how long the demo waits for the shop to show what there is, beside two intervals of reconciliation, and how long for one.
 const stockSettlesWithin = 60 * time.Second
 
-// settleStock waits until each row shows what there is. What is wrong then is for the proof to tell.
-func (st *stage) settleStock(ctx context.Context, every time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, stockSettlesWithin+2*min(every, 30*time.Second))
+// settleStock waits until each row shows what there is, as long as within at most. What is wrong then is for the proof to tell.
+func (st *stage) settleStock(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	for {
 		if err := st.wake(ctx); err != nil && ctx.Err() == nil { // repairs wait for the shop's clock

@@ -5,6 +5,7 @@ import (
 	_ "embed" // the statements stand in back.sql
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -410,36 +411,65 @@ func measureLaw(ctx context.Context, st *stage, r *BackReport) error {
 	if err != nil {
 		return err
 	}
-	old := 0
-	for i, skus := range st.options.SKUs {
-		from := 1
-		if i > 0 {
-			from = st.options.SKUs[i-1] + 1
-		}
-		if err := st.fill(ctx, "goods", from, skus, others); err != nil {
-			return err
-		}
-		if err := st.fill(ctx, "rows", from, skus, others); err != nil {
-			return err
-		}
-		many := st.options.Old[:1]
-		if i == len(st.options.SKUs)-1 {
-			many = st.options.Old // with the most rows also with more old orders
-		}
-		for _, orders := range many {
-			if orders > old {
-				if err := st.fill(ctx, "old", old+1, orders, others, skus); err != nil {
-					return err
-				}
-				old = orders
-			}
-			l, err := st.law(ctx, skus, orders)
-			if err != nil {
+	few, many := st.options.Old[0], st.options.Old[1:]
+	if err := st.fill(ctx, "old", 1, few, others, st.options.SKUs[0]); err != nil {
+		return err
+	}
+	had := 0
+	for _, skus := range st.options.SKUs {
+		for _, what := range []string{"goods", "rows"} {
+			if err := st.fill(ctx, what, had+1, skus, others); err != nil {
 				return err
 			}
-			r.Law = append(r.Law, l)
-			st.tell("  %d rows, %d old orders: %.2f s, what stands beside it %.2f s, all that is to be done %.2f s", l.SKUs, l.Old, l.Seconds, l.LagSeconds, l.LookSeconds)
 		}
+		had = skus
+		if err := st.checkLaw(ctx, r, skus, few); err != nil {
+			return err
+		}
+	}
+	for _, orders := range many {
+		if err := st.fill(ctx, "old", few+1, orders, others, had); err != nil {
+			return err
+		}
+		few = orders
+		if err := st.checkLaw(ctx, r, had, orders); err != nil {
+			return err
+		}
+	}
+	if len(many) == 0 {
+		return nil
+	}
+	for _, skus := range slices.Backward(st.options.SKUs[:len(st.options.SKUs)-1]) { // to make fewer rows is quicker than to make the orders again
+		if err := st.fewer(ctx, skus); err != nil {
+			return err
+		}
+		if err := st.checkLaw(ctx, r, skus, few); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkLaw adds a check to the report.
+func (st *stage) checkLaw(ctx context.Context, r *BackReport, skus, orders int) error {
+	l, err := st.law(ctx, skus, orders)
+	if err != nil {
+		return err
+	}
+	r.Law = append(r.Law, l)
+	st.tell("  %d rows, %d old orders: %.2f s, what stands beside it %.2f s, all that is to be done %.2f s", l.SKUs, l.Old, l.Seconds, l.LagSeconds, l.LookSeconds)
+	return nil
+}
+
+// fewer takes the rows beyond so many out of the shop again. The ERP keeps the articles.
+func (st *stage) fewer(ctx context.Context, skus int) error {
+	for _, name := range []string{"fewer products", "fewer marks", "fewer totals", "fewer accounts"} {
+		if _, err := st.erp.Exec(ctx, back(name), skus); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if _, err := st.erp.Exec(ctx, back("vacuum")); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
 	}
 	return nil
 }

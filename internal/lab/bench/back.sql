@@ -68,6 +68,22 @@ with links as (
 insert into spola.consumption (shop, order_id, incarnation, line, stock_row, article, pieces)
 select 'shop', 10000000 + n, 1, '1', 'product:' || 1000001 + n % $3::int, n, 1 from generate_series($1::int, $2::int) n
 
+-- name: fewer products
+-- $1: rows that were made up beyond so many go again, from the mirror and from all that is kept of them.
+delete from mirror_shop.oc_product where product_id > 1000000 + $1::int
+
+-- name: fewer marks
+delete from mirror_shop.spola_marker where name ~ '^product:[0-9]+$' and substr(name, 9)::bigint > 1000000 + $1::int
+
+-- name: fewer totals
+delete from spola.stock_total where stock_row ~ '^product:[0-9]+$' and substr(stock_row, 9)::bigint > 1000000 + $1::int
+
+-- name: fewer accounts
+delete from spola.stock_account where stock_row ~ '^product:[0-9]+$' and substr(stock_row, 9)::bigint > 1000000 + $1::int
+
+-- name: vacuum
+vacuum mirror_shop.oc_product, mirror_shop.spola_marker, spola.stock_total, spola.stock_account
+
 -- name: analyze
 analyze erp.product, erp.article, erp.stock, mirror_shop.oc_product, mirror_shop.spola_marker, spola.stock_total, spola.stock_account, spola.link, spola.consumption
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the statement stands in look.postgres.sql
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type Accounts struct {
 	Repairs         int64     `json:"repairs"`          // rows, over all runs of reconciliation
 	Last            *LastRun  `json:"last"`             // of reconciliation; null: none yet
 	Without         []Without `json:"without"`          // rows of the shop's stock that have no account
+	Unsold          Unsold    `json:"unsold"`
 }
 
 // LastRun is how the last run of reconciliation ended.
@@ -47,9 +49,15 @@ type Without struct {
 	Examples []string `json:"examples"` // SKUs, or rows of the shop's stock
 }
 
+// Unsold is what the ERP stocks and no row of the shop's stock is: it was never sold there, or its product or variant was deleted.
+type Unsold struct {
+	Articles int64    `json:"articles"`
+	Examples []string `json:"examples"` // SKUs
+}
+
 // Look tells how the accounts of a shop stand. schema is the shop's canonical one.
 func Look(ctx context.Context, conn *pgx.Conn, shop, schema string) (a Accounts, err error) {
-	a.Without = []Without{}
+	a.Without, a.Unsold.Examples = []Without{}, []string{}
 	failed := func(err error) error {
 		return postgres.Explain(fmt.Errorf("look at the stock accounts of shop %s: %w", shop, err))
 	}
@@ -59,14 +67,14 @@ func Look(ctx context.Context, conn *pgx.Conn, shop, schema string) (a Accounts,
 	if !a.Begun {
 		return a, nil // nor are the views there before the first snapshot
 	}
-	var last, without []byte
+	var last, without, unsold []byte
 	err = conn.QueryRow(ctx, strings.ReplaceAll(lookQuery, "{canonical}", pgx.Identifier{schema}.Sanitize()), shop).
-		Scan(&a.Rows, &a.Drifting, &a.Unpublished, &a.UnpublishedRows, &a.Undelivered, &a.UndeliveredRows, &a.Repairs, &last, &without)
+		Scan(&a.Rows, &a.Drifting, &a.Unpublished, &a.UnpublishedRows, &a.Undelivered, &a.UndeliveredRows, &a.Repairs, &last, &without, &unsold)
 	if err == nil && last != nil {
 		err = json.Unmarshal(last, &a.Last)
 	}
 	if err == nil {
-		err = json.Unmarshal(without, &a.Without)
+		err = errors.Join(json.Unmarshal(without, &a.Without), json.Unmarshal(unsold, &a.Unsold))
 	}
 	if err != nil {
 		return a, failed(err)

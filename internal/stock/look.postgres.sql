@@ -6,7 +6,18 @@ select a.*,
      from (
         select s.why_not, count(*) as n, (array_agg(coalesce(s.sku, s.stock_row) order by length(s.stock_row), s.stock_row))[1:3] as examples
         from {canonical}.stock_article s where s.why_not is not null group by s.why_not
-     ) x) as without
+     ) x) as without,
+    -- A mapping may be of more than the first article of a row: of several combinations of options.
+    (with known as (
+        select x.article from {canonical}.stock_article x
+        union
+        select m.article from spola.article m
+        join {canonical}.stock s on s.product = m.product and s.variant = case when m.variant = '' then '' else {canonical}.stocked(m.variant) end
+        where m.shop = $1
+     )
+     select jsonb_build_object('articles', count(*), 'examples', coalesce((array_agg(e.sku order by e.sku))[1:3], '{}'))
+     from erp.articles e
+     where e.stocked and not exists (select from known k where k.article = e.article_id)) as unsold
 from (
     select count(*) as rows, count(*) filter (where l.drift <> 0) as drifting,
         coalesce(sum(abs(l.unpublished)), 0)::bigint as unpublished, count(*) filter (where l.unpublished <> 0) as unpublished_rows,

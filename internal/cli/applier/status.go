@@ -148,6 +148,9 @@ func printAccounts(w io.Writer, a stock.Accounts) {
 	for _, x := range a.Without {
 		printable.Printf(w, "%-8s %7d  rows have no account, %s: %s%s\n", "", x.Rows, withoutWords[x.Why], strings.Join(x.Examples, ", "), yes(x.Rows > int64(len(x.Examples)), " …", ""))
 	}
+	if u := a.Unsold; u.Articles > 0 {
+		printable.Printf(w, "%-8s %7d  articles that the ERP stocks are no row of the shop's stock: %s%s\n", "", u.Articles, strings.Join(u.Examples, ", "), yes(u.Articles > int64(len(u.Examples)), " …", ""))
+	}
 }
 
 // withoutWords say why a row of the shop's stock has no account, and what mends it.

@@ -152,6 +152,33 @@ func TestHowAccountsStand(t *testing.T) {
 	if a := look(erp); a.Rows != 3 || fmt.Sprint(a.Without) != "[{unmapped 4 [option:17 option:18 option:19]} {shared 2 [SP-43 SP-43]}]" {
 		t.Errorf("an SKU that the shop has twice: %+v", a)
 	}
+	// What the ERP stocks and the shop does not have, and a variant that is deleted in the shop while it is owed pieces: named, beside rows that go on.
+	for option, sku := range map[int]string{17: "SHIRT-S", 18: "SHIRT-L"} {
+		erp.exec("insert into erp.product (code, name) values ($1, $1)", sku)
+		erp.exec("insert into erp.article (product_id, sku, name, vat_rate) select id, $1, $1, 22 from erp.product where code = $1", sku)
+		erp.exec("insert into spola.article (shop, product, variant, article, by) select 'shop', '50', $1::text, id, 'import' from erp.article where sku = $2", fmt.Sprint(option), sku)
+	}
+	erp.exec("select erp.receive_goods(1::smallint, array(select row(id, 3)::erp.goods_in from erp.article where sku like 'SHIRT%'), '')")
+	shop.tick(1)
+	erp.catchUp(shop.testLog, 1000)
+	erp.reconcile(shop, stock.Options{})
+	unsold := look(erp).Unsold
+	if a := look(erp); a.Rows != 5 {
+		t.Errorf("with two variants: %+v", a)
+	}
+	erp.exec("insert into erp.product (code, name) values ('NEW', 'NEW')")
+	erp.exec("insert into erp.article (product_id, sku, name, vat_rate) select id, code, code, 22 from erp.product where code = 'NEW'")
+	shop.delete("product_option_value", 17)
+	erp.catchUp(shop.testLog, 1000)
+	if a := look(erp); a.Unsold.Articles != unsold.Articles+2 || !strings.Contains(fmt.Sprint(a.Unsold.Examples), "NEW SHIRT-S") {
+		t.Errorf("beside %+v an article that the shop never had, and a deleted variant: %+v", unsold, a)
+	}
+	run := erp.reconcile(shop, stock.Options{})
+	if a := look(erp); run.Closed != 1 || a.Rows != 4 || !strings.Contains(fmt.Sprint(run.Found), "option:17 close") || a.Unsold.Articles != unsold.Articles+2 {
+		t.Errorf("when its account is closed: %+v, %+v", run, a)
+	}
+	erp.settled("SHIRT-L")
+	erp.want("the other variant", "0", "select count(*) from canonical_shop.law where stock_row = 'option:18' and unpublished <> 0")
 }
 
 // Of two that settle one article at once, the second counts after the first has committed.
@@ -247,6 +274,79 @@ func TestDriftIsNamed(t *testing.T) {
 		t.Errorf("the dry run %+v", dry)
 	}
 	erp.want("repairs", "3", "select count(*) from spola.ledger where cause = 'repair'")
+}
+
+// A page that writes a product's pieces as a number read when it was opened undoes what was delivered and sold meanwhile: the row comes to show what there is again,
+// and whose writing it was is said.
+func TestPageWritesTheNumberThatItHadRead(t *testing.T) {
+	shop, erp := newAccounts(t)
+	read := shop.rows["product"][31]["quantity"]
+	erp.exec("select erp.receive_goods(1::smallint, array[row(id, 7)]::erp.goods_in[], '') from erp.article where sku = 'SP-31'")
+	erp.settled("SP-31")
+	applied := int64(0)
+	deliver := func() {
+		t.Helper()
+		due := decimal.RequireFromString(erp.text("select target from spola.stock_account where stock_row = 'product:31'")).IntPart() - applied
+		applied += due
+		shop.together(func() {
+			shop.record(change.Record{Op: change.Update, Table: "spola_marker", Schema: 1, Key: change.RowKey(nil, "spola_marker", []byte(`"name":"product:31"`)),
+				Value: fmt.Appendf(nil, `{"before":null,"after":{"name":"product:31","generation":1,"number":%s,"applied":%d,"note":null},"source":{},"op":"u","ts_ms":0,"ts_us":0,"transaction":null}`,
+					erp.text("select max(no) from spola.ledger where stock_row = 'product:31'"), applied)})
+			shop.update("product", 31, row{"quantity": toInt(shop.rows["product"][31]["quantity"]) + due})
+		})
+		erp.catchUp(shop.testLog, 1000)
+	}
+	deliver()
+	shop.place(testOrder{lines: []testLine{{31, 0, 2}}}, 1)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("before the page is saved", "105 0", "select shown || ' ' || drift from canonical_shop.law where stock_row = 'product:31'")
+	rome, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop.update("product", 31, row{"quantity": read, "date_modified": time.Now().In(rome).Format("2006-01-02T15:04:05")})
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("behind it", "100 -5", "select shown || ' ' || drift from canonical_shop.law where stock_row = 'product:31'")
+	erp.reconcile(shop, stock.Options{})
+	deliver()
+	erp.want("repaired", "105 105 0", "select shown || ' ' || available - in_flight || ' ' || drift from canonical_shop.law where stock_row = 'product:31'")
+	erp.want("by name", "1", "select count(*) from spola.ledger where cause = 'repair' and pieces = 5 and detail like 'product 31 was saved in the shop''s administration%'")
+	erp.reconcile(shop, stock.Options{})
+	erp.want("repairs", "1", "select count(*) from spola.ledger where cause = 'repair'")
+}
+
+// However much time passes: while the shop's clock stands, nothing has settled, and no drift is repaired. A reader that stands still halfway through an order would
+// have it look like one.
+func TestNothingIsRepairedWhileTheClockStands(t *testing.T) {
+	shop, erp := newAccounts(t)
+	id := shop.begin(testOrder{lines: []testLine{{31, 0, 2}}})
+	shop.stock(shop.lines[id], -1) // the state comes behind it
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("drift", "-2", "select sum(drift) from canonical_shop.law")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waited := 0
+	run, err := stock.Reconcile(ctx, erp.conn, testShop, Schema(testShop), stock.Options{Tick: func(context.Context) error {
+		if waited++; waited == 20 {
+			cancel()
+		}
+		return nil
+	}})
+	if !errors.Is(err, context.Canceled) || run.Repaired != 0 || run.Ticks != 0 {
+		t.Errorf("behind %d looks at a clock that stands: %+v, %v", waited, run, err)
+	}
+	erp.connect()
+	brief, end := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer end()
+	if err := stock.AwaitTick(brief, erp.conn, testShop); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("time alone was a tick: %v", err)
+	}
+	erp.connect()
+	shop.update("order", id, row{"order_status_id": 1})
+	shop.insert("order_history", row{"order_id": id, "order_status_id": 1, "notify": 0, "comment": "", "date_added": shop.now()})
+	erp.reconcile(shop, stock.Options{})
+	erp.want("entries", "", entriesSinceStart)
+	erp.want("the law", "0 98", "select sum(abs(drift)) || ' ' || min(shown) from canonical_shop.law")
 }
 
 // The log has a transaction as soon as its commit is in the write-ahead log, others see it a moment later: nothing is counted

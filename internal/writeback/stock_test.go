@@ -1,12 +1,15 @@
 package writeback
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
@@ -28,6 +31,9 @@ var stockTests = []struct {
 	{"backlog", testStockBacklog},
 	{"order", testStockOrder},
 	{"breaks", testStockBreaks},
+	{"by two appliers", testStockByTwoAppliers},
+	{"is refused", testStockIsRefused},
+	{"while the shop is away", testStockWhileTheShopIsAway},
 }
 
 func TestStock(t *testing.T) {
@@ -314,5 +320,93 @@ func testStockBreaks(t *testing.T, s *testStock) {
 		if steps < 20 {
 			t.Errorf("it broke at %d statements only: a delivery in two transactions has more", steps)
 		}
+	}
+}
+
+// Of two appliers at once, while customers buy, the older is fenced, and each piece comes once.
+func testStockByTwoAppliers(t *testing.T, s *testStock) {
+	hot := s.checkouts(4, 10, shop.Line{Product: shop.Hot, Quantity: 1})
+	e := s.effect()
+	older := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	go func() {
+		older <- apply.Run(ctx, mysql.NewTarget(s.url, StockApplier, Log, "older"), e, s.log.open, apply.Options{Log: zerolog.Nop()})
+	}()
+	for i := range int64(40) {
+		s.log.ledger("product:1", i-20)
+		s.log.ledger(fmt.Sprintf("product:%d", 11+i%5), i)
+		if i == 20 {
+			s.deliver() // a newer one takes over
+		}
+	}
+	s.deliver()
+	sold := hot()
+	s.log.ledger("product:2", 1)
+	s.deliver()
+	if err := <-older; err == nil || !strings.Contains(err.Error(), "fenced") {
+		t.Errorf("the older ends with %v", err)
+	}
+	s.want("product 1", s.product(1), 100+19-sold)
+	s.want("product 11", s.product(11), 100+35)
+	s.want("product 15", s.product(15), 100+39)
+	s.want("applied of product 1", s.applied("product:1"), 19)
+}
+
+// A table of stock without transactions is refused by name, before anything is written, with the statement that converts it.
+func testStockIsRefused(t *testing.T, s *testStock) {
+	for _, table := range []string{"oc_product", "oc_product_option_value"} {
+		s.log.ledger("product:1", -40)
+		s.exec("ALTER TABLE " + table + " ENGINE=MyISAM")
+		err := runTo(t, s.url, StockApplier, s.effect(), s.log, apply.Options{})
+		s.exec("ALTER TABLE " + table + " ENGINE=InnoDB")
+		if !errors.Is(err, mysql.ErrStopped) || !strings.Contains(err.Error(), table+" (MyISAM)") || !strings.Contains(err.Error(), "ALTER TABLE `"+table+"` ENGINE=InnoDB") {
+			t.Errorf("%s without transactions: %v", table, err)
+		}
+		s.want("product 1 beside "+table+" without transactions", s.product(1), 100)
+	}
+	s.deliver()
+	s.want("product 1 behind the conversion", s.product(1), 60)
+}
+
+// The shop is away while an hour of movements comes: then each row gets what it is owed, once, in a few transactions.
+func testStockWhileTheShopIsAway(t *testing.T, s *testStock) {
+	network, through := newCutter(t, s.url)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	e := s.effect()
+	go func() {
+		ended <- apply.Run(ctx, mysql.NewTarget(through, StockApplier, Log, "test"), e, s.log.open, apply.Options{Log: zerolog.Nop(), MaxWait: 50 * time.Millisecond})
+	}()
+	until := func(what string, holds func() bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s did not come", what)
+			}
+		}
+	}
+	s.log.ledger("product:1", 1)
+	until("the first piece", func() bool { return s.product(1) == 101 })
+	network.close(true)
+	for i := range int64(3600) {
+		s.log.ledger(fmt.Sprintf("product:%d", 1+i%9), i%70-35)
+	}
+	if s.log.ledger("product:1", -7); s.product(1) != 101 {
+		t.Errorf("product 1 has %d pieces while the shop is away", s.product(1))
+	}
+	network.close(false)
+	until("what came meanwhile", func() bool { return s.product(1) == 93 })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	for id := int64(2); id <= 9; id++ {
+		last := (3600-9+id-1)%70 - 35 // of its entries
+		s.want(fmt.Sprintf("product %d", id), s.product(id), 100+last)
+		s.want(fmt.Sprintf("applied of product %d", id), s.applied(fmt.Sprintf("product:%d", id)), last)
+	}
+	if turns := s.number(`SELECT JSON_EXTRACT(note, '$.turn') FROM spola_marker WHERE name = 'place.stock.erp'`); turns > 12 {
+		t.Errorf("an hour's entries took %d transactions", turns)
 	}
 }

@@ -3,6 +3,8 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -117,6 +119,8 @@ func TestStockFollowsTheERP(t *testing.T) {
 			if one.name == "MySQL" {
 				p.comparesOverRuns(running)
 				p.losesTheERPsLog(running[:2], running[2:])
+			} else {
+				p.editedUnseen(running)
 			}
 			t.Logf("%d entries, %d repairs", p.number("select count(*) from spola.ledger"), p.number("select count(*) from spola.ledger where cause = 'repair'"))
 		})
@@ -180,6 +184,42 @@ func (p *pipeline) comparesOverRuns(running []*program) {
 	*ledger = p.start("applier", "run", "ledger")
 }
 
+// editedUnseen has each row of the shop's stock edited behind the binary log's back: two runs of reconciliation at most, and each is seen and repaired.
+func (p *pipeline) editedUnseen(running []*program) {
+	p.t.Helper()
+	unseen, err := p.shop.DB().Conn(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var rows int64
+	for _, statement := range []string{"SET sql_log_bin = 0", "UPDATE oc_product SET quantity = quantity + 1", "UPDATE oc_product_option_value SET quantity = quantity + 2", "SET sql_log_bin = 1"} {
+		done, err := unseen.ExecContext(p.t.Context(), statement)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		n, _ := done.RowsAffected()
+		rows += n
+	}
+	_ = unseen.Close()
+	var compared int64
+	for range 2 {
+		var run stock.Run
+		for !run.Compared { // while the mirror is behind, it is not
+			one := p.start("applier", "reconcile", "--allow", "inventory", "--json")
+			p.until("a run of reconciliation", running, func() bool { p.wake(); return one.ended() })
+			lines := strings.Split(strings.TrimSpace(one.ends(0)), "\n")
+			if err := json.Unmarshal([]byte(lines[len(lines)-1]), &run); err != nil { // the log comes before it
+				p.t.Fatal(err)
+			}
+		}
+		compared += run.CompareRows
+	}
+	if compared < rows {
+		p.t.Errorf("two runs compared %d rows, %d have been edited", compared, rows)
+	}
+	p.until("each edit is seen, and repaired", running, func() bool { p.wake(); return p.unlike() == "" && p.reads(law) == "" })
+}
+
 // losesTheERPsLog deletes it while nobody reads it: what the ERP does meanwhile reaches the shop by the snapshot of the log's new generation,
 // into which a person takes each of its appliers.
 func (p *pipeline) losesTheERPsLog(of, back []*program) {
@@ -233,6 +273,14 @@ func (p *pipeline) wake() {
 // shows holds the mirror's stock against the shop's own rows: what was edited behind the binary log's back, too.
 func (p *pipeline) shows() {
 	p.t.Helper()
+	if unlike := p.unlike(); unlike != "" {
+		p.t.Error(unlike)
+	}
+}
+
+// unlike tells which rows of stock the mirror has otherwise than the shop.
+func (p *pipeline) unlike() (text string) {
+	p.t.Helper()
 	rows, err := p.erp.Query(p.t.Context(), "select stock_row, shown from canonical_shop.law")
 	if err != nil {
 		p.t.Fatal(err)
@@ -247,13 +295,14 @@ func (p *pipeline) shows() {
 			return err
 		}
 		if quantity != shown {
-			p.t.Errorf("%s shows %d, the mirror has %d", row, quantity, shown)
+			text += fmt.Sprintf("%s shows %d, the mirror has %d\n", row, quantity, shown)
 		}
 		return nil
 	})
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return text
 }
 
 // reads asks the ERP's database for a text.

@@ -1,15 +1,20 @@
 package cli_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/spola-cdc/spola/internal/lab/fault"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
@@ -128,6 +133,69 @@ func TestStockReachesTheShop(t *testing.T) {
 	p.ledger(15, "product:2", 20)
 	p.until("what customers bought stays bought", []*program{newer}, func() bool { return p.quantity(2) == 117 })
 	newer.stop()
+	p.shopIsAway(reader, shopReader)
+}
+
+// shopIsAway cuts the shop off from everybody of ours while an hour of entries comes: the status tells how far behind it is, nobody gives up, and then each
+// piece comes once.
+func (p *pipeline) shopIsAway(reader, shopReader *program) {
+	p.t.Helper()
+	shopReader.stop()
+	proxy, err := fault.New(p.shopAddress())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer proxy.Close()
+	text, err := os.ReadFile(filepath.Join(p.dir, "spola.yaml"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.write("spola.yaml", bytes.ReplaceAll(text, []byte(p.shopAddress()), []byte(proxy.Addr())))
+	running := []*program{reader, p.start("cdc", "run"), p.start("applier", "run"), p.start("applier", "run", "stock")}
+	p.ledger(16, "product:1", 0)
+	p.until("the shop is written into", running, func() bool { return p.quantity(1) == 100 })
+	p.until("and read", running, func() bool {
+		return p.number("select quantity from mirror_shop.oc_product where product_id = 1") == 100
+	})
+	proxy.Cut()
+	p.erpExec("insert into spola.ledger (shop, no, stock_row, article_id, cause, pieces, target) select $1, n, 'product:' || 1 + n % 4, 1, 'delta', 0, n % 50 from generate_series(17, 3616) n", testShop)
+	p.until("the status tells how far behind the shop is", running, func() bool {
+		var told struct{ Back []standing }
+		if err := json.Unmarshal([]byte(p.run(0, "applier", "status", "--json")), &told); err != nil {
+			p.t.Fatal(err)
+		}
+		return slices.ContainsFunc(told.Back, func(s standing) bool { return s.Stream == "stock" && s.Lag.Events >= 3600 && s.Lag.Seconds > 0 })
+	})
+	if p.quantity(1) != 100 {
+		p.t.Errorf("product 1 has %d pieces while the shop is away", p.quantity(1))
+	}
+	if err := proxy.Mend(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.until("the shop has each piece", running, func() bool {
+		return p.quantity(1) == 100+16 && p.quantity(2) == 100+13-3 && p.quantity(3) == 100+14 && p.quantity(4) == 100+15
+	})
+	p.until("and is read again", running, func() bool {
+		return p.number("select quantity from mirror_shop.oc_product where product_id = 1") == 116
+	})
+}
+
+// standing is what the status tells of a stream of the way back.
+type standing struct {
+	Stream string
+	Lag    struct {
+		Events  int64
+		Seconds float64
+	}
+}
+
+// shopAddress is host and port of the shop's server.
+func (p *pipeline) shopAddress() string {
+	at, err := url.Parse(p.cfg.Shop.Database)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return at.Host
 }
 
 // ledger appends an entry.

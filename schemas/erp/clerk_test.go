@@ -3,6 +3,7 @@ package erp_test
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -20,6 +21,52 @@ func TestReceiptWaitsForNoOrder(t *testing.T) {
 	e.exec(`commit`)
 	if got := e.text(`select backorder from erp.orders`); got != "false" {
 		t.Errorf("backorder: %s", got)
+	}
+}
+
+// The day that the README shows can be typed as it stands there.
+func TestClerksDayOfTheREADME(t *testing.T) {
+	e := open(t)
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(readme), "## A clerk's day in the reference ERP")
+	_, block, begun := strings.Cut(section, "```sql\n")
+	block, _, ended := strings.Cut(block, "```")
+	if !found || !begun || !ended {
+		t.Fatal("the README has no clerk's day")
+	}
+	e.exec(`update erp.warehouse set code = 'BO' where code = 'RM'`)
+	e.exec(`select erp.put_articles(array(select row('Q' || sku, sku, sku, '', sku, 22, 1220, null, null, null, null, null, null, null)::erp.article_in from unnest('{SP-0003,SP-0005-L}'::text[]) sku))`)
+	e.exec(`select erp.receive_goods(1::smallint, array[row(a.id, 5)::erp.goods_in]) from erp.article a where sku = 'SP-0003'`)
+	b := order("a", item{11, 2})
+	b.add("b", item{11, 2})
+	b.add("c", item{11, 1})
+	e.importOrders(b)
+	var typed strings.Builder
+	for line := range strings.Lines(year(e, block)) {
+		deed, _, _ := strings.Cut(line, "-- ")
+		typed.WriteString(deed + "\n")
+	}
+	deeds := 0
+	for deed := range strings.SplitSeq(typed.String(), ";") {
+		if deed = strings.TrimSpace(deed); deed != "" {
+			e.exec(deed)
+			deeds++
+		}
+	}
+	if deeds != 14 {
+		t.Errorf("the day has %d deeds", deeds)
+	}
+	if got := e.text(`select order_id, state, shipped, returned from erp.statuses order by 1`); got != "1 shipped 2 1\n2 closed_short 1 0\n3 cancelled 0 0" {
+		t.Errorf("orders at the end of the day:\n%s", got)
+	}
+	if got := e.text(`select gross, special, weight_kg::text from erp.catalogue where sku = 'SP-0003'`); !strings.HasPrefix(got, "1490 1290 0.35") {
+		t.Errorf("the article at the end of the day: %s", got)
+	}
+	if broken := e.text(brokenTotals); broken != "" {
+		t.Error(broken)
 	}
 }
 

@@ -51,6 +51,15 @@ func TestDemoEndsWithAProof(t *testing.T) {
 			if err := json.Unmarshal(out.Bytes(), &proof); err != nil {
 				t.Fatalf("%v in %s", err, out)
 			}
+			var keys map[string]json.RawMessage
+			if err := json.Unmarshal(out.Bytes(), &keys); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range []string{"skus", "law_violations", "sabotage_planted", "sabotage_repaired", "orders_shipped", "shipped_in_shop", "tracking_in_shop", "oversold_by_bridge", "writeback_latency_ms"} {
+				if keys[key] == nil {
+					t.Errorf("the proof has no %s: %s", key, out)
+				}
+			}
 			if proof.OrdersPlaced < 50 || proof.OrdersInERP < 20 || proof.Differences != 0 || proof.CentsShop != proof.CentsERP ||
 				proof.OrdersInScope != proof.OrdersInERP+proof.OrdersParked || proof.OrdersParked != proof.ParkedPlanted ||
 				proof.Deeds < 10 || proof.OrdersShipped < 1 || len(proof.Broken) > 0 ||

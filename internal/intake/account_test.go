@@ -261,13 +261,13 @@ func TestDriftIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if run.Drifting != 3 || run.Repaired != 3 || run.Ticks != 3 || run.Rows != 4 {
+	if run.Drifting != 3 || run.Explained != 2 || run.Repaired != 3 || run.Ticks != 3 || run.Rows != 4 {
 		t.Errorf("%+v", run)
 	}
 	erp.want("repairs", fmt.Sprintf("product:41 repair 10 changed in the shop, by hand or by another program, product:31 repair 2 order %d was deleted in the shop and kept its pieces, "+
 		"product:42 repair -5 product 42 was saved in the shop's administration at %s, with the pieces that its page showed or somebody typed", unpaid, saved.Format("2006-01-02 15:04")),
 		"select string_agg(concat_ws(' ', stock_row, cause, pieces, detail), ', ' order by pieces desc) from spola.ledger where cause = 'repair'")
-	erp.want("what was kept", "3 3", "select drifting || ' ' || repaired from spola.reconciliation order by id desc limit 1")
+	erp.want("what was kept", "4 3 2 3 0 3 t", "select concat_ws(' ', rows, drifting, explained, repaired, waiting, ticks, ended >= began) from spola.reconciliation order by id desc limit 1")
 
 	dry := erp.reconcile(shop, stock.Options{DryRun: true})
 	if len(dry.Found) != 1 || dry.Found[0].StockRow != "product:43" || dry.Repaired != 0 {

@@ -47,6 +47,7 @@ type Run struct {
 	Opened      int64     `json:"opened"`                 // accounts
 	Closed      int64     `json:"closed"`                 // accounts
 	Drifting    int64     `json:"drifting"`               // rows, at first sight
+	Explained   int64     `json:"explained"`              // of these, stayed so and have a known cause
 	Repaired    int64     `json:"repaired"`               // rows
 	Compared    bool      `json:"compared"`               // the shop's rows with the mirror
 	NotCompared string    `json:"not_compared,omitempty"` // why
@@ -303,6 +304,9 @@ func (r *run) causes(ctx context.Context, seen []Finding) error {
 	for i, f := range seen {
 		if f.What == "repair" {
 			seen[i].Why = cmp.Or(found[f.StockRow], unknownCause)
+			if seen[i].Why != unknownCause {
+				r.Explained++
+			}
 		}
 	}
 	return nil
@@ -409,9 +413,9 @@ func (r *run) keep(ctx context.Context) error {
 	if r.DryRun {
 		return nil
 	}
-	_, err := r.conn.Exec(ctx, `insert into spola.reconciliation (shop, why, began, ended, ticks, rows, opened, closed, drifting, repaired, compared, unequal, waiting, held, detail, orders)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
-		r.Shop, r.Why, r.Began, r.Ended, r.Ticks, r.Rows, r.Opened, r.Closed, r.Drifting, r.Repaired, r.Compared, r.Unequal, r.Waiting, r.Held, r.Found, r.Orders)
+	_, err := r.conn.Exec(ctx, `insert into spola.reconciliation (shop, why, began, ended, ticks, rows, opened, closed, drifting, explained, repaired, compared, unequal, waiting, held, detail, orders)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		r.Shop, r.Why, r.Began, r.Ended, r.Ticks, r.Rows, r.Opened, r.Closed, r.Drifting, r.Explained, r.Repaired, r.Compared, r.Unequal, r.Waiting, r.Held, r.Found, r.Orders)
 	if err != nil {
 		return postgres.Explain(fmt.Errorf("note the reconciliation of shop %s: %w", r.Shop, err))
 	}

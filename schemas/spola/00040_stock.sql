@@ -110,6 +110,7 @@ create table spola.reconciliation (
     opened   bigint not null,
     closed   bigint not null,
     drifting bigint not null,                -- that differed at first sight
+    explained bigint not null default 0,     -- of these, whose cause is known
     repaired bigint not null,
     compared boolean not null,               -- the shop's rows with the mirror
     unequal  bigint not null,                -- ranges whose rows in the shop were not what the mirror has, and were read again

@@ -92,7 +92,7 @@ func printRun(out io.Writer, r stock.Run) error {
 	if r.NotCompared != "" {
 		printable.Printf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
 	}
-	printable.Printf(out, "drifting %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Repaired, r.Opened, r.Closed, r.Waiting)
+	printable.Printf(out, "drifting %d, explained %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Explained, r.Repaired, r.Opened, r.Closed, r.Waiting)
 	if o := r.Orders; len(o.Days) > 0 {
 		printable.Printf(out, "Orders since %s: %d in the shop, %d of them in the ERP to the cent, %d explained (parked, settling, closed, decided); read again %d, left %d\n",
 			o.Since, o.Orders, o.InERP, o.Explained, len(o.Asked), o.Left)

@@ -175,6 +175,11 @@ func (p *pipeline) shopIsAway(reader, shopReader *program) {
 	p.until("the shop has each piece", running, func() bool {
 		return p.quantity(1) == 100+16 && p.quantity(2) == 100+13-3 && p.quantity(3) == 100+14 && p.quantity(4) == 100+15
 	})
+	p.ledger(3617, "product:9000", 3)
+	p.until("what a row is owed that the shop does not have is told by name", running, func() bool {
+		text := p.run(0, "applier", "status")
+		return strings.Contains(text, "missing: product:9000 (3 pieces)\n") && strings.Contains(text, "to mend: the shop has no such row")
+	})
 	p.until("and is read again", running, func() bool {
 		return p.number("select quantity from mirror_shop.oc_product where product_id = 1") == 116
 	})

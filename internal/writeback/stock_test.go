@@ -219,6 +219,11 @@ func testStockWaits(t *testing.T, s *testStock) {
 		}
 		s.want("applied of "+row, s.applied(row), 0)
 	}
+	for _, why := range []string{whyFloor, whyMissing, whyUntracked} {
+		if stockMends[why] == "" {
+			t.Errorf("nobody knows what mends %s", why)
+		}
+	}
 	s.exec("UPDATE oc_product SET subtract = 1 WHERE product_id = 2")
 	s.log.ledger("product:1", 7) // any entry: a start tries what is owed
 	s.deliver()

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -103,21 +101,6 @@ func PrivateLab(t testing.TB) *Lab {
 		}
 	})
 	return lab
-}
-
-// Built is the path of a program of ours (cdc, applier or spola), where the Lab's user can run
-// it: from SPOLA_TEST_BIN, which `make test` fills once, or built now.
-func Built(t testing.TB, lab *Lab, name string) string {
-	t.Helper()
-	if dir := os.Getenv("SPOLA_TEST_BIN"); dir != "" {
-		return filepath.Join(dir, name)
-	}
-	path := filepath.Join(lab.Dir(), name)
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/spola-cdc/spola/cmd/"+name)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v\n%s", name, err, out)
-	}
-	return path
 }
 
 // starter is one of Lab's methods that start a server.

@@ -2,12 +2,14 @@ package suite
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -27,7 +29,7 @@ type job struct {
 	dir    string // the same, or its copy that the tests' user can read
 	binary string
 	args   []string
-	bin    string // directory of the programs that its tests may start
+	race   bool
 	failed string // why it could not be built
 }
 
@@ -83,14 +85,17 @@ func (s *suite) list(ctx context.Context) ([]testPackage, error) {
 	return found, nil
 }
 
-// build compiles the programs and all tests, and returns the binaries to run.
-func (s *suite) build(ctx context.Context, packages []testPackage) ([]job, error) {
+// longest are the packages whose tests take longest, the longest first: begun last, each of them would
+// be waited for alone.
+var longest = []string{"internal/cli", "internal/cli/demo", "internal/intake", "internal/source/mysql", "internal/writeback", "internal/stream"}
+
+// jobs are the test binaries to build and run, in the order of their turns.
+func (s *suite) jobs(packages []testPackage) ([]job, error) {
 	dirs, err := s.readable(packages)
 	if err != nil {
 		return nil, err
 	}
 	var jobs []job
-	needPlain := !s.race
 	for i, p := range packages {
 		main := s.job(p, dirs[i], s.race)
 		if p.memory && s.race {
@@ -98,23 +103,42 @@ func (s *suite) build(ctx context.Context, packages []testPackage) ([]job, error
 			plain := s.job(p, dirs[i], false)
 			plain.args = append(plain.args, "-test.run=^TestMemory")
 			jobs = append(jobs, plain)
-			needPlain = true
 		}
 		if s.Run != "" {
 			main.args = append(main.args, "-test.run="+s.Run)
 		}
 		jobs = append(jobs, main)
 	}
-	jobs = append(s.buildPrograms(ctx, needPlain), jobs...)
-	var group errgroup.Group
-	group.SetLimit(atOnce)
-	for i := range jobs {
-		group.Go(func() error {
-			s.compile(ctx, &jobs[i])
-			return ctx.Err()
-		})
+	turn := func(j job) int {
+		if at := slices.Index(longest, j.name); at >= 0 {
+			return at
+		}
+		return len(longest)
 	}
-	return jobs, group.Wait()
+	slices.SortStableFunc(jobs, func(a, b job) int { return cmp.Compare(turn(a), turn(b)) })
+	return jobs, nil
+}
+
+// compile builds the binaries, and hands on each that is built. The first is built alone: two builds
+// at once on an empty cache would both compile what they share.
+func (s *suite) compile(ctx context.Context, jobs []job, built chan<- job) {
+	defer close(built)
+	var group errgroup.Group
+	group.SetLimit(buildsAtOnce)
+	for i, j := range jobs {
+		group.Go(func() error {
+			s.compileOne(ctx, &j)
+			select {
+			case built <- j:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+		if i == 0 {
+			_ = group.Wait() // a failure stands in its job
+		}
+	}
+	_ = group.Wait()
 }
 
 // job is a package's tests, with the race detector or plain.
@@ -125,40 +149,18 @@ func (s *suite) job(p testPackage, dir string, race bool) job {
 	} else if s.race {
 		name += " (plain)"
 	}
-	bin := filepath.Join(s.dir, kind)
 	return job{
-		name: name, source: p.dir, dir: dir, bin: bin,
-		binary: filepath.Join(bin, strings.ReplaceAll(p.path, "/", "-")+".test"),
+		name: name, source: p.dir, dir: dir, race: race,
+		binary: filepath.Join(s.dir, kind, strings.ReplaceAll(p.path, "/", "-")+".test"),
 		args:   []string{"-test.v=test2json", "-test.paniconexit0", "-test.timeout=" + s.Timeout.String()},
 	}
 }
 
-// buildPrograms builds the programs once, for tests that start them. What it returns are
-// failures: the tests that need no program run all the same.
-func (s *suite) buildPrograms(ctx context.Context, plain bool) []job {
-	var failures []job
-	build := func(kind string, flags ...string) {
-		args := append(append([]string{"build"}, flags...), "-o", filepath.Join(s.dir, kind), "./cmd/...")
-		if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
-			failures = append(failures, job{name: "cmd", failed: fmt.Sprintf("%s%v\n", out, err)})
-		}
-	}
-	if s.race {
-		build("race", "-race")
-	}
-	if plain {
-		build("plain")
-	}
-	return failures
-}
-
-// compile builds one test binary; a failure is the package's, told with its result.
-func (s *suite) compile(ctx context.Context, j *job) {
-	if j.failed != "" {
-		return
-	}
-	args := []string{"test", "-c", "-o", j.binary}
-	if filepath.Base(j.bin) == "race" {
+// compileOne builds one test binary; a failure is the package's, told with its result. Without the
+// tables for debuggers (-w) a binary is linked a quarter sooner; stacks have their lines all the same.
+func (s *suite) compileOne(ctx context.Context, j *job) {
+	args := []string{"test", "-c", "-ldflags=-w", "-o", j.binary}
+	if j.race {
 		args = append(args, "-race")
 	}
 	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)

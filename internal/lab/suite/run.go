@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// runAll runs the binaries, some at once, and reports each when it has ended.
-func (s *suite) runAll(ctx context.Context, jobs []job) error {
-	s.tally.align(jobs)
+// runAll runs the binaries as they are built, some at once, and reports each when it has ended.
+func (s *suite) runAll(ctx context.Context, built <-chan job) error {
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	for _, j := range jobs {
+	for j := range built {
 		group.Go(func() error {
 			if j.failed != "" {
 				s.tally.add(result{name: j.name, output: j.failed, broken: "does not compile"})
@@ -41,7 +40,7 @@ func (s *suite) runOne(ctx context.Context, j job) result {
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, j.binary, j.args...)
 	cmd.Dir = j.dir
-	cmd.Env = s.lab.Environment(append(s.env, "SPOLA_TEST_BIN="+j.bin, "PWD="+j.dir)...)
+	cmd.Env = s.lab.Environment(append(s.env, "PWD="+j.dir)...)
 	cmd.Stdout, cmd.Stderr = &output, &output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }

@@ -1,5 +1,5 @@
-// Package suite is `make test`: it builds every package's tests once, starts one set of real
-// servers, runs each package's tests as an ordinary user in the package's directory, two
+// Package suite is `make test`: it starts one set of real servers, builds every package's tests
+// once, runs those of each package that is built as an ordinary user in the package's directory, some
 // packages at once, and reports in a form that a person and a CI can read.
 //
 // The tests run with the race detector where there is a C compiler. A race-detecting build
@@ -31,8 +31,13 @@ type Options struct {
 	Out      io.Writer
 }
 
-// atOnce is how many packages' tests run at the same time.
-const atOnce = 2
+const (
+	// atOnce is how many packages' tests run at the same time: more than the two cores of the smallest
+	// machine, for tests wait, for clocks, servers and processes, half of their time.
+	atOnce = 3
+	// buildsAtOnce is how many binaries are built at the same time, beside the tests that run.
+	buildsAtOnce = 2
+)
 
 // ErrFailed means that tests failed; what failed has been written.
 var ErrFailed = errors.New("tests failed")
@@ -67,19 +72,23 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	servers := make(chan struct{})
-	go func() { // while the tests are built: downloads wait for the network, builds for the CPU
-		defer close(servers)
-		s.env = append(s.env, s.startServers(ctx)...)
-	}()
-	jobs, err := s.build(ctx, packages)
-	<-servers
+	jobs, err := s.jobs(packages)
 	if err != nil {
 		return err
 	}
-	s.say(fmt.Sprintf("built and started in %s; running the tests of %d packages as %s",
+	s.tally.align(jobs)
+	ctx, cancel := context.WithCancel(ctx)
+	built := make(chan job, len(jobs))
+	building := make(chan struct{})
+	go func() { // while servers start: downloads wait for the network, builds for the CPU
+		defer close(building)
+		s.compile(ctx, jobs, built)
+	}()
+	defer func() { cancel(); <-building }()
+	s.env = append(s.env, s.startServers(ctx)...)
+	s.say(fmt.Sprintf("started in %s; running the tests of %d packages as %s",
 		time.Since(began).Round(time.Second), len(packages), s.lab.User().Name))
-	if err := s.runAll(ctx, jobs); err != nil {
+	if err := s.runAll(ctx, built); err != nil {
 		return err
 	}
 	return s.tally.close(s.skipsFile())

@@ -132,13 +132,15 @@ func (s *suite) prepare() error {
 // startServers starts one set of servers and returns the variables that name them. A server
 // that can't be had is said, and its tests skip themselves, or fail in CI.
 func (s *suite) startServers(ctx context.Context) []string {
+	// What JIT compiles for the few rows of a test takes longer than the rows, again in each session.
+	erp := server.Config{Settings: map[string]string{"jit": "off"}}
 	starts := []struct {
 		product, variable string
 		start             func(context.Context) (*server.Server, error)
 	}{
 		{"MySQL", "SPOLA_TEST_MYSQL", func(ctx context.Context) (*server.Server, error) { return s.lab.MySQL(ctx, server.Config{}) }},
 		{"MariaDB", "SPOLA_TEST_MARIADB", func(ctx context.Context) (*server.Server, error) { return s.lab.MariaDB(ctx, server.Config{}) }},
-		{"PostgreSQL", "SPOLA_TEST_POSTGRES", func(ctx context.Context) (*server.Server, error) { return s.lab.Postgres(ctx, server.Config{}) }},
+		{"PostgreSQL", "SPOLA_TEST_POSTGRES", func(ctx context.Context) (*server.Server, error) { return s.lab.Postgres(ctx, erp) }},
 		{"Kafka", "SPOLA_TEST_KAFKA", func(ctx context.Context) (*server.Server, error) {
 			cluster, err := s.lab.Kafka(ctx, 1, server.Config{})
 			if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -14,9 +13,8 @@ import (
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
-	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/target/postgres"
-	"github.com/spola-cdc/spola/schemas"
 )
 
 // ledger is an effect whose repetition shows: it appends a row for each record, with the
@@ -107,14 +105,8 @@ func (p *ledgerPart) insert(ctx context.Context, tx pgx.Tx, n int) error {
 // database is a fresh one with place and ledger.
 func database(t testing.TB) (url string, conn *pgx.Conn) {
 	t.Helper()
-	url = server.Postgres(t)
-	files, err := fs.Sub(schemas.Spola, "spola")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := postgres.Migrate(t.Context(), url, postgres.Migrations{Name: "spola", Files: files}); err != nil {
-		t.Fatal(err)
-	}
+	url = erp.Database(t, "spola")
+	var err error
 	if conn, err = postgres.Connect(t.Context(), url, "test"); err != nil {
 		t.Fatal(err)
 	}

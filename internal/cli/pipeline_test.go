@@ -33,7 +33,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/demo"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
-	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/verify"
@@ -68,7 +68,7 @@ const (
 // newPipeline makes shop and ERP, both with their goods, and starts nothing.
 func newPipeline(t *testing.T, shopURL string, brokers []string, options shop.Options) *pipeline {
 	t.Helper()
-	return newPipelineAt(t, shopURL, server.Postgres(t), brokers, options)
+	return newPipelineAt(t, shopURL, erp.Database(t, "spola", "erp"), brokers, options)
 }
 
 func newPipelineAt(t *testing.T, shopURL, erpURL string, brokers []string, options shop.Options) *pipeline {

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/apply"
-	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -48,13 +48,7 @@ func sub(t testing.TB, fsys fs.FS, dir string) fs.FS {
 
 func newTestERP(t testing.TB) *testERP {
 	t.Helper()
-	e := &testERP{t: t, name: testShop, url: server.Postgres(t)}
-	ctx := t.Context()
-	err := postgres.Migrate(ctx, e.url, postgres.Migrations{Name: "spola", Files: sub(t, schemas.Spola, "spola")},
-		postgres.Migrations{Name: "erp", Files: sub(t, schemas.ERP, "erp")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := &testERP{t: t, name: testShop, url: erp.Database(t, "spola", "erp")}
 	e.connect()
 	e.exec(`insert into erp.warehouse (id, code, name, web_rank) values (1, 'W', 'Web', 1)`)
 	for _, id := range []int64{31, 41, 42, 43} {

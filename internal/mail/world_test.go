@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io/fs"
 	netmail "net/mail"
 	"os"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/stream"
@@ -38,14 +38,7 @@ type world struct {
 
 func newWorld(t *testing.T, o mailbox.Options) *world {
 	t.Helper()
-	w := &world{T: t, url: server.Postgres(t)}
-	var sets []postgres.Migrations
-	for name, dir := range map[string]fs.FS{"spola": schemas.Spola, "erp": schemas.ERP} {
-		files, err := fs.Sub(dir, name)
-		w.must(err)
-		sets = append(sets, postgres.Migrations{Name: name, Files: files})
-	}
-	w.must(postgres.Migrate(t.Context(), w.url, sets...))
+	w := &world{T: t, url: erp.Database(t, "spola", "erp")}
 	var err error
 	w.conn, err = postgres.Connect(t.Context(), w.url, "test")
 	w.must(err)

@@ -4,16 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/change"
-	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/target/postgres"
-	"github.com/spola-cdc/spola/schemas"
 )
 
 // testLog writes records as a source would.
@@ -76,14 +74,7 @@ var markerTable = change.Table{Name: Marker, Version: 1, Key: []string{"name"}, 
 // database is a fresh one with the bridge's tables.
 func database(t testing.TB) *pgx.Conn {
 	t.Helper()
-	url := server.Postgres(t)
-	files, err := fs.Sub(schemas.Spola, "spola")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := postgres.Migrate(t.Context(), url, postgres.Migrations{Name: "spola", Files: files}); err != nil {
-		t.Fatal(err)
-	}
+	url := erp.Database(t, "spola")
 	conn, err := postgres.Connect(t.Context(), url, "test")
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/source/mysql"
@@ -45,7 +46,7 @@ type place struct {
 // an order to Germany without VAT, fields of the account.
 func newPlace(t *testing.T, url string) *place {
 	t.Helper()
-	p := &place{t: t, shopURL: url, erpURL: server.Postgres(t), dir: t.TempDir()}
+	p := &place{t: t, shopURL: url, erpURL: erp.Database(t, "spola", "erp"), dir: t.TempDir()}
 	var err error
 	if p.shop, err = shop.Open(t.Context(), url, shop.Options{Products: 10}); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"strings"
 	"testing"
@@ -13,9 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/lab/clerk"
-	"github.com/spola-cdc/spola/internal/lab/server"
-	"github.com/spola-cdc/spola/internal/target/postgres"
-	"github.com/spola-cdc/spola/schemas"
+	lab "github.com/spola-cdc/spola/internal/lab/erp"
 )
 
 // brokenTotals names what must hold after every function, whatever the history; no row is right.
@@ -39,15 +36,7 @@ type reporter interface {
 // ten articles S1 … S10 at 12.20 and 22 %, one customer.
 func open(t testing.TB) *erp {
 	t.Helper()
-	url := server.Postgres(t)
-	files, err := fs.Sub(schemas.ERP, "erp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := postgres.Migrate(context.Background(), url, postgres.Migrations{Name: "erp", Files: files}); err != nil {
-		t.Fatal(err)
-	}
-	e := connect(t, url)
+	e := connect(t, lab.Database(t, "erp"))
 	e.exec(`insert into erp.warehouse values (1, 'MI', 'Milano', 1), (2, 'RM', 'Roma', 2), (3, 'NEG', 'Negozio', null)`)
 	e.exec(`select erp.put_articles(array(select row('P' || i, 'Product ' || i, 'S' || i, '', 'Article ' || i, 22, 1220,
 		null, null, null, null, null, '{"Size": "L"}', null)::erp.article_in from generate_series(1, 10) i))`)

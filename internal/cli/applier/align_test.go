@@ -24,6 +24,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/ops"
@@ -154,7 +155,7 @@ func each(t *testing.T, test func(m *merchant)) {
 	for product, servers := range map[string]func(testing.TB) string{"mysql": server.MySQL, "mariadb": server.MariaDB} {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
-			test(open(t, servers(t), server.Postgres(t), "root", ""))
+			test(open(t, servers(t), erp.Database(t, "spola", "erp"), "root", ""))
 		})
 	}
 }
@@ -222,7 +223,7 @@ SP-0001  weight   0.5 kg -> 0.125 kg
 
 // From the page: a comparison shows both sides and writes nothing; what is written then is what was shown, whoever saves what meanwhile.
 func TestAlignOnThePage(t *testing.T) {
-	m := open(t, server.MySQL(t), server.Postgres(t), "root", "")
+	m := open(t, server.MySQL(t), erp.Database(t, "spola", "erp"), "root", "")
 	m.inERP(`select erp.set_price('SP-0001', 1999), erp.set_price('SP-0002', 2000), erp.set_price('SP-0003', 2001)`)
 	cfg, err := config.Load(m.env.Config, config.NeedERP, config.NeedShopWrite)
 	if err != nil {
@@ -383,7 +384,7 @@ func TestAlignRights(t *testing.T) {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
 			s := servers(t, nil)
-			m := open(t, "mysql://root@"+s.Addr()+"/shop", server.Postgres(t), "spola_writer", "change-me-writer")
+			m := open(t, "mysql://root@"+s.Addr()+"/shop", erp.Database(t, "spola", "erp"), "spola_writer", "change-me-writer")
 			for _, file := range []string{"shop-writer", "shop-align"} {
 				text := regexp.MustCompile(`(?m)^\s*--.*$`).ReplaceAllString(granted(t, file+".opencart."+product+".sql"), "")
 				m.inShop(strings.Split(text, ";\n")...)

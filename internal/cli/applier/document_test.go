@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,22 +16,14 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/document"
-	"github.com/spola-cdc/spola/internal/lab/server"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/target/postgres"
-	"github.com/spola-cdc/spola/schemas"
 )
 
 // selling is an ERP in which eight orders were shipped, every second one a company's, and some came back.
 func selling(t *testing.T) (*cli.Env, *bytes.Buffer, *pgx.Conn) {
 	t.Helper()
-	url := server.Postgres(t)
-	files, err := fs.Sub(schemas.ERP, "erp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := postgres.Migrate(t.Context(), url, postgres.Migrations{Name: "erp", Files: files}); err != nil {
-		t.Fatal(err)
-	}
+	url := erp.Database(t, "erp")
 	conn, err := postgres.Connect(t.Context(), url, "test")
 	if err != nil {
 		t.Fatal(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/spola-cdc/spola/internal/cli/spola"
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
@@ -44,7 +45,7 @@ func newMerchant(t *testing.T) *merchant { return newMerchantSince(t, "") }
 func newMerchantSince(t *testing.T, since string) *merchant {
 	m := &merchant{t: t, dir: t.TempDir()}
 	shopURL := strings.TrimRight(server.PrivateMySQL(t, nil).URL(), "/") + "/shop"
-	erpURL := server.Postgres(t)
+	erpURL := erp.Database(t, "spola", "erp")
 	m.write("shop.yaml", string(deploy.ShopExample))
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // a free port for the embedded broker
 	m.must(err)

@@ -3,16 +3,13 @@ package clerk_test
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/lab/clerk"
-	"github.com/spola-cdc/spola/internal/lab/server"
-	"github.com/spola-cdc/spola/internal/target/postgres"
-	"github.com/spola-cdc/spola/schemas"
+	"github.com/spola-cdc/spola/internal/lab/erp"
 )
 
 // Invariant: fifty clerks at the same time, each with random calls, break no total, wait in no
@@ -134,14 +131,7 @@ func broken(t *testing.T, conn *pgx.Conn) []string {
 // furnished is an ERP with warehouses, so many articles with few pieces each, and orders of one customer.
 func furnished(t *testing.T, articles int) string {
 	t.Helper()
-	url := server.Postgres(t)
-	files, err := fs.Sub(schemas.ERP, "erp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := postgres.Migrate(t.Context(), url, postgres.Migrations{Name: "erp", Files: files}); err != nil {
-		t.Fatal(err)
-	}
+	url := erp.Database(t, "erp")
 	conn := connect(t, url)
 	for _, statement := range []string{
 		`insert into erp.warehouse values (1, 'MI', 'Milano', 1), (2, 'RM', 'Roma', 2), (3, 'NEG', 'Negozio', null)`,

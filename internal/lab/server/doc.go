@@ -8,7 +8,7 @@
 //
 //	url := server.MySQL(t)        // mysql://root@127.0.0.1:21004/t_5f0c…: a fresh database, dropped after the test
 //	url := server.MariaDB(t)      // the same on MariaDB
-//	url := server.Postgres(t)     // postgres://postgres@127.0.0.1:21007/t_91ab…
+//	url := server.Postgres(t)     // postgres://postgres@127.0.0.1:21007/t_91ab…; package lab/erp gives one with the ERP's tables
 //	brokers := server.Kafka(t)    // ["127.0.0.1:21009"]: make topics of your own, delete them after
 //	private := server.PrivateMySQL(t, nil) // a *Server of this test alone: kill it, reset it, stop it
 //

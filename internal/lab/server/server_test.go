@@ -3,11 +3,14 @@ package server_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // to look at both databases with one interface
 
@@ -45,6 +48,38 @@ func value(t *testing.T, db *sql.DB, query string) string {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return v
+}
+
+// Tests that ask for the same template at once are each given a copy of their own, of what was filled
+// once; one that was left half filled is filled anew.
+func TestCopiesOfATemplate(t *testing.T) {
+	name := fmt.Sprintf("template_%d", time.Now().UnixNano())
+	base := server.Postgres(t)
+	admin := open(t, base)
+	exec(t, admin, "CREATE DATABASE "+name+"_part")
+	t.Cleanup(func() { exec(t, open(t, base), "DROP DATABASE "+name) })
+	var filled atomic.Int64
+	t.Run("at once", func(t *testing.T) {
+		for i := range 4 {
+			t.Run(strconv.Itoa(i), func(t *testing.T) {
+				t.Parallel()
+				db := open(t, server.CopiedPostgres(t, name, func(url string) error {
+					filled.Add(1)
+					_, err := open(t, url).Exec("CREATE TABLE t (n int); INSERT INTO t VALUES (1)")
+					return err
+				}))
+				if _, err := db.Exec("INSERT INTO t VALUES (2)"); err != nil {
+					t.Error(err)
+				}
+				if sum := value(t, db, "SELECT sum(n) FROM t"); sum != "3" {
+					t.Errorf("a copy has %s, want 3", sum)
+				}
+			})
+		}
+	})
+	if n := filled.Load(); n != 1 {
+		t.Errorf("filled %d times", n)
+	}
 }
 
 // What was committed survives kill -9 and a gentle restart, on the same port.

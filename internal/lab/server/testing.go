@@ -32,6 +32,67 @@ func Postgres(t testing.TB) string {
 	return erpDatabase(t, shared.need(t, "PostgreSQL", "SPOLA_TEST_POSTGRES", (*Lab).Postgres))
 }
 
+// CopiedPostgres is the URL of a fresh database on the shared PostgreSQL 15 that is as fill leaves an empty
+// one, dropped after the test. fill is called once for all tests, of all packages, that give the same name:
+// the others are given copies, which takes a tenth of a migration's time. The template stays on the server
+// under that name, which must say all that decides about what stands in it.
+func CopiedPostgres(t testing.TB, name string, fill func(url string) error) string {
+	t.Helper()
+	server := shared.need(t, "PostgreSQL", "SPOLA_TEST_POSTGRES", (*Lab).Postgres)
+	if err := makeTemplate(server, name, fill); err != nil {
+		t.Fatalf("make the template %s: %v", name, err)
+	}
+	return erpDatabaseOf(t, server, " TEMPLATE "+name)
+}
+
+// makeTemplate makes a database for copies unless it is there. Nobody may connect to a finished one: a
+// copy waits until all have left.
+func makeTemplate(server, name string, fill func(url string) error) (err error) {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	there := func() (found bool, err error) {
+		err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name).Scan(&found)
+		return found, err
+	}
+	if found, err := there(); err != nil || found {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtext($1))", name); err != nil {
+		return err
+	}
+	if found, err := there(); err != nil || found {
+		return err
+	}
+	part := name + "_part" // of a process that was killed, or ours
+	for _, statement := range []string{"DROP DATABASE IF EXISTS " + part + " WITH (FORCE)", "CREATE DATABASE " + part} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	u, err := url.Parse(server)
+	if err != nil {
+		return err
+	}
+	u.Path = "/" + part
+	if err := fill(u.String()); err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		"ALTER DATABASE " + part + " ALLOW_CONNECTIONS false",
+		"SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = '" + part + "'",
+		"ALTER DATABASE " + part + " RENAME TO " + name,
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // OwnPostgres is the URL of a fresh database on a PostgreSQL 15 that no other package uses, dropped
 // after the test. A replication slot is made only when every transaction of the whole server has
 // ended: tests that make one would wait for those of other packages.
@@ -233,8 +294,13 @@ func execShop(t testing.TB, server, statement string) {
 
 func erpDatabase(t testing.TB, server string) string {
 	t.Helper()
+	return erpDatabaseOf(t, server, "")
+}
+
+func erpDatabaseOf(t testing.TB, server, options string) string {
+	t.Helper()
 	name := freshName(t)
-	execERP(t, server, "CREATE DATABASE "+name)
+	execERP(t, server, "CREATE DATABASE "+name+options)
 	// FORCE ends connections that a test left open. A replication slot of the test's own
 	// holds the database and is dropped first.
 	t.Cleanup(func() {

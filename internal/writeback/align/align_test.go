@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -14,9 +13,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
-	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/internal/writeback/align"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -77,19 +76,7 @@ func open(t *testing.T, url string) *bench {
 
 func openERP(t *testing.T) *pgx.Conn {
 	t.Helper()
-	url := server.Postgres(t)
-	var sets []postgres.Migrations
-	for name, files := range map[string]fs.FS{"erp": schemas.ERP, "spola": schemas.Spola} {
-		sub, err := fs.Sub(files, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sets = append(sets, postgres.Migrations{Name: name, Files: sub})
-	}
-	if err := postgres.Migrate(t.Context(), url, sets...); err != nil {
-		t.Fatal(err)
-	}
-	conn, err := pgx.Connect(t.Context(), url)
+	conn, err := pgx.Connect(t.Context(), erp.Database(t, "spola", "erp"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ func (p *pipeline) standing() (at change.Place) {
 // Kafka compacts the log, because somebody has set it so: of each row only the newest record is
 // left. The applier stops at the first hole, cdc refuses to start, both say what to do, and done it is.
 func TestCompactedLogIsCrossedByItsSnapshot(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)

@@ -74,6 +74,7 @@ func (p *pipeline) erpHas(words ...string) bool {
 // newer reader fences an older one and takes the slot over, kills lose nothing, and Spola's own
 // transactions are known as echoes.
 func TestERPLog(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	if text := p.run(78, "cdc", "run", "erp"); !strings.Contains(text, "erp.log.user") {
 		t.Errorf("without a reader's user: %s", text)
@@ -173,6 +174,7 @@ func TestERPLog(t *testing.T) {
 // The ERP's log moves to other brokers and goes on where it ended; and where it is lost, a new generation
 // begins with a snapshot. What was changed while nobody read stands in either; nothing is told twice.
 func TestERPLogMovesAndIsLost(t *testing.T) {
+	t.Parallel()
 	old := embedded(t, t.TempDir(), "")
 	p := newPipeline(t, server.MySQL(t), []string{old.Addr()}, shop.Options{})
 	p.readsERP()

@@ -211,6 +211,7 @@ func (p *pipeline) neverAbove(watched func() map[string]int64, before map[string
 // shows what is lost, and then: each order is there once, no row of the shop was ever given more than there is, the law holds, no number of a
 // document is used twice, whether the ERP's log or only a customer has seen it, and nobody is mailed twice.
 func TestRestoredERP(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 100})
 	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}

@@ -54,6 +54,7 @@ func (p *pipeline) ticks(n int64, running ...*program) {
 // While a page of settings is deleted and not yet written again, orders go on with the settings
 // before, for however long that lasts.
 func TestSettingsAreSavedWhileOrdersFlow(t *testing.T) {
+	t.Parallel()
 	saving := newGate("setting")
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Before: saving.before})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
@@ -91,6 +92,7 @@ func TestSettingsAreSavedWhileOrdersFlow(t *testing.T) {
 // Rows that the shop deleted without a word in its binary log go with the next snapshot, and with
 // them what they meant, while orders flow.
 func TestGhostsGoWithAChunk(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)
@@ -128,6 +130,7 @@ func TestGhostsGoWithAChunk(t *testing.T) {
 // A reader that ends between the statement that takes an order's pieces and the one that writes
 // its state: the pieces count once, with the order, whether or not it settles in between.
 func TestReaderEndsBetweenStockAndState(t *testing.T) {
+	t.Parallel()
 	state := newGate("status")
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Before: state.before})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
@@ -177,6 +180,7 @@ func TestReaderEndsBetweenStockAndState(t *testing.T) {
 func TestKillsAtEachStepOfASnapshot(t *testing.T) {
 	for name, shopOf := range map[string]func(testing.TB) string{"mysql": server.MySQL, "mariadb": server.MariaDB} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			p := newPipeline(t, shopOf(t), server.Kafka(t), shop.Options{})
 			p.manyZones(4500)
 			reader, taker := p.start("cdc", "run"), p.start("applier", "run")

@@ -11,6 +11,7 @@ import (
 // Of two processes on one log the older ends with status 4 and says by whom it was fenced; the
 // newer goes on, and nothing is lost or there twice.
 func TestOlderProcessIsFenced(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	oldReader, oldApplier := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(oldReader, oldApplier)
@@ -34,6 +35,7 @@ func TestOlderProcessIsFenced(t *testing.T) {
 // A stream that a person must look at ends with status 3 and says what to do, however often it
 // is started.
 func TestStoppedStreamSaysWhatToDo(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader := p.start("cdc", "run")
 	p.until("the log", []*program{reader}, func() bool { return strings.Contains(p.run(0, "cdc", "position"), `"run": 1`) })

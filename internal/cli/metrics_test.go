@@ -19,6 +19,7 @@ import (
 // What an operator is told is so: an applier that stands still has a lag in records and seconds and holds up the probe, one that
 // goes on has none; a part that is away is told, and its figures are told no more.
 func TestMetricsTellTheLag(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	running := []*program{reader, taker}

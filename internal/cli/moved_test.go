@@ -49,6 +49,7 @@ func (p *pipeline) upTo(log stream.Config, applier *program) change.Place {
 // A log that was begun on the embedded broker goes on on Apache Kafka, while customers order: an
 // applier that has read the old one to its end crosses by itself, one that has not says so.
 func TestLogMovesFromTheEmbeddedBrokerToKafka(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	old := embedded(t, dir, "")
 	p := newPipeline(t, server.MySQL(t), []string{old.Addr()}, shop.Options{})
@@ -172,6 +173,7 @@ func (p *pipeline) crosses(stops string) (reader, taker *program) {
 // A log that is lost, with changes in it that nobody had read: orders placed, cancelled and
 // deleted meanwhile are found by the new generation's snapshot.
 func TestLostLogIsCrossedByItsSnapshot(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)
@@ -243,6 +245,7 @@ func TestShortenedLogIsCrossedByItsSnapshot(t *testing.T) {
 // Behind a gap nothing is derived while the new generation's snapshot has gone through some of the
 // tables only: of an order that was edited in the gap the mirror has the new total and the old lines then.
 func TestNothingIsDerivedWithinTheSnapshotOfACrossing(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)

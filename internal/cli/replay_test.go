@@ -62,6 +62,7 @@ const mirroredOrders = `select md5(concat_ws('|', (select string_agg(md5(x::text
 // Orders touched in a part of the log are found by record, time, table and number; the dry run shows what differs, the replay brings it, killed or
 // not, beside customers who order. What older records of the log say of a row comes nowhere.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	p := newPipelineAt(t, server.MySQL(t), server.PrivatePostgres(t, nil).URL(), server.Kafka(t), shop.Options{Stock: 10_000}) // of its own: the reader of the ERP's log is given what all databases of a server write
 	p.readsERP()
 	box, err := mailbox.Start(mailbox.Options{})

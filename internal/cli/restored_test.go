@@ -53,6 +53,7 @@ func (p *pipeline) backup() (restore func()) {
 // A shop that is restored from a backup uses order numbers again. Orders of the backup are those
 // that the ERP has; those after it stay in the ERP; the new ones come besides, each once.
 func TestRestoredShopUsesAnOrderNumberAgain(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(reader, taker)

@@ -18,6 +18,7 @@ import (
 // run. Those that the ERP's past matters to stop by themselves and say so; recovered, each order is there once, no row of the shop was ever given more
 // than there is, and no number of a document is used twice.
 func TestStandbyTakesOver(t *testing.T) {
+	t.Parallel()
 	lab := server.PrivateLab(t)
 	primary, err := lab.Postgres(t.Context(), server.Config{})
 	if err != nil {

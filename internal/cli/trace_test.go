@@ -91,6 +91,7 @@ func (p *pipeline) stands(told *trace.Trace) {
 // The story of an order is told from the shop's commit to the state that comes back, each step where the logs have it; what has not
 // happened yet says why; and what nobody knows is said in a sentence.
 func TestTrace(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 1000})
 	p.readsERP()
 	p.writesShop()

@@ -76,6 +76,7 @@ func (p *pipeline) committed(applier, topic string) int64 {
 // The ledger's pieces reach the shop by the verbs of the programs: from a start before everything else
 // is there, over kills, while a person pauses it, and by one applier at a time.
 func TestStockReachesTheShop(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MariaDB(t), server.Kafka(t), shop.Options{Stock: 100})
 	if text := p.run(78, "applier", "run", "stock"); !strings.Contains(text, "erp.log.user") {
 		t.Errorf("without the ERP's log: %s", text)
@@ -215,6 +216,7 @@ func (p *pipeline) ledger(no int64, row string, target int64) {
 // Tracking numbers and states of the ERP's own functions reach the shop, over kills of the applier, and do
 // not come back as edits. A shop that was restored stops it until a person has looked.
 func TestOrdersReachTheShop(t *testing.T) {
+	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 1000})
 	p.readsERP()
 	p.writesShop()

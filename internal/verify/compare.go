@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ type proof struct {
 	report  *Report
 	seen    map[int64]int64 // ERP order -> shop order: no two may share one
 	visited map[int64]bool  // orders of the journal that a side knows
+
+	held struct{ shop, erp []sold } // of the order that is compared
 
 	suspects *[]int64 // takes orders that differ, in place of the report: both sides go on while they are read
 }
@@ -44,7 +47,9 @@ func (p *proof) compareAll() error {
 		if err != nil {
 			return err
 		}
-		p.visited[next] = true
+		if p.journal != nil {
+			p.visited[next] = true
+		}
 		p.look(pair{id: next, order: o, link: l, parked: parked, journal: p.journal[next]})
 	}
 }
@@ -179,11 +184,14 @@ func (p *proof) inScope(x pair) bool {
 	if x.order == nil {
 		return x.journal != nil && x.journal.Taken(p.shop.rules)
 	}
-	if !p.erp.cut.IsZero() && p.shop.began(x.order).Before(p.erp.cut) && !x.inERP() {
-		return false // closed
-	}
-	if !x.inERP() && p.shop.began(x.order).Before(p.erp.live) && p.shop.rules.class(x.order.state, x.order.method) == Cancelled {
-		return false // only observed, and called off before anybody was to have it
+	if !x.inERP() {
+		began := p.shop.began(x.order)
+		if !p.erp.cut.IsZero() && began.Before(p.erp.cut) {
+			return false // closed
+		}
+		if began.Before(p.erp.live) && p.shop.rules.class(x.order.state, x.order.method) == Cancelled {
+			return false // only observed, and called off before anybody was to have it
+		}
 	}
 	return p.shop.everTaken(x.order)
 }
@@ -240,39 +248,102 @@ func (p *proof) compareOrder(x pair) {
 	if m.credits != x.link.credits {
 		p.differ(x.id, "cents", "store credit of %d by the shop, %d in the ERP", m.credits, x.link.credits)
 	}
-	p.compareTexts(x.id, "lines", p.shopLines(m, x.link.lines), erpLines(x.link))
-	p.compareTexts(x.id, "vat", shopVAT(m), erpVATs(x.link))
+	compareItems(p, x.id, "lines", p.soldByShop(m, x.link.lines), p.soldInERP(x.link))
+	compareItems(p, x.id, "vat", m.vat, x.link.vat)
 	p.compareFacts(x, m)
 }
 
-func (p *proof) compareTexts(order int64, kind string, shop, erp []string) {
-	slices.Sort(shop)
-	slices.Sort(erp)
-	if !slices.Equal(shop, erp) {
-		p.differ(order, kind, "%s by the shop, %s in the ERP", strings.Join(shop, "; "), strings.Join(erp, "; "))
+// compareItems wants the same of both sides, in whatever order; it changes the ERP's.
+func compareItems[T interface {
+	is(T) bool
+	fmt.Stringer
+}](p *proof, order int64, kind string, shop, erp []T) {
+	same := len(shop) == len(erp)
+	for i := 0; same && i < len(shop); i++ {
+		at := slices.IndexFunc(erp[i:], shop[i].is)
+		if same = at >= 0; same {
+			erp[i], erp[i+at] = erp[i+at], erp[i] // struck off
+		}
+	}
+	if !same {
+		p.differ(order, kind, "%s by the shop, %s in the ERP", strings.Join(texts(shop), "; "), strings.Join(texts(erp), "; "))
 	}
 }
 
-// shopLines describes lines and charges.
-func (p *proof) shopLines(m money, erp []erpLine) []string {
+func texts[T fmt.Stringer](items []T) []string {
 	var all []string
-	for _, x := range m.parts {
-		if x.kind != KindNothing {
-			if x.cents != 0 {
-				all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.cents, x.rate.RatString()))
-			}
-			continue
-		}
-		all = append(all, fmt.Sprintf("%d x %s %d at %s %%%s", x.line.quantity, p.articleOf(x.line, erp), x.cents, x.rate.RatString(), withOptions(x.line.options)))
+	for _, x := range items {
+		all = append(all, x.String())
 	}
+	slices.Sort(all)
+	return all
+}
+
+// sold is a line, or a charge or discount, as one side has it.
+type sold struct {
+	line     bool
+	name     string // SKU, or code
+	quantity int64
+	options  string
+	cents    int64
+	rate     ratio
+}
+
+func (x sold) is(y sold) bool {
+	return x.line == y.line && x.name == y.name && x.quantity == y.quantity && x.options == y.options && x.cents == y.cents && x.rate.cmp(y.rate) == 0
+}
+
+func (x sold) String() string {
+	if !x.line {
+		return fmt.Sprintf("%s %d at %s %%", x.name, x.cents, x.rate)
+	}
+	return fmt.Sprintf("%d x %s %d at %s %%%s", x.quantity, x.name, x.cents, x.rate, withOptions(x.options))
+}
+
+func (v vatSum) is(w vatSum) bool {
+	return v.gross == w.gross && v.net == w.net && v.vat == w.vat && v.rate.cmp(w.rate) == 0
+}
+
+func (v vatSum) String() string {
+	return fmt.Sprintf("%s %%: %d = %d + %d", v.rate, v.gross, v.net, v.vat)
+}
+
+// soldByShop are lines and charges of an order; good until the next order's.
+func (p *proof) soldByShop(m money, erp []erpLine) []sold {
+	all := p.held.shop[:0]
+	for _, x := range m.parts {
+		switch {
+		case x.kind == KindNothing:
+			all = append(all, sold{line: true, name: p.articleOf(x.line, erp), quantity: x.line.quantity, options: x.line.options, cents: x.cents, rate: x.rate})
+		case x.cents != 0:
+			all = append(all, sold{name: x.code, cents: x.cents, rate: x.rate})
+		}
+	}
+	p.held.shop = all
+	return all
+}
+
+// soldInERP is the same of the ERP.
+func (p *proof) soldInERP(l *link) []sold {
+	all := p.held.erp[:0]
+	for _, x := range l.lines {
+		all = append(all, sold{line: true, name: x.sku, quantity: x.quantity, options: x.options, cents: x.gross, rate: x.rate})
+	}
+	for _, x := range l.charges {
+		if x.gross != 0 { // else free, or a discount of less than a cent
+			all = append(all, sold{name: x.code, cents: x.gross, rate: x.rate})
+		}
+	}
+	p.held.erp = all
 	return all
 }
 
 // articleOf is the SKU of the article that a line's product is mapped to with all its option
 // values, or else with those that keep stock; or else the product's model.
 func (p *proof) articleOf(line *shopLine, erp []erpLine) string {
-	for _, variant := range []string{line.variant, line.stocked} {
-		id, mapped := p.erp.articles[fmt.Sprintf("%d:%s", line.product, variant)]
+	product := strconv.FormatInt(line.product, 10)
+	for _, variant := range [...]string{line.variant, line.stocked} {
+		id, mapped := p.erp.articles[mappedTo{product, variant}]
 		at := slices.IndexFunc(erp, func(l erpLine) bool { return mapped && l.article == id })
 		if at >= 0 {
 			return erp[at].sku
@@ -286,36 +357,6 @@ func withOptions(options string) string {
 		return ""
 	}
 	return " (" + options + ")"
-}
-
-func erpLines(l *link) []string {
-	var all []string
-	for _, x := range l.lines {
-		all = append(all, fmt.Sprintf("%d x %s %d at %s %%%s", x.quantity, x.sku, x.gross, x.rate.RatString(), withOptions(x.options)))
-	}
-	for _, x := range l.charges {
-		if x.gross == 0 {
-			continue // free, or a discount of less than a cent
-		}
-		all = append(all, fmt.Sprintf("%s %d at %s %%", x.code, x.gross, x.rate.RatString()))
-	}
-	return all
-}
-
-func shopVAT(m money) []string {
-	var all []string
-	for _, v := range m.vat {
-		all = append(all, fmt.Sprintf("%s %%: %d = %d + %d", v.rate.RatString(), v.gross, v.net, v.vat))
-	}
-	return all
-}
-
-func erpVATs(l *link) []string {
-	var all []string
-	for _, v := range l.vat {
-		all = append(all, fmt.Sprintf("%s %%: %d = %d + %d", v.rate.RatString(), v.gross, v.net, v.vat))
-	}
-	return all
 }
 
 // compareUnseen is for orders of the journal that neither side knows.

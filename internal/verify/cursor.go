@@ -23,11 +23,13 @@ type cursor[T any] struct {
 	ended bool
 	order int64
 	row   T
+	taken []T // what take returned last, where nobody keeps it
+	keeps bool
 }
 
 // newCursor is a cursor on rows, which it closes at once where the whole is taken into memory.
 func newCursor[T any](name string, r rows, closed func(), scan func(rows) (int64, T, error), whole bool) (*cursor[T], error) {
-	c := &cursor[T]{name: name, rows: r, close: closed, scan: scan}
+	c := &cursor[T]{name: name, rows: r, close: closed, scan: scan, keeps: whole}
 	if !whole {
 		return c, nil
 	}
@@ -90,12 +92,16 @@ func (c *cursor[T]) peek() (order int64, ok bool, err error) {
 	return order, true, nil
 }
 
-// take returns the rows of an order. Rows of orders before it are passed over: nobody has them.
+// take returns the rows of an order; where not the whole is taken into memory they are good until the next call. Rows of orders before it
+// are passed over: nobody has them.
 func (c *cursor[T]) take(order int64) ([]T, error) {
-	var all []T
+	all := c.taken[:0]
 	for {
 		next, ok, err := c.peek()
 		if err != nil || !ok || next > order {
+			if !c.keeps {
+				c.taken = all
+			}
 			return all, err
 		}
 		if next == order {

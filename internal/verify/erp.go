@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,16 +16,21 @@ type erpSide struct {
 	whole      bool // rows are taken into memory: a transaction can't answer two statements at once
 	shop       string
 	statements statements
-	cut        time.Time        // orders that were complete before it are closed, not imported
-	live       time.Time        // when the shop went live; zero: nobody knows
-	articles   map[string]int64 // "product:variant" of a mapped article
+	cut        time.Time // orders that were complete before it are closed, not imported
+	live       time.Time // when the shop went live; zero: nobody knows
+	articles   map[mappedTo]int64
 
 	links   *cursor[link]
 	lines   *cursor[erpLine]
 	charges *cursor[erpCharge]
-	vat     *cursor[erpVAT]
+	vat     *cursor[vatSum]
 	credits *cursor[erpCredit]
 	parked  *cursor[string]
+}
+
+// mappedTo is a product of the shop with the values of its options, in order: "51,62".
+type mappedTo struct {
+	product, variant string
 }
 
 // erpDB is a pool of connections or one transaction.
@@ -48,7 +52,7 @@ type link struct {
 
 	lines   []erpLine
 	charges []erpCharge
-	vat     []erpVAT
+	vat     []vatSum
 	credits int64
 }
 
@@ -56,18 +60,13 @@ type erpLine struct {
 	article         int64
 	sku, options    string
 	quantity, gross int64
-	rate            *big.Rat
+	rate            ratio
 }
 
 type erpCharge struct {
 	code  string
 	gross int64
-	rate  *big.Rat
-}
-
-type erpVAT struct {
-	rate            *big.Rat
-	gross, net, vat int64
+	rate  ratio
 }
 
 type erpCredit struct {
@@ -102,7 +101,7 @@ func (e *erpSide) open(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if e.vat, err = erpCursor(ctx, e, "vat", func(r rows) (id int64, v erpVAT, err error) {
+	if e.vat, err = erpCursor(ctx, e, "vat", func(r rows) (id int64, v vatSum, err error) {
 		var rate string
 		err = r.Scan(&id, &rate, &v.gross, &v.net, &v.vat)
 		v.rate = number(rate)
@@ -155,19 +154,19 @@ func (e *erpSide) openSettings(ctx context.Context) error {
 	if live != 0 {
 		e.live = time.Unix(live, 0)
 	}
-	e.articles = map[string]int64{}
+	e.articles = map[mappedTo]int64{}
 	r, err := e.db.Query(ctx, e.statements["articles"], e.shop)
 	if err != nil {
 		return fmt.Errorf("read the ERP's articles of %s: %w", e.shop, err)
 	}
 	defer r.Close()
 	for r.Next() {
-		var product, variant string
+		var of mappedTo
 		var article int64
-		if err := r.Scan(&product, &variant, &article); err != nil {
+		if err := r.Scan(&of.product, &of.variant, &article); err != nil {
 			return fmt.Errorf("the ERP's articles of %s: %w", e.shop, err)
 		}
-		e.articles[product+":"+variant] = article
+		e.articles[of] = article
 	}
 	return r.Err()
 }

@@ -16,12 +16,12 @@ func (p *proof) compareFacts(x pair, m money) {
 	for _, want := range f.VAT {
 		found := false
 		for _, got := range x.link.vat {
-			if got.rate.Cmp(number(want.Rate)) == 0 {
+			if got.rate.cmp(number(want.Rate)) == 0 {
 				found = near(got.gross, want.Gross) && near(got.vat, want.VAT)
 			}
 		}
 		if !found {
-			p.differ(x.id, "journal", "VAT at %s %% was meant to be %d in %d; in the ERP: %v", want.Rate, want.VAT, want.Gross, erpVATs(x.link))
+			p.differ(x.id, "journal", "VAT at %s %% was meant to be %d in %d; in the ERP: %v", want.Rate, want.VAT, want.Gross, texts(x.link.vat))
 		}
 	}
 }
@@ -41,7 +41,7 @@ func (p *proof) compareFactLines(x pair, f Facts) {
 			}
 		}
 		if at < 0 {
-			p.differ(x.id, "journal", "a line of %d x %s%s for %d was meant; the ERP has %v", want.Quantity, want.SKU, withOptions(want.Options), want.Gross, erpLines(x.link))
+			p.differ(x.id, "journal", "a line of %d x %s%s for %d was meant; the ERP has %v", want.Quantity, want.SKU, withOptions(want.Options), want.Gross, texts(p.soldInERP(x.link)))
 			return
 		}
 		left = append(left[:at], left[at+1:]...)

@@ -1,23 +1,20 @@
 package verify
 
-import (
-	"math/big"
-	"slices"
-)
+import "slices"
 
 // part is a line, a charge or a share of the discounts.
 type part struct {
 	kind  TotalKind // KindNothing: a line
 	code  string
-	net   *big.Rat
-	rate  *big.Rat  // percent
+	net   ratio
+	rate  ratio     // percent
 	line  *shopLine // of a line
 	cents int64
 }
 
 // vatSum is what is sold at one rate.
 type vatSum struct {
-	rate            *big.Rat
+	rate            ratio
 	gross, net, vat int64
 }
 
@@ -31,34 +28,34 @@ type money struct {
 
 // rateGroup is what of an order stands at one rate.
 type rateGroup struct {
-	rate    *big.Rat
-	base    *big.Rat // net of lines and charges
-	stated  *big.Rat // VAT by the shop's own row
-	reduced *big.Rat // the discounts' share, net
-	parts   []int    // indexes of parts
+	rate    ratio
+	base    ratio // net of lines and charges
+	stated  ratio // VAT by the shop's own row
+	reduced ratio // the discounts' share, net
+	parts   []int // indexes of parts
 	cents   int64
 }
 
 // amounts are an order's rows as the shop stores them, in its own order.
 type amounts struct {
-	total     *big.Rat
+	total     ratio
 	parts     []part // lines, then charges
-	discounts *big.Rat
+	discounts ratio
 	discount  string // the codes of the discounts
-	payments  []*big.Rat
+	payments  []ratio
 	taxes     []taxRow
-	fixed     []*big.Rat // of taxes that are an amount a piece
-	contained []taxRow   // the VAT in such amounts
+	fixed     []ratio  // of taxes that are an amount a piece
+	contained []taxRow // the VAT in such amounts
 }
 
-type taxRow struct{ rate, value *big.Rat }
+type taxRow struct{ rate, value ratio }
 
 var (
-	one      = big.NewRat(1, 1)
-	half     = big.NewRat(1, 2)
-	halfCent = big.NewRat(1, 200)
-	hundred  = big.NewRat(100, 1)
-	zeroRate = new(big.Rat)
+	one      = whole(1)
+	half     = fraction(1, 2)
+	halfCent = fraction(1, 200)
+	hundred  = whole(100)
+	zeroRate = ratio{}
 )
 
 // work does the order's money: one rounding of the total, half up; this spread over the rates by
@@ -68,7 +65,7 @@ var (
 func (a amounts) work() money {
 	m := money{total: centsOf(a.total)}
 	for _, p := range a.payments {
-		cents := centsOf(new(big.Rat).Neg(p))
+		cents := centsOf(p.neg())
 		m.credits += cents
 		m.total += cents
 	}
@@ -77,28 +74,27 @@ func (a amounts) work() money {
 	m.parts = a.parts
 	for _, g := range groups {
 		// Less than half a cent is what the shop cut off its VAT rows.
-		if new(big.Rat).Abs(g.reduced).Cmp(halfCent) >= 0 {
+		if g.reduced.abs().cmp(halfCent) >= 0 {
 			g.parts = append(g.parts, len(m.parts))
-			m.parts = append(m.parts, part{kind: KindDiscount, code: a.discount, net: new(big.Rat).Neg(g.reduced), rate: g.rate})
+			m.parts = append(m.parts, part{kind: KindDiscount, code: a.discount, net: g.reduced.neg(), rate: g.rate})
 		}
 	}
-	gross := make([]*big.Rat, len(groups))
+	gross := make([]ratio, len(groups))
 	for i, g := range groups {
-		gross[i] = withVAT(new(big.Rat).Sub(g.base, g.reduced), g.rate)
+		gross[i] = withVAT(g.base.sub(g.reduced), g.rate)
 	}
 	for i, cents := range spread(m.total, gross) {
 		groups[i].cents = cents
 	}
 	for _, g := range groups {
-		exact := make([]*big.Rat, len(g.parts))
+		exact := make([]ratio, len(g.parts))
 		for i, at := range g.parts {
 			exact[i] = withVAT(m.parts[at].net, g.rate)
 		}
 		for i, cents := range spread(g.cents, exact) {
 			m.parts[g.parts[i]].cents = cents
 		}
-		factor := new(big.Rat).Add(one, new(big.Rat).Quo(g.rate, hundred))
-		net := halfUp(new(big.Rat).Quo(big.NewRat(g.cents, 1), factor))
+		net := halfUp(whole(g.cents).quo(withVAT(one, g.rate)))
 		m.vat = append(m.vat, vatSum{rate: g.rate, gross: g.cents, net: net, vat: g.cents - net})
 	}
 	return m
@@ -108,70 +104,72 @@ func (a amounts) work() money {
 func (a amounts) groups() []*rateGroup {
 	var all []*rateGroup
 	for i, p := range a.parts {
-		at := slices.IndexFunc(all, func(g *rateGroup) bool { return g.rate.Cmp(p.rate) == 0 })
+		at := slices.IndexFunc(all, func(g *rateGroup) bool { return g.rate.cmp(p.rate) == 0 })
 		if at < 0 {
 			at = len(all)
-			all = append(all, &rateGroup{rate: p.rate, base: new(big.Rat), stated: new(big.Rat), reduced: new(big.Rat)})
+			all = append(all, &rateGroup{rate: p.rate})
 		}
-		all[at].base.Add(all[at].base, p.net)
+		all[at].base = all[at].base.add(p.net)
 		all[at].parts = append(all[at].parts, i)
 	}
-	for _, t := range append(slices.Clone(a.taxes), a.contained...) {
-		for _, g := range all {
-			if g.rate.Cmp(t.rate) == 0 {
-				g.stated.Add(g.stated, t.value)
+	for _, taxes := range [][]taxRow{a.taxes, a.contained} {
+		for _, t := range taxes {
+			for _, g := range all {
+				if g.rate.cmp(t.rate) == 0 {
+					g.stated = g.stated.add(t.value)
+				}
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b *rateGroup) int { return a.rate.Cmp(b.rate) })
+	slices.SortFunc(all, func(a, b *rateGroup) int { return a.rate.cmp(b.rate) })
 	return all
 }
 
 // reduce lays the discounts (negative) on the rates.
-func reduce(groups []*rateGroup, discounts *big.Rat) {
-	if discounts.Sign() == 0 || len(groups) == 0 {
+func reduce(groups []*rateGroup, discounts ratio) {
+	if discounts.sign() == 0 || len(groups) == 0 {
 		return
 	}
-	rest := new(big.Rat).Neg(discounts)
+	rest := discounts.neg()
 	bearer := groups[0]
 	for _, g := range groups {
-		if g.rate.Sign() > 0 {
-			taxed := new(big.Rat).Quo(new(big.Rat).Mul(g.stated, hundred), g.rate)
-			g.reduced.Sub(g.base, taxed)
-			rest.Sub(rest, g.reduced)
+		if g.rate.sign() > 0 {
+			taxed := g.stated.mul(hundred).quo(g.rate)
+			g.reduced = g.base.sub(taxed)
+			rest = rest.sub(g.reduced)
 		}
 		if bearer.untaxed() {
 			continue
 		}
-		if g.untaxed() || g.base.Cmp(bearer.base) > 0 {
+		if g.untaxed() || g.base.cmp(bearer.base) > 0 {
 			bearer = g
 		}
 	}
-	bearer.reduced.Add(bearer.reduced, rest)
+	bearer.reduced = bearer.reduced.add(rest)
 }
 
-func (g *rateGroup) untaxed() bool { return g.rate.Sign() == 0 && g.base.Sign() > 0 }
+func (g *rateGroup) untaxed() bool { return g.rate.sign() == 0 && g.base.sign() > 0 }
 
 // spread brings exact amounts to cents that add up to total, by largest remainder; of equal
 // remainders the earlier comes first.
-func spread(total int64, exact []*big.Rat) []int64 {
+func spread(total int64, exact []ratio) []int64 {
 	if len(exact) == 0 {
 		return nil
 	}
 	cents := make([]int64, len(exact))
-	remainder := make([]*big.Rat, len(exact))
+	remainder := make([]ratio, len(exact))
 	order := make([]int, len(exact))
 	over := total
 	for i, e := range exact {
-		scaled := new(big.Rat).Mul(e, hundred)
-		cents[i] = floor(scaled)
-		remainder[i] = scaled.Sub(scaled, big.NewRat(cents[i], 1))
+		scaled := e.mul(hundred)
+		cents[i] = scaled.floor()
+		remainder[i] = scaled.sub(whole(cents[i]))
 		order[i] = i
 		over -= cents[i]
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return remainder[b].Cmp(remainder[a]) })
+	slices.SortStableFunc(order, func(a, b int) int { return remainder[b].cmp(remainder[a]) })
 	n := int64(len(exact))
-	each := floor(big.NewRat(over, n))
+	each := fraction(over, n).floor()
 	for rank, i := range order {
 		cents[i] += each
 		if int64(rank) < over-each*n {
@@ -181,16 +179,8 @@ func spread(total int64, exact []*big.Rat) []int64 {
 	return cents
 }
 
-func withVAT(net, rate *big.Rat) *big.Rat {
-	return new(big.Rat).Mul(net, new(big.Rat).Add(one, new(big.Rat).Quo(rate, hundred)))
-}
+func withVAT(net, rate ratio) ratio { return net.mul(one.add(rate.quo(hundred))) }
 
-func centsOf(amount *big.Rat) int64 { return halfUp(new(big.Rat).Mul(amount, hundred)) }
+func centsOf(amount ratio) int64 { return halfUp(amount.mul(hundred)) }
 
-func halfUp(r *big.Rat) int64 { return floor(new(big.Rat).Add(r, half)) }
-
-func floor(r *big.Rat) int64 {
-	quotient, modulus := new(big.Int).DivMod(r.Num(), r.Denom(), new(big.Int))
-	_ = modulus // Euclidean: with a positive denominator this is the floor
-	return quotient.Int64()
-}
+func halfUp(a ratio) int64 { return a.add(half).floor() }

@@ -2,7 +2,6 @@ package verify
 
 import (
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 
@@ -43,7 +42,7 @@ const (
 type Rules struct {
 	classes map[stateMethod]Class
 	totals  map[string]totalRule
-	fixed   map[string]*big.Rat // a tax of a fixed amount, by its title → the rate of the VAT in it
+	fixed   map[string]ratio // a tax of a fixed amount, by its title → the rate of the VAT in it
 }
 
 // stateMethod is a state with a payment method, or with none: for any.
@@ -54,14 +53,14 @@ type stateMethod struct {
 
 type totalRule struct {
 	kind     TotalKind
-	rate     *big.Rat // of a charge, in percent; nil: by its tax class
-	taxClass string   // of a charge; empty: as the shop's setting says
+	rate     *ratio // of a charge, in percent; nil: by its tax class
+	taxClass string // of a charge; empty: as the shop's setting says
 }
 
 // ReadRules reads a shop file for its states and totals. Whether the rest of it is sound is not
 // looked at: the programs that take it have done so.
 func ReadRules(platform string, shopFile []byte) (Rules, error) {
-	r := Rules{classes: map[stateMethod]Class{}, totals: map[string]totalRule{}, fixed: map[string]*big.Rat{}}
+	r := Rules{classes: map[stateMethod]Class{}, totals: map[string]totalRule{}, fixed: map[string]ratio{}}
 	profile, _, err := schemas.Platform(platform)
 	if err != nil {
 		return r, err
@@ -97,7 +96,8 @@ func ReadRules(platform string, shopFile []byte) (Rules, error) {
 	for _, t := range file.Totals {
 		rule := totalRule{kind: TotalKind(t.Kind)}
 		if t.Rate != nil {
-			rule.rate = number(fmt.Sprint(t.Rate))
+			rate := number(fmt.Sprint(t.Rate))
+			rule.rate = &rate
 		}
 		if t.TaxClass != nil {
 			rule.taxClass = fmt.Sprint(t.TaxClass)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,9 +22,11 @@ type shopSide struct {
 	zone       *time.Location
 	country    int64             // the shop's own
 	classes    map[string]string // tax class of a total code, by its setting
-	rates      map[string]*big.Rat
-	fixed      map[string]*big.Rat // taxes that are an amount a piece
-	classRates map[classKey][]*big.Rat
+	rates      map[string]ratio
+	fixed      map[string]ratio // taxes that are an amount a piece
+	classRates map[classKey][]ratio
+
+	members members
 
 	orders    *cursor[shopOrder]
 	lines     *cursor[shopLine]
@@ -94,7 +95,7 @@ func (s *shopSide) open(ctx context.Context) error {
 	if s.orders, err = shopCursor(ctx, s, "orders", func(r rows) (id int64, o shopOrder, err error) {
 		var payment string
 		err = r.Scan(&o.id, &o.state, &payment, &o.shipping, &o.group, &o.shippingCountry, &o.paymentCountry, &o.total)
-		o.method = memberOf(payment, "code")
+		o.method = s.members.of(payment, "code")
 		return o.id, o, err
 	}); err != nil {
 		return err
@@ -147,8 +148,8 @@ func closeCursor[T any](c *cursor[T]) {
 }
 
 func (s *shopSide) openSettings(ctx context.Context) error {
-	s.zone, s.classes = time.UTC, map[string]string{}
-	s.rates, s.fixed, s.classRates = map[string]*big.Rat{}, map[string]*big.Rat{}, map[classKey][]*big.Rat{}
+	s.zone, s.classes, s.members = time.UTC, map[string]string{}, members{}
+	s.rates, s.fixed, s.classRates = map[string]ratio{}, map[string]ratio{}, map[classKey][]ratio{}
 	err := s.each(ctx, "settings", func(r *sql.Rows) error {
 		var key, value string
 		if err := r.Scan(&key, &value); err != nil {
@@ -245,13 +246,16 @@ func (s *shopSide) take(id int64) (*shopOrder, error) {
 
 // choose gives a line those of the order's options that are its own.
 func (l *shopLine) choose(all []shopOption) {
+	if len(all) == 0 {
+		return
+	}
 	var values, stocked []int64
 	var texts []string
 	for _, o := range all {
 		if o.line != l.id {
 			continue
 		}
-		texts = append(texts, asTyped.Replace(o.name)+": "+asTyped.Replace(o.text))
+		texts = append(texts, typed(o.name)+": "+typed(o.text))
 		if o.value != 0 {
 			values = append(values, o.value)
 		}
@@ -260,6 +264,13 @@ func (l *shopLine) choose(all []shopOption) {
 		}
 	}
 	l.variant, l.stocked, l.options = variant(values), variant(stocked), strings.Join(texts, ", ")
+}
+
+func typed(text string) string {
+	if !strings.Contains(text, "&") {
+		return text
+	}
+	return asTyped.Replace(text)
 }
 
 // asTyped undoes the escaping for HTML with which the shop stores texts.
@@ -274,7 +285,27 @@ func variant(values []int64) string {
 	return strings.Join(texts, ",")
 }
 
-// memberOf is a member of a JSON object as text; empty for what is none.
+// members are members of JSON objects that were read before: a shop has few ways of payment and shipping.
+type members map[member]string
+
+type member struct{ text, name string }
+
+const membersHeld = 1000
+
+// of is a member of a JSON object as text; empty for what is none.
+func (m members) of(text, name string) string {
+	which := member{text, name}
+	found, before := m[which]
+	if !before {
+		if len(m) >= membersHeld {
+			clear(m)
+		}
+		found = memberOf(text, name)
+		m[which] = found
+	}
+	return found
+}
+
 func memberOf(text, name string) string {
 	var object map[string]any
 	if json.Unmarshal([]byte(text), &object) != nil || object[name] == nil {
@@ -300,13 +331,4 @@ func (s *shopSide) began(o *shopOrder) time.Time {
 		}
 	}
 	return first
-}
-
-// number reads a decimal of the database; 0 for what is none.
-func number(text string) *big.Rat {
-	r, ok := new(big.Rat).SetString(text)
-	if !ok {
-		return new(big.Rat)
-	}
-	return r
 }

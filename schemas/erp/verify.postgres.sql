@@ -17,7 +17,7 @@ left join erp.sales_order o on o.id = l.erp_order
 order by l.order_id
 
 -- name: lines
-select l.order_id, a.id, a.sku, x.options, x.quantity, x.gross, x.vat_rate
+select l.order_id, a.id, a.sku, x.options, x.quantity, x.gross, x.vat_rate::text
 from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
@@ -26,7 +26,7 @@ join erp.article a on a.id = x.article_id
 order by l.order_id, x.position, x.line
 
 -- name: charges
-select l.order_id, x.code, x.gross, x.vat_rate
+select l.order_id, x.code, x.gross, x.vat_rate::text
 from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l
@@ -34,7 +34,7 @@ join erp.order_charge x on x.order_id = l.erp_order
 order by l.order_id, x.line
 
 -- name: vat
-select l.order_id, x.vat_rate, x.gross, x.net, x.vat
+select l.order_id, x.vat_rate::text, x.gross, x.net, x.vat
 from (select distinct on (order_id) * from spola.link k where k.shop = $1 and {orders}
         and not (k.deleted and k.incarnation < (select h.incarnation from spola.shop h where h.shop = $1))
     order by order_id, incarnation desc) l

@@ -95,6 +95,8 @@ func linkHint(err error) string {
 		link = links[1]
 	} else if strings.Contains(err.Error(), "kafka.") { // kafka-go begins so what it says
 		link = links[2]
+	} else if strings.HasPrefix(err.Error(), "mail server ") { // as all begins that internal/mail says
+		link = links[3]
 	}
 	if strings.Contains(err.Error(), "broker appears to be expecting TLS") {
 		return "write kafka.tls: true in spola.yaml"
@@ -117,11 +119,12 @@ func linkHint(err error) string {
 	return ""
 }
 
-// links are the places of spola.yaml that say how each server is reached: the shop's, the ERP's, Kafka.
+// links are the places of spola.yaml that say how each server is reached: the shop's, the ERP's, Kafka, the one for mails.
 var links = [...]struct{ at, ca, plain string }{
 	{"shop.database", "?ssl-ca=FILE in shop.database", "?tls=false in shop.database"},
 	{"erp.database", "?sslrootcert=FILE in erp.database", "?sslmode=disable in erp.database"},
 	{"kafka.brokers", "kafka.ca_file", "kafka.tls: false"},
+	{"smtp.server", "smtp.ca_file", "smtp.tls: none"},
 }
 
 // stopped tells whether the error says itself what mends it.

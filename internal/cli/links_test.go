@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -23,6 +24,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 
+	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
@@ -110,7 +112,7 @@ func TestLinksAreGuarded(t *testing.T) {
 	configure("bad.yaml", trusted, erp, log)
 	p.says("kafka, another password", 1, "SASL Authentication Failed*SPOLA_KAFKA_PASSWORD", position...)
 
-	// Other certificates are on the servers: for another host, then one that has expired, which MySQL would not take.
+	// Other certificates are on the servers: for another host, then one that expires. Neither MySQL nor Kafka takes one that has.
 	ours.issue("server", net.ParseIP("127.0.0.2"), time.Hour)
 	p.shopExec("ALTER INSTANCE RELOAD TLS")
 	reload := func() {
@@ -122,9 +124,37 @@ func TestLinksAreGuarded(t *testing.T) {
 	reload()
 	p.says("shop, another host", 1, "valid for 127.0.0.2, not 127.0.0.1*shop.database", preflight...)
 	p.says("erp, another host", 1, "valid for 127.0.0.2, not 127.0.0.1*erp.database", status...)
-	ours.issue("server", net.ParseIP("127.0.0.1"), -time.Hour)
+	t.Setenv("SPOLA_KAFKA_PASSWORD", "of Kafka")
+	var expires time.Time
+	for valid, taken := 3*time.Second, false; !taken; valid *= 2 {
+		expires = time.Now().Add(valid)
+		short, own := ours.issue("server", net.ParseIP("127.0.0.1"), valid)
+		_, err := p.shop.DB().ExecContext(t.Context(), "ALTER INSTANCE RELOAD TLS")
+		if err == nil {
+			err = keystore(t, kafka.Addrs(), ours, ours.bundle("kafka-"+valid.String(), short, own))
+		}
+		if taken = err == nil; !taken && valid > time.Minute {
+			t.Fatal(err)
+		}
+	}
 	reload()
-	p.says("erp, expired", 1, "has expired*renew", status...)
+	time.Sleep(time.Until(expires) + time.Second) // it says when in whole seconds
+	box, err := mailbox.Start(mailbox.Options{Expired: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer box.Close()
+	p.write("mail.pem", box.CA)
+	p.append("bad.yaml", "smtp:\n  server: "+box.Addr+"\n  tls: starttls\n  from: shop@example.com\n  ca_file: mail.pem\n")
+	for _, c := range []struct {
+		what, names string
+		verb        []string
+	}{
+		{"shop", "shop.database", preflight}, {"shop, to read", "shop.database", []string{"cdc", "snapshot"}}, {"erp", "erp.database", status}, {"erp, to verify", "erp.database", []string{"applier", "verify"}},
+		{"kafka", "kafka.brokers", position}, {"mail", "smtp.server", []string{"applier", "mail", "check"}},
+	} {
+		p.says(c.what+", expired", 1, "has expired*renew the server's certificate (of "+c.names+")", c.verb...)
+	}
 
 	// Servers that offer no encryption.
 	p.configure("bad.yaml", at(server.MariaDB(t), "root", "tls=true"), at(server.Postgres(t), "postgres", "sslmode=verify-full"), nil)
@@ -153,13 +183,7 @@ func (p *pipeline) says(what string, status int, words string, verb ...string) {
 // login makes a user of Kafka who logs in by SCRAM-SHA-512.
 func login(t *testing.T, brokers []string, ours *authority, user, password string) {
 	t.Helper()
-	pool := x509.NewCertPool()
-	pool.AddCert(ours.cert)
-	admin, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DialTLSConfig(&tls.Config{RootCAs: pool}),
-		kgo.SASL(plain.Auth{User: "broker", Pass: "b"}.AsMechanism()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := asBroker(t, brokers, ours)
 	defer admin.Close()
 	const rounds = 4096
 	salt := []byte("a test's salt")
@@ -178,6 +202,40 @@ func login(t *testing.T, brokers []string, ours *authority, user, password strin
 	if err != nil {
 		t.Fatalf("make the user %s: %v", user, err)
 	}
+}
+
+// asBroker is a client with all rights.
+func asBroker(t *testing.T, brokers []string, ours *authority) *kgo.Client {
+	t.Helper()
+	pool := x509.NewCertPool()
+	pool.AddCert(ours.cert)
+	admin, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.DialTLSConfig(&tls.Config{RootCAs: pool}),
+		kgo.SASL(plain.Auth{User: "broker", Pass: "b"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin
+}
+
+// keystore has Kafka show another certificate to who connects from now on.
+func keystore(t *testing.T, brokers []string, ours *authority, file string) error {
+	t.Helper()
+	admin := asBroker(t, brokers, ours)
+	defer admin.Close()
+	location := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	location.Name, location.Value = "listener.name.plaintext.ssl.keystore.location", &file
+	broker := kmsg.NewIncrementalAlterConfigsRequestResource()
+	broker.ResourceType, broker.ResourceName, broker.Configs = kmsg.ConfigResourceTypeBroker, "1", append(broker.Configs, location)
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.Resources = append(req.Resources, broker)
+	res, err := req.RequestWith(t.Context(), admin)
+	if err == nil {
+		err = kerr.ErrorForCode(res.Resources[0].ErrorCode)
+	}
+	if err != nil && res != nil && res.Resources[0].ErrorMessage != nil {
+		err = fmt.Errorf("%w: %s", err, *res.Resources[0].ErrorMessage)
+	}
+	return err
 }
 
 // authority issues certificates for servers of a test.

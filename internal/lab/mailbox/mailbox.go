@@ -51,6 +51,7 @@ type Fault struct {
 
 // Options of a server.
 type Options struct {
+	Expired  bool                               // its certificate is of yesterday
 	Plain    bool                               // no TLS is offered
 	Password string                             // asked for, of any user; empty: no login is offered
 	Fault    func(step string, mail Mail) Fault // nil: nothing goes wrong. Called from several goroutines
@@ -82,7 +83,7 @@ func Start(o Options) (*Server, error) {
 	s.smtp.MaxMessageBytes = 32 << 20
 	s.smtp.ErrorLog = silent{}
 	if !o.Plain {
-		certificate, ca, err := certify()
+		certificate, ca, err := certify(o.Expired)
 		if err != nil {
 			listener.Close()
 			return nil, err
@@ -254,14 +255,18 @@ type silent struct{}
 func (silent) Printf(string, ...any) {}
 func (silent) Println(...any)        {}
 
-// certify makes a certificate for this host.
-func certify() (tls.Certificate, []byte, error) {
+// certify makes a certificate for this host, of today or of yesterday.
+func certify(expired bool) (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, nil, fmt.Errorf("certificate: %w", err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mailbox"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	begins := time.Now().Add(-time.Hour)
+	if expired {
+		begins = begins.Add(-24 * time.Hour)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mailbox"}, NotBefore: begins,
+		NotAfter: begins.Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {

@@ -33,11 +33,23 @@ func Sentence(err error) string {
 	if c, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		text = strings.ReplaceAll(text, c.Error(), refusedByPostgres(c))
 	}
-	if hint := hint(err); hint != "" && !strings.Contains(text, hint) {
+	if hint := hint(err); hint != "" && !strings.Contains(text, hint) && !errors.Is(err, errTold) {
 		text += "; " + hint
 	}
 	return text
 }
+
+// errTold is what Told's errors are.
+var errTold = errors.New("told")
+
+// told is an error that says itself what mends it.
+type told struct{ error }
+
+func (t told) Unwrap() error    { return t.error }
+func (told) Is(kind error) bool { return kind == errTold }
+
+// Told is an error whose text names what mends it, so that nothing has to be said of spola.yaml: of a verb that needs none.
+func Told(err error, mend string) error { return told{fmt.Errorf("%w; %s", err, mend)} }
 
 // refusedByPostgres is the one thing that matters of an error with a line for each way that was tried.
 func refusedByPostgres(c *pgconn.ConnectError) string {
@@ -55,7 +67,7 @@ func refusedByPostgres(c *pgconn.ConnectError) string {
 }
 
 func hint(err error) string {
-	if hint := linkHint(err); hint != "" {
+	if hint := LinkHint(err); hint != "" {
 		return hint
 	}
 	if e, ok := errors.AsType[*driver.MySQLError](err); ok && !stopped(err) {
@@ -88,8 +100,8 @@ func hint(err error) string {
 	return ""
 }
 
-// linkHint says what mends a link that can't be guarded as the configuration has it.
-func linkHint(err error) string {
+// LinkHint says what mends a link that can't be guarded as the configuration has it.
+func LinkHint(err error) string {
 	link := links[0]
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		link = links[1]

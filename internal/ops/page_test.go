@@ -150,6 +150,42 @@ func TestPageIsForThisHost(t *testing.T) {
 	v.asks(http.StatusConflict, http.MethodPost, "/parked/4713/retry", token) // it is tried: the ERP is away
 }
 
+// Whoever asks learns which part is not well; where it is and who logs in there only who may see the page. That the program lives is told
+// to all, whatever else is away.
+func TestReadyTellsStrangersNoAddress(t *testing.T) {
+	const address = "dial tcp 10.7.0.5:5432, as spola_applier"
+	for _, c := range []struct {
+		name    string
+		page    *Page
+		headers []string
+		login   bool
+		told    bool
+	}{
+		{"no page, this host", nil, nil, false, true},
+		{"no password, this host", &Page{}, nil, false, true},
+		{"no password, another's name", &Page{}, []string{"Host", "shop.example.com"}, false, false},
+		{"password, not logged in", &Page{Password: "correct horse"}, nil, false, false},
+		{"password, logged in", &Page{Password: "correct horse"}, nil, true, true},
+	} {
+		w := watching(c.page)
+		w.watch.last.Load().Errors[PartERP] = errors.New(address)
+		w.watch.probe.err = errors.New(address)
+		v := visit(t, w)
+		if c.login {
+			v.asks(http.StatusOK, http.MethodPost, "/login", url.Values{"password": {c.page.Password}})
+		}
+		for _, path := range []string{"/readyz", "/readyz?verbose"} {
+			text := v.asks(http.StatusServiceUnavailable, http.MethodGet, path, nil, c.headers...)
+			if strings.Contains(text, address) != c.told || !strings.Contains(text, PartERP) {
+				t.Errorf("%s, %s: %s", c.name, path, text)
+			}
+		}
+		if text := v.asks(http.StatusOK, http.MethodGet, "/livez", nil, c.headers...); text != "ok\n" {
+			t.Errorf("%s: /livez says %q", c.name, text)
+		}
+	}
+}
+
 // With a password nothing is seen without it; a wrong one is slow; who logs out is out.
 func TestPageAsksForThePassword(t *testing.T) {
 	v := visit(t, watching(&Page{Password: "correct horse"}))

@@ -102,14 +102,20 @@ func (w *Watch) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /livez", func(out http.ResponseWriter, _ *http.Request) { fmt.Fprintln(out, "ok") })
-	mux.HandleFunc("GET /readyz", w.ready)
+	here := loopback(w.o.Listen.Addr())
+	insider := func(r *http.Request) bool { return here && ownName(r.Host) }
 	switch page := w.o.Page; {
 	case page == nil:
-	case page.Certificate == nil && !loopback(w.o.Listen.Addr()), page.Password == "" && !loopback(w.o.Listen.Addr()):
+	case page.Certificate == nil && !here, page.Password == "" && !here:
 		mux.HandleFunc("GET /{$}", refused)
 	default:
-		w.page(page).serve(mux)
+		shown := w.page(page)
+		shown.serve(mux)
+		if page.Password != "" {
+			insider = func(r *http.Request) bool { _, in := shown.door.of(r); return in }
+		}
 	}
+	mux.HandleFunc("GET /readyz", func(out http.ResponseWriter, r *http.Request) { w.ready(out, r, insider(r)) })
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
@@ -223,26 +229,28 @@ type check struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
 	What string `json:"what,omitempty"`
+
+	inner bool // what an error says: it may name servers, databases and users
 }
 
 // checks are all parts, and that what the shop commits arrives.
 func (w *watch) checks() []check {
 	pic, trip := w.told()
 	if pic == nil {
-		return []check{{"looked", false, "nothing has been asked yet"}}
+		return []check{{Name: "looked", What: "nothing has been asked yet"}}
 	}
 	var all []check
 	for _, part := range []string{PartShop, PartERP, PartKafka} {
 		c := check{Name: part, OK: pic.Errors[part] == nil}
 		if !c.OK {
-			c.What = pic.Errors[part].Error()
+			c.What, c.inner = pic.Errors[part].Error(), true
 		}
 		all = append(all, c)
 	}
 	arrives := check{Name: "arrives", OK: trip.Err == nil && trip.Waiting < tooLong && trip.Took > 0}
 	switch {
 	case trip.Err != nil:
-		arrives.What = trip.Err.Error()
+		arrives.What, arrives.inner = trip.Err.Error(), true
 	case trip.Waiting > 0:
 		arrives.What = fmt.Sprintf("what the shop committed %.0f s ago is not in the ERP's database yet", trip.Waiting.Seconds())
 	case trip.Took > 0:
@@ -252,20 +260,23 @@ func (w *watch) checks() []check {
 	return append(all, arrives, looked)
 }
 
-// ready answers 200 if all is well, else 503: as JSON, or with ?verbose a line a check.
-func (w *Watch) ready(out http.ResponseWriter, r *http.Request) {
+// ready answers 200 if all is well, else 503: as JSON, or with ?verbose a line a check. What an error says is for who may see the page.
+func (w *Watch) ready(out http.ResponseWriter, r *http.Request, insider bool) {
 	all, status := w.watch.checks(), http.StatusOK
 	if w.notifier != nil {
 		since, why := w.notifier.Unsent()
 		told := check{Name: "notices", OK: since.IsZero()}
 		if !told.OK {
-			told.What = why.Error()
+			told.What, told.inner = why.Error(), true
 		}
 		all = append(all, told)
 	}
-	for _, c := range all {
+	for i, c := range all {
 		if !c.OK {
 			status = http.StatusServiceUnavailable
+		}
+		if c.inner && !insider {
+			all[i].What = "not well: the page says why to who has logged in, spola doctor to who works on this host"
 		}
 	}
 	if _, verbose := r.URL.Query()["verbose"]; !verbose {

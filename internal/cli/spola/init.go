@@ -126,7 +126,7 @@ func (i Init) find(ctx context.Context, shopURL string) (survey.Found, string, e
 	defer db.Close()
 	all, err := survey.Recognise(ctx, db, database)
 	if err != nil {
-		return survey.Found{}, "", fmt.Errorf("look at the shop's server %s: %w; %s", u.Host, err, hint("--shop", "SPOLA_SHOP_PASSWORD"))
+		return survey.Found{}, "", cli.Told(fmt.Errorf("look at the shop's server %s: %w", u.Host, err), hint(err, "--shop", "SPOLA_SHOP_PASSWORD"))
 	}
 	found, err := survey.Choose(all, database, i.Prefix)
 	u.Path = "/" + found.Database
@@ -147,12 +147,14 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 	name, _ := wish.Source(found)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		shop, err = survey.ReadShop(ctx, db, found, "")
-		return err
+		if shop, err = survey.ReadShop(ctx, db, found, ""); err != nil {
+			return cli.Told(fmt.Errorf("look at the shop: %w", err), hint(err, "--shop", "SPOLA_SHOP_PASSWORD"))
+		}
+		return nil
 	})
 	group.Go(func() (err error) {
 		if erp, err = survey.ReadERP(ctx, config.Guarded(erpURL), name, sets); err != nil {
-			return fmt.Errorf("look at the ERP: %s; %s", strings.Join(strings.Fields(err.Error()), " "), hint("--erp", "SPOLA_ERP_PASSWORD"))
+			return cli.Told(fmt.Errorf("look at the ERP: %w", err), hint(err, "--erp", "SPOLA_ERP_PASSWORD"))
 		}
 		return nil
 	})
@@ -160,7 +162,10 @@ func look(ctx context.Context, wish survey.Wish, found survey.Found, shopURL, er
 }
 
 // hint is what to look at when a server can't be looked at.
-func hint(flag, variable string) string {
+func hint(err error, flag, variable string) string {
+	if link := cli.LinkHint(err); link != "" {
+		return strings.NewReplacer("shop.database", flag, "erp.database", flag).Replace(link)
+	}
 	return "see that the server runs, that " + flag + " names it, its user and the database, and that the password is right (" + variable + ")"
 }
 

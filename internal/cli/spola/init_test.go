@@ -28,17 +28,17 @@ import (
 func TestInitSaysWhatToLookAt(t *testing.T) {
 	shopURL, erpURL := server.MySQL(t), server.Postgres(t)
 	_, shopAt, _ := strings.Cut(shopURL, "@")
-	for _, c := range []struct{ shop, erp, flag, word string }{
-		{"mysql://nobody_knows@" + shopAt, erpURL, "--shop", "SPOLA_SHOP_PASSWORD"},
-		{"mysql://root@127.0.0.1:1/shop", erpURL, "--shop", "SPOLA_SHOP_PASSWORD"},
-		{"mysql://root@" + shopAt + "?tls=true", erpURL, "--shop", "authority"},
+	for _, c := range []struct{ shop, word string }{
+		{"mysql://nobody_knows@" + shopAt, "SPOLA_SHOP_PASSWORD"},
+		{"mysql://root@127.0.0.1:1/shop", "SPOLA_SHOP_PASSWORD"},
+		{"mysql://root@" + shopAt + "?tls=true", "certificate"},
 	} {
-		err := spola.Init{Shop: c.shop, ERP: c.erp, Dir: t.TempDir(), Name: "shop1"}.Run(&cli.Env{Ctx: t.Context(), Out: &bytes.Buffer{}})
+		err := spola.Init{Shop: c.shop, ERP: erpURL, Dir: t.TempDir(), Name: "shop1"}.Run(&cli.Env{Ctx: t.Context(), Out: &bytes.Buffer{}})
 		if err == nil {
 			t.Fatalf("%s was let in", c.shop)
 		}
 		said := cli.Sentence(err)
-		if !strings.Contains(said, c.flag) || !strings.Contains(said, c.word) || strings.Contains(said, "spola.yaml") || strings.Count(said, "see that") > 1 {
+		if !strings.Contains(said, "--shop") || !strings.Contains(said, c.word) || strings.Contains(said, "spola.yaml") || strings.Count(said, "see that") > 1 {
 			t.Errorf("%s: %s", c.shop, said)
 		}
 	}

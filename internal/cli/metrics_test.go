@@ -76,6 +76,20 @@ func TestMetricsTellTheLag(t *testing.T) {
 		t.Error("the ERP is told to be away, where a connection had ended")
 	}
 
+	const unread = `spola_shop_unread_transactions{shop="shop"}`
+	wants("all that the shop committed is read", unread, is(0))
+	if err := reader.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 7 { // an order is several transactions
+		p.place(fmt.Sprintf("unread%d@example.com", n))
+	}
+	wants("what is not read", unread, above(6))
+	if err := reader.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	wants("it is read", unread, is(0))
+
 	if err := taker.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +103,7 @@ func TestMetricsTellTheLag(t *testing.T) {
 	}
 	wants("no record is left", lag, is(0))
 	wants("no second either", `spola_applier_lag_seconds{applier="intake",shop="shop"}`, is(0))
-	wants("both orders", `spola_orders{kind="imported",shop="shop"}`, is(2))
+	wants("all orders", `spola_orders{kind="imported",shop="shop"}`, is(9))
 	wants("no probe waits", `spola_probe_waiting_seconds{shop="shop",stage="intake"}`, is(0))
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/source/postgres"
@@ -59,6 +60,8 @@ type Picture struct {
 	Slow    *Slow
 	Clock   *time.Duration // of the shop's server, ahead of this host's
 	ERPTime *time.Duration // of the ERP's server, the same
+	Behind  *int64         // transactions that the shop's server has committed behind the newest record of its log
+	ERPBack *int64         // bytes of write-ahead log that the ERP's server has written behind what its reader has confirmed
 	Unread  *time.Duration // until the shop's server purges what is not read yet; nil: it keeps all, or nobody knows
 	Binlog  *time.Duration // for how long the shop's server keeps what is not read yet
 	WAL     *int64         // bytes that the ERP's server writes until it gives the reader's slot up; nil: unknown or without bound
@@ -200,10 +203,15 @@ func (p Pipeline) lookAtERP(ctx context.Context, pic *Picture, slow bool) error 
 		pic.ERPRead = &read
 	}
 	if p.ERPSource != nil {
-		if kept, err := postgres.WALKept(ctx, *p.ERPSource); err != nil {
+		kept, err := postgres.WALKept(ctx, *p.ERPSource)
+		if err != nil {
 			return err
-		} else if kept.Bytes >= 0 {
+		}
+		if kept.Bytes >= 0 {
 			pic.WAL = &kept.Bytes
+		}
+		if kept.Unread >= 0 {
+			pic.ERPBack = &kept.Unread
 		}
 	}
 	if slow {
@@ -272,7 +280,7 @@ func (p Pipeline) lookAtKafka(ctx context.Context, pic *Picture) error {
 		}
 		s.End, s.Age = s.Read+lag.Events, age(lag, pic.At, clock)
 	}
-	return p.lookAtPurge(ctx, pic)
+	return p.lookAtReader(ctx, pic)
 }
 
 // age is how old what is not applied was at a time by this host's clock, which that of its source is ahead of; nil: nobody knows by how much.
@@ -283,18 +291,32 @@ func age(lag stream.Lag, at time.Time, ahead *time.Duration) time.Duration {
 	return lag.Age(at)
 }
 
-// lookAtPurge tells when the shop's server purges what its reader has not read: as long after the newest record of the log as it keeps
-// its binary log. A reader that runs writes a record a minute at least.
-func (p Pipeline) lookAtPurge(ctx context.Context, pic *Picture) error {
-	if pic.Binlog == nil || pic.Clock == nil {
+// lookAtReader tells how far the reader of the shop's log is behind, and when the shop's server purges what it has not read.
+func (p Pipeline) lookAtReader(ctx context.Context, pic *Picture) error {
+	if pic.Errors[PartShop] != nil {
 		return nil
 	}
 	newest, err := stream.Newest(ctx, p.ShopLog)
 	if err != nil || newest == nil {
 		return err
 	}
-	left := *pic.Binlog - time.Since(time.UnixMilli(newest.Time)) - *pic.Clock
-	pic.Unread = &left
+	if pic.Binlog != nil && pic.Clock != nil {
+		// As long after the newest record of the log as it keeps its binary log. A reader that runs writes a record a minute at least.
+		left := *pic.Binlog - time.Since(time.UnixMilli(newest.Time)) - *pic.Clock
+		pic.Unread = &left
+	}
+	origin, err := change.ParseOrigin(newest.Origin)
+	if err != nil || origin.Tx.IsZero() {
+		return err
+	}
+	db, err := p.links.toShop()
+	if err == nil {
+		var behind int64
+		if behind, err = mysql.Unread(ctx, db, origin.Tx); err == nil {
+			pic.Behind = &behind
+		}
+	}
+	pic.Errors[PartShop] = err
 	return nil
 }
 

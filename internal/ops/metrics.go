@@ -34,6 +34,8 @@ var (
 	tripWaiting   = desc("spola_probe_waiting_seconds", "For how long a probe has been on its way to a stage; 0: none is.", "shop", "stage")
 	clockAhead    = desc("spola_clock_ahead_seconds", "How far the clock of the shop's server is ahead of this host's; taken off the lag.", "shop")
 	erpAhead      = desc("spola_erp_clock_ahead_seconds", "How far the clock of the ERP's server is ahead of this host's; taken off the lag.", "shop")
+	shopBehind    = desc("spola_shop_unread_transactions", "Transactions that the shop's server has committed behind the newest record of its log; those of other tables are passed with the next tick.", "shop")
+	erpBehind     = desc("spola_erp_unread_bytes", "Write-ahead log that the ERP's server has written behind what the reader of its log has confirmed; of other tables it leaves up to 16 MiB.", "shop")
 	binlogLeft    = desc("spola_binlog_left_seconds", "Until the shop's server purges what its reader has not read.", "shop")
 	binlogKept    = desc("spola_binlog_kept_seconds", "For how long the shop's server keeps its binary log.", "shop")
 	walLeft       = desc("spola_wal_left_bytes", "What the ERP's server writes until it gives the reader's slot up.", "shop")
@@ -84,6 +86,12 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	}
 	if pic.ERPTime != nil {
 		gauge(erpAhead, pic.ERPTime.Seconds(), m.shop)
+	}
+	if pic.Behind != nil {
+		gauge(shopBehind, float64(*pic.Behind), m.shop)
+	}
+	if pic.ERPBack != nil {
+		gauge(erpBehind, float64(*pic.ERPBack), m.shop)
 	}
 	if pic.Unread != nil {
 		gauge(binlogLeft, pic.Unread.Seconds(), m.shop)

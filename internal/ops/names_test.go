@@ -20,6 +20,7 @@ func exposed(t *testing.T) map[string][]string {
 	t.Helper()
 	pic := picture()
 	hour, bytes := time.Hour, int64(1e9)
+	pic.Behind, pic.ERPBack = &bytes, &bytes
 	pic.Clock, pic.ERPTime, pic.Binlog, pic.Unread, pic.WAL, pic.Slow.Stock.Last = &hour, &hour, &hour, &hour, &bytes, &stock.LastRun{Ended: pic.At}
 	pic.Errors[PartShop], pic.Errors[PartERP] = errors.New("away"), nil
 	registry := prometheus.NewRegistry()

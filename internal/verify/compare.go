@@ -248,24 +248,21 @@ func (p *proof) compareOrder(x pair) {
 	if m.credits != x.link.credits {
 		p.differ(x.id, "cents", "store credit of %d by the shop, %d in the ERP", m.credits, x.link.credits)
 	}
-	compareItems(p, x.id, "lines", p.soldByShop(m, x.link.lines), p.soldInERP(x.link))
-	compareItems(p, x.id, "vat", m.vat, x.link.vat)
+	compareItems(p, x.id, "lines", p.soldByShop(m, x.link.lines), p.soldInERP(x.link), sold.is)
+	compareItems(p, x.id, "vat", m.vat, x.link.vat, vatSum.is)
 	p.compareFacts(x, m)
 }
 
 // compareItems wants the same of both sides, in whatever order; it changes the ERP's.
-func compareItems[T interface {
-	is(T) bool
-	fmt.Stringer
-}](p *proof, order int64, kind string, shop, erp []T) {
-	same := len(shop) == len(erp)
-	for i := 0; same && i < len(shop); i++ {
-		at := slices.IndexFunc(erp[i:], shop[i].is)
-		if same = at >= 0; same {
+func compareItems[T fmt.Stringer](p *proof, order int64, kind string, shop, erp []T, same func(a, b T) bool) {
+	all := len(shop) == len(erp)
+	for i := 0; all && i < len(shop); i++ {
+		at := slices.IndexFunc(erp[i:], func(x T) bool { return same(shop[i], x) })
+		if all = at >= 0; all {
 			erp[i], erp[i+at] = erp[i+at], erp[i] // struck off
 		}
 	}
-	if !same {
+	if !all {
 		p.differ(order, kind, "%s by the shop, %s in the ERP", strings.Join(texts(shop), "; "), strings.Join(texts(erp), "; "))
 	}
 }

@@ -306,7 +306,7 @@ func TestWALKept(t *testing.T) {
 		}
 		return k
 	}
-	if k := kept(); k.Bytes != 64<<20 || k.For <= 0 {
+	if k := kept(); k.Bytes != 64<<20 || k.For <= 0 || k.Unread != -1 {
 		t.Errorf("before there is a slot: %+v", k)
 	}
 	e.start()
@@ -320,7 +320,7 @@ func TestWALKept(t *testing.T) {
 		e.exec("SELECT pg_logical_emit_message(true, 'other', repeat('x', 1000000))")
 		e.exec("SELECT pg_switch_wal()")
 	}
-	if k := kept(); k.Bytes > before.Bytes-16<<20 {
+	if k := kept(); k.Bytes > before.Bytes-16<<20 || before.Unread < 0 || k.Unread < before.Unread+16<<20 {
 		t.Errorf("behind 32 MB: %+v, before %+v", k, before)
 	}
 	for range 6 {

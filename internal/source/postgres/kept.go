@@ -12,8 +12,9 @@ var keptQuery string
 
 // Kept is for how long the server keeps the write-ahead log for a reader that is away.
 type Kept struct {
-	Bytes int64         // of write-ahead log that may still come; -1: no bound but the disk's
-	For   time.Duration // how long that lasts as the server has written on average; 0: no bound, or not known
+	Bytes  int64         // of write-ahead log that may still come; -1: no bound but the disk's
+	Unread int64         // bytes that the server has written and the reader has not confirmed yet; -1: nobody has read
+	For    time.Duration // how long that lasts as the server has written on average; 0: no bound, or not known
 }
 
 // WALKept tells how much the server writes until it gives the slot up.
@@ -27,7 +28,7 @@ func WALKept(ctx context.Context, cfg Config) (Kept, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var k Kept
 	var rate float64 // bytes a second
-	if err := conn.QueryRow(ctx, keptQuery, cfg.Slot).Scan(&k.Bytes, &rate); err != nil {
+	if err := conn.QueryRow(ctx, keptQuery, cfg.Slot).Scan(&k.Bytes, &rate, &k.Unread); err != nil {
 		return Kept{}, fmt.Errorf("ask the ERP's server how long it keeps its write-ahead log: %w", err)
 	}
 	if k.Bytes >= 0 && rate > 0 {

@@ -35,7 +35,10 @@ func TestRebuildSpeed(t *testing.T) {
 	for p.number(mirrored) < placed || p.number("select count(*) from spola.due") > 0 {
 		time.Sleep(time.Second)
 	}
-	p.settled(running...)
+	derived := "select count(*) from spola.shop where derived"
+	for p.number(derived) == 0 {
+		time.Sleep(time.Second)
+	}
 	t.Logf("%d orders in shop, log, mirror and ERP; the snapshot of them took %s", placed, time.Since(began).Round(time.Second))
 
 	p.erpExec("update mirror_shop.oc_order_product set name = 'planted' where order_id = (select max(order_id) from mirror_shop.oc_order_product)")

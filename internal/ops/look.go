@@ -291,16 +291,17 @@ func age(lag stream.Lag, at time.Time, ahead *time.Duration) time.Duration {
 	return lag.Age(at)
 }
 
-// lookAtReader tells how far the reader of the shop's log is behind, and when the shop's server purges what it has not read.
+// lookAtReader tells how far the reader of the shop's log is behind, and when the shop's server purges what it has not read; nothing where
+// the shop did not answer.
 func (p Pipeline) lookAtReader(ctx context.Context, pic *Picture) error {
-	if pic.Errors[PartShop] != nil {
+	if pic.Clock == nil {
 		return nil
 	}
 	newest, err := stream.Newest(ctx, p.ShopLog)
 	if err != nil || newest == nil {
 		return err
 	}
-	if pic.Binlog != nil && pic.Clock != nil {
+	if pic.Binlog != nil {
 		// As long after the newest record of the log as it keeps its binary log. A reader that runs writes a record a minute at least.
 		left := *pic.Binlog - time.Since(time.UnixMilli(newest.Time)) - *pic.Clock
 		pic.Unread = &left

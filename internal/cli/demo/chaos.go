@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/cli"
-	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/lab/fault"
 	"github.com/spola-cdc/spola/internal/lab/fleet"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
@@ -410,17 +409,6 @@ func (t *theatre) mailed(ctx context.Context) (*Mails, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	all, err := t.countMails(ctx, conn, t.box)
 	return &all, err
-}
-
-// allowRepairs is the person without whom so many rows are not repaired at once: an administrator has saved products meanwhile, with the
-// pieces that he had read before, and the ledger, killed again and again, repaired none of it.
-func (st *stage) allowRepairs(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
-	if err != nil {
-		return fmt.Errorf("allow repairs of stock: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	return intake.AllowMassChanges(ctx, conn, st.name, 2*settleWithin, intake.By{Who: "kill test", Reason: "products were saved while parts were killed"})
 }
 
 // storm lets customers order, and a clerk work, while the fleet kills.

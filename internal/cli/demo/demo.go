@@ -222,6 +222,9 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	}
 	for _, s := range st.all() {
 		if err == nil {
+			err = s.allowRepairs(ctx)
+		}
+		if err == nil {
 			err = s.settleStock(ctx, stockSettlesWithin+2*min(d.ReconcileEvery, 30*time.Second))
 		}
 	}

@@ -59,6 +59,7 @@ func TestGrantedRightsAreEnough(t *testing.T) {
 	erp.inSchemaAnew()
 	kept := shop.place(testOrder{lines: []testLine{{31, 0, 2}}}, 1)
 	cancelled := shop.place(testOrder{lines: []testLine{{31, 0, 1}}, email: "b@example.com"}, 1)
+	shop.tick(1) // with which the orders of before come
 	erp.catchUp(shop.testLog, 1000)
 	shop.edit(kept, testOrder{lines: []testLine{{31, 0, 3}}})
 	shop.setState(cancelled, 7)

@@ -61,6 +61,10 @@ func TestBesideLiveOrders(t *testing.T) {
 	}{
 		{name: "nothing is wrong", matched: nothing, inERP: 4},
 		{name: "a cent", before: wrong, matched: nothing, after: right, want: "1 cents", inERP: 4},
+		{name: "an order that was called off is edited", before: fmt.Sprintf("update erp.sales_order set total = total + 1 where id = %d", cancelled), matched: nothing,
+			after: fmt.Sprintf("update erp.sales_order set total = total - 1 where id = %d", cancelled), inERP: 4},
+		{name: "an order is called off by the shop alone", before: fmt.Sprintf("update erp.sales_order set state = 'open' where id = %d", cancelled), matched: nothing,
+			after: fmt.Sprintf("update erp.sales_order set state = 'cancelled' where id = %d", cancelled), want: fmt.Sprintf("%d state", cancelled), inERP: 4},
 		{name: "the ERP was behind", before: wrong, matched: func(context.Context) error { s.exec(right); return nil }, inERP: 4},
 		{name: "the order changes all the time", before: wrong, matched: touch, after: right, changing: 1, inERP: 3},
 		{name: "the order settles", before: wrong + "; insert into spola.due (shop, order_id, tick, settling) values ('shop', 1, 5, true)", matched: nothing,

@@ -35,8 +35,8 @@ const (
 
 	// A calm snapshot is read no faster than an applier compares rows without being noticed, in chunks
 	// that hold up an order by no more than some milliseconds.
-	calmRows = 500
-	calmRate = 10_000 // rows a second
+	calmRows = 250
+	calmRate = 5_000 // rows a second
 )
 
 // run reads the chunks that it is given until the context ends.

@@ -86,6 +86,7 @@ func session(name string) map[string]string {
 		"default_transaction_isolation":       "read committed",
 		"idle_in_transaction_session_timeout": "60s",
 		"jit":                                 "off", // compiling costs more than any of our statements
+		"max_parallel_workers_per_gather":     "0",   // and so does starting a worker
 	}
 }
 

@@ -324,7 +324,7 @@ func TestRequestedSnapshotIsCalm(t *testing.T) {
 			}
 			sizes[message.Run] = append(sizes[message.Run], message.Rows)
 		}
-		if diff := cmp.Diff(map[int64][]int64{1: {1024}, 2: {500, 500, 24}}, sizes); diff != "" {
+		if diff := cmp.Diff(map[int64][]int64{1: {1024}, 2: {250, 250, 250, 250, 24}}, sizes); diff != "" {
 			t.Errorf("rows of the chunks: %s", diff)
 		}
 	})

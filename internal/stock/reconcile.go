@@ -94,7 +94,7 @@ type run struct {
 	conn     *pgx.Conn
 	schema   string
 	o        Options
-	drifting map[string]bool // rows that were seen to drift
+	drifting map[string]bool // rows that were seen to drift → whether their cause is known
 }
 
 func (r *run) all(ctx context.Context) error {
@@ -225,11 +225,11 @@ func (r *run) watch(ctx context.Context) ([]Finding, error) {
 		return nil, err
 	}
 	for row, f := range seen {
-		if f.What == "repair" {
-			r.drifting[row] = true
+		if _, known := r.drifting[row]; f.What == "repair" && !known {
+			r.drifting[row] = false
+			r.Drifting++
 		}
 	}
-	r.Drifting = int64(len(r.drifting))
 	all, watched := int64(len(seen)), r.Ticks
 	for last := first; last < first+settling && len(seen) > 0; {
 		if err := r.o.Tick(ctx); err != nil {
@@ -304,7 +304,8 @@ func (r *run) causes(ctx context.Context, seen []Finding) error {
 	for i, f := range seen {
 		if f.What == "repair" {
 			seen[i].Why = cmp.Or(found[f.StockRow], unknownCause)
-			if seen[i].Why != unknownCause {
+			if seen[i].Why != unknownCause && !r.drifting[f.StockRow] { // what waits is looked at twice
+				r.drifting[f.StockRow] = true
 				r.Explained++
 			}
 		}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/spola-cdc/spola/internal/apply"
+	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/lab/erp"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
@@ -26,6 +29,14 @@ type testERP struct {
 	sum     Taken
 	started bool
 	turns   *turns // nil: one batch behind the other
+	kept    *keptERP
+}
+
+// keptERP is an ERP's database as it stood when a shop with nothing but its catalogue and settings went live.
+type keptERP struct {
+	txs     [][]change.Record // that had been applied
+	applied int64
+	restore string // the statement that brings all tables back
 }
 
 func testProfile(t testing.TB) (*schemas.Profile, fs.FS) {
@@ -186,6 +197,54 @@ func (e *testERP) text(sql string, args ...any) string {
 func (e *testERP) live() {
 	e.t.Helper()
 	e.exec("update spola.shop set mode = 'live', cut = '2026-01-01'")
+}
+
+// liveBehind brings the ERP to where the log's first transactions are applied and the shop is live, whatever has happened to it. They
+// are applied once; from then on all tables get back what they held then, over the same connection, so that a
+// history costs its own orders, and no schema and no plans.
+func (e *testERP) liveBehind(txs [][]change.Record) {
+	e.t.Helper()
+	if e.kept == nil {
+		e.catchUp(&testLog{txs: txs}, 1000)
+		e.live()
+		e.keep(txs)
+		return
+	}
+	if !reflect.DeepEqual(e.kept.txs, txs) {
+		e.t.Fatal("a log that begins otherwise than the one that was kept")
+	}
+	e.exec(e.kept.restore)
+	conns := []*pgx.Conn{e.conn}
+	if e.turns != nil {
+		conns = e.turns.conns[:]
+	}
+	for _, conn := range conns { // a mirror that starts prepares its own
+		if _, err := conn.Exec(e.t.Context(), `do $$ declare name text; begin
+			for name in select p.name from pg_prepared_statements p where p.name like 'spola\_%' loop
+				execute 'deallocate ' || name;
+			end loop;
+		end $$`); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+	e.applied, e.done = e.kept.applied, len(txs)
+	e.reload(testShopFile)
+	if err := e.inTx(func(tx pgx.Tx) error { return e.effect.Start(e.t.Context(), tx) }); err != nil {
+		e.t.Fatal(err)
+	}
+	e.started = true
+}
+
+// keep copies all tables of the database.
+func (e *testERP) keep(txs [][]change.Record) {
+	e.t.Helper()
+	const tables = `from pg_class c join pg_namespace n on n.oid = c.relnamespace
+		where c.relkind = 'r' and (n.nspname in ('erp', 'spola') or n.nspname like 'mirror\_%')`
+	e.exec(e.text(`select 'create schema kept; ' || string_agg(format('create table kept.%I as table %I.%I;', n.nspname || '.' || c.relname, n.nspname, c.relname), ' ') ` + tables))
+	e.kept = &keptERP{txs: slices.Clone(txs), applied: e.applied}
+	// Neither keys nor triggers look at it: it is what stood there before.
+	e.kept.restore = e.text(`select 'do $$ begin set local session_replication_role = replica; ' || string_agg(format(
+		'delete from %1$I.%2$I; insert into %1$I.%2$I overriding system value table kept.%3$I;', n.nspname, c.relname, n.nspname || '.' || c.relname), ' ') || ' end $$' ` + tables)
 }
 
 func (e *testERP) want(what, want, sql string, args ...any) {

@@ -204,6 +204,7 @@ func (e *testERP) live() {
 // history costs its own orders, and no schema and no plans.
 func (e *testERP) liveBehind(txs [][]change.Record) {
 	e.t.Helper()
+	e.reload(testShopFile)
 	if e.kept == nil {
 		e.catchUp(&testLog{txs: txs}, 1000)
 		e.live()
@@ -213,6 +214,7 @@ func (e *testERP) liveBehind(txs [][]change.Record) {
 	if !reflect.DeepEqual(e.kept.txs, txs) {
 		e.t.Fatal("a log that begins otherwise than the one that was kept")
 	}
+	e.exec("drop schema if exists mirror_outlet cascade") // a second shop's
 	e.exec(e.kept.restore)
 	conns := []*pgx.Conn{e.conn}
 	if e.turns != nil {
@@ -228,7 +230,6 @@ func (e *testERP) liveBehind(txs [][]change.Record) {
 		}
 	}
 	e.applied, e.done = e.kept.applied, len(txs)
-	e.reload(testShopFile)
 	if err := e.inTx(func(tx pgx.Tx) error { return e.effect.Start(e.t.Context(), tx) }); err != nil {
 		e.t.Fatal(err)
 	}

@@ -39,14 +39,13 @@ var lawDeeds = map[string]int{"receive": 4, "count": 2, "sell": 3, "ship": 6, "s
 var lawRows = []string{"product:31", "product:41", "product:42", "product:43", "option:17", "option:18"}
 
 func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
-	erp.wipe()
-	erp.exec(`delete from erp.stock_movement; delete from erp.shipment; delete from erp.shipment_line; delete from erp.stock;
-		delete from erp.article where sku like 'SHIRT%'`)
-	for _, sku := range []string{"SHIRT-S", "SHIRT-M", "SHIRT-L"} {
-		erp.exec("insert into erp.product (code, name) values ($1, $1) on conflict do nothing", sku)
-		erp.exec("insert into erp.article (product_id, sku, name, vat_rate) select id, $1, $1, 22 from erp.product where code = $1", sku)
+	if erp.kept == nil {
+		erp.exec("delete from erp.stock")
+		for _, sku := range []string{"SHIRT-S", "SHIRT-M", "SHIRT-L"} {
+			erp.exec("with p as (insert into erp.product (code, name) values ($1, $1) returning id) insert into erp.article (product_id, sku, name, vat_rate) select id, $1, $1, 22 from p", sku)
+		}
+		erp.exec("select erp.receive_goods(1::smallint, array(select row(a.id, 20 + a.id % 30)::erp.goods_in from erp.article a), '')")
 	}
-	erp.exec("select erp.receive_goods(1::smallint, array(select row(a.id, 20 + a.id % 30)::erp.goods_in from erp.article a), '')")
 	conn, err := pgx.Connect(erp.t.Context(), erp.url)
 	if err != nil {
 		r.Fatal(err)
@@ -57,19 +56,22 @@ func newLawWorld(r *rapid.T, erp *testERP) *lawWorld {
 		r.Fatal(err)
 	}
 	w := &lawWorld{testERP: erp, r: r, clerk: c}
+	w.open()
+	w.liveBehind(w.shop.txs)
 	w.begin()
 	return w
 }
 
-// begin lets the shop go live.
-func (w *lawWorld) begin() {
+func (w *lawWorld) open() {
 	profile, _ := testProfile(w.t)
 	w.shop, w.marks, w.numbers, w.ours = newTestShop(profile), map[string]int64{}, map[string]int64{}, map[int64]int64{}
-	w.catchUp(w.shop.testLog, 1000)
+}
+
+// begin maps what has sizes, for the shop is live.
+func (w *lawWorld) begin() {
 	for option, sku := range map[int]string{17: "SHIRT-S", 18: "SHIRT-L"} {
 		w.exec("insert into spola.article (shop, product, variant, article, by) select $3, '50', $1::text, id, 'import' from erp.article where sku = $2", fmt.Sprint(option), sku, w.name)
 	}
-	w.live()
 	w.end()
 }
 
@@ -79,6 +81,9 @@ func (w *lawWorld) another(name string, buffer int) *lawWorld {
 	erp.connect()
 	erp.reload(strings.Replace(testShopFile, "states:", fmt.Sprintf("stock: {buffer: %d, warehouses: [X]}\nstates:", buffer), 1))
 	other := &lawWorld{testERP: erp, r: w.r, clerk: w.clerk, warehouse: 2}
+	other.open()
+	other.catchUp(other.shop.testLog, 1000)
+	other.live()
 	other.begin()
 	return other
 }

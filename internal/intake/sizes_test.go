@@ -101,21 +101,6 @@ func (e *testERP) recount(r *rapid.T) {
 	}
 }
 
-// wipe brings the ERP's database back to where newTestERP left it.
-func (e *testERP) wipe() {
-	e.t.Helper()
-	e.exec(`do $$ begin
-		drop schema if exists mirror_shop, mirror_outlet cascade;
-		truncate spola.shop, spola.recovery, spola.stock_head, spola.stock_account, spola.ledger, spola.in_flight, spola.closed_short, spola.restock, spola.stock_setting,
-			 spola.mirror, spola.mirror_table, spola.link, spola.consumption, spola.stock_total, spola.due, spola.parked, spola.article,
-			spola.shop_settings, spola.tax_title, spola.tax_class_rate, spola.country, spola.province, spola.shop_state,
-			erp.sales_order, erp.order_line, erp.order_charge, erp.order_vat, erp.order_payment, erp.commitment, erp.customer, erp.counter;
-		update erp.stock set committed = 0;
-	end $$`)
-	e.applied, e.done, e.started = 0, 0, false
-	e.reload(testShopFile)
-}
-
 // playHistory lets several people act on a shop at once, one statement of one of them at a time.
 func playHistory(r *rapid.T, shop *testOpenCart) {
 	var running []func() bool // each does its next statement and tells whether there are more

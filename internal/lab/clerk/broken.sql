@@ -67,9 +67,11 @@ union all
 select format('%s of %s is a number of %s that was skipped', d.number, d.year, d.series) from erp.document d
 join erp.skipped_number s on s.series = d.series and s.year = d.year and d.number between s.first and s.last
 union all
-select format('%s of %s is at %s in erp.counter', max(number), series, (select last from erp.counter k where k.series = d.series and k.year = d.year))
-from erp.document d group by series, year having greatest(max(number), (select max(s.last) from erp.skipped_number s where s.series = d.series and s.year = d.year))
-    <> (select last from erp.counter k where k.series = d.series and k.year = d.year)
+select format('%s of %s: the last number is %s, in erp.counter it is %s', series, year, n.last, k.last)
+from erp.counter k
+full join (select series, year, max(last) as last
+    from (select series, year, number as last from erp.document union all select series, year, last from erp.skipped_number) x group by series, year) n using (series, year)
+where series not in ('W', 'T') and coalesce(n.last, 0) is distinct from k.last -- W and T number orders
 union all
 select format('shipment %s has %s delivery notes', s.id, count(d.id)) from erp.shipment s join erp.seller on s.shipped_at >= since left join erp.document d on d.shipment_id = s.id and d.kind = 'ddt'
 group by s.id having count(d.id) <> 1

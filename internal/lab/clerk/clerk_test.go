@@ -85,7 +85,7 @@ func TestBrokenIsFound(t *testing.T) {
 		`update erp.sales_order set state = 'closed_short' where state = 'open'`,
 		`update erp.counter set last = last + 1 where series = 'DDT'`,
 		`update erp.sales_order set total = total + 1 where id = (select min(order_id) from erp.document where order_id in (select id from erp.sales_order where state = 'shipped'))`,
-		`alter table erp.document disable trigger all; delete from erp.document where id = (select max(id) from erp.document where reason = 'return')`,
+		`alter table erp.document disable trigger all; delete from erp.document where reason = 'return'`,
 		`alter table erp.document_vat disable trigger all; update erp.document_vat set gross = gross + 1, net = erp.net(gross + 1, vat_rate), vat = gross + 1 - erp.net(gross + 1, vat_rate)`,
 		`alter table erp.document_line disable trigger all; update erp.document_line set quantity = quantity + 1 where kind = 'goods'`,
 	} {

@@ -3,13 +3,18 @@
 package cli_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
@@ -50,6 +55,83 @@ func TestVerifySpeed(t *testing.T) {
 	if said := p.run(5, "applier", "verify"); !strings.Contains(said, "1 between shop and ERP") {
 		t.Errorf("a cent among %d orders: %s", placed, said)
 	}
+}
+
+// TestVerifyBesideLoad runs `applier verify` again and again beside 200 orders a second for SPOLA_VERIFY_FOR (go test -tags speed), and wants no
+// difference called that is none, and the one that is. An order is one transaction; one in twenty is edited the way the shop's own page does it, called off, moved on or
+// deleted within five seconds.
+func TestVerifyBesideLoad(t *testing.T) {
+	long, err := time.ParseDuration(os.Getenv("SPOLA_VERIFY_FOR"))
+	if err != nil {
+		t.Skip("SPOLA_VERIFY_FOR is not set")
+	}
+	const rate = 200
+	mysql, postgres := server.PrivateMySQL(t, nil), server.PrivatePostgres(t, nil)
+	p := newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var placed, changed atomic.Int64
+	desk, ctx := errgroup.WithContext(ctx)
+	desk.SetLimit(100)
+	failed := make(chan error, 1)
+	go func() {
+		_, _, err := p.shop.Bench(ctx, shop.BenchLoad{Orders: int(long.Seconds() * rate), Rate: rate, Committed: func(order int64, _ time.Time) {
+			placed.Add(1)
+			if order%20 == 0 {
+				desk.TryGo(func() error {
+					time.Sleep(time.Duration(order%5000) * time.Millisecond)
+					changed.Add(1)
+					return p.changes(ctx, order)
+				})
+			}
+		}})
+		failed <- errors.Join(err, desk.Wait())
+	}()
+
+	began, verifies, longest := time.Now(), 0, time.Duration(0)
+	var behind int64
+	for ended := false; !ended; verifies++ {
+		at := time.Now()
+		said := p.run(0, "applier", "verify", "--json")
+		longest = max(longest, time.Since(at))
+		if !strings.Contains(said, `"differences":0`) || strings.Contains(said, "orders_changing") {
+			t.Errorf("verify %d, %s in: %s", verifies, time.Since(began).Round(time.Second), said)
+		}
+		behind = max(behind, placed.Load()-p.number("select count(*) from spola.link"))
+		select {
+		case err := <-failed:
+			if ended = true; err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+	}
+	t.Logf("%d orders in %s, %d of them changed afterwards; %d times verify beside them, the longest %s; the ERP was at most %d orders behind at the end of one",
+		placed.Load(), time.Since(began).Round(time.Second), changed.Load(), verifies, longest.Round(10*time.Millisecond), behind)
+	p.settled(running...)
+	t.Log(p.run(0, "applier", "verify"))
+	p.erpExec("update erp.sales_order set total = total + 1 where id = (select min(o.id) from erp.sales_order o join spola.link k on k.erp_order = o.id where not k.deleted and o.state = 'open')")
+	if said := p.run(5, "applier", "verify"); !strings.Contains(said, "1 between shop and ERP") {
+		t.Errorf("a cent among them: %s", said)
+	}
+}
+
+// changes does to an order what an administrator does, by its number.
+func (p *pipeline) changes(ctx context.Context, order int64) error {
+	switch order / 20 % 4 {
+	case 0:
+		edited := p.order(fmt.Sprintf("bench%d@mail.example", order))
+		edited.Lines[0].Quantity = 3
+		return p.shop.Edit(ctx, order, edited)
+	case 1:
+		return p.shop.Cancel(ctx, order)
+	case 2:
+		return p.shop.SetStatus(ctx, order, shop.Processing)
+	}
+	return p.shop.Delete(ctx, order)
 }
 
 // copyOrders copies all orders of the shop, and what the ERP and the bridge have of them, until there are n. It passes the binary log and the

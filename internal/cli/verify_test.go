@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
@@ -35,6 +37,7 @@ func TestVerifyBesideLiveOrders(t *testing.T) {
 			t.Errorf("verify beside orders: %s", said)
 		}
 	}
+	p.waitsForIntake(running)
 	home()
 	if err := <-ordered; err != nil && !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
@@ -76,5 +79,34 @@ func TestVerifyBesideLiveOrders(t *testing.T) {
 	}
 	for _, running := range running {
 		running.stop()
+	}
+}
+
+// waitsForIntake holds intake up and wants verify to wait for what the shop has and the ERP has not, not to call it different.
+func (p *pipeline) waitsForIntake(running []*program) {
+	p.t.Helper()
+	probe := func() (number int64) {
+		p.t.Helper()
+		if err := p.shop.DB().QueryRowContext(p.t.Context(), "SELECT COALESCE(MAX(number), 0) FROM spola_marker WHERE name = 'probe'").Scan(&number); err != nil {
+			p.t.Fatal(err)
+		}
+		return number
+	}
+	take, before := running[1].cmd.Process, probe()
+	if err := take.Signal(syscall.SIGSTOP); err != nil {
+		p.t.Fatal(err)
+	}
+	p.place("late@example.com")
+	verify := p.start("applier", "verify")
+	p.until("verify asks how far the ERP is", append(running, verify), func() bool { return probe() > before })
+	select {
+	case <-verify.done: // it has not waited
+	case <-time.After(time.Second):
+	}
+	if err := take.Signal(syscall.SIGCONT); err != nil {
+		p.t.Fatal(err)
+	}
+	if said := verify.ends(0); !strings.Contains(said, "Nothing differs") {
+		p.t.Errorf("verify while the ERP was behind: %s", said)
 	}
 }

@@ -190,7 +190,9 @@ create table spola.due (
     settling boolean not null,  -- false: asked for again, settled long ago
     primary key (shop, order_id)
 );
-create index on spola.due (shop, tick, order_id);  -- as they are taken: the first are found without a look at the others
+-- As they are taken: the first are found without a look at the others. Partial, though no tick is null, so that it can't be used to find an order by
+-- its number: it would be walked from end to end for each, and a plan made while few wait is kept when all of a big shop do.
+create index on spola.due (shop, tick, order_id) where tick is not null;
 
 -- ---- parked orders
 

@@ -4,6 +4,7 @@ package cli_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"os"
@@ -91,14 +92,25 @@ func TestVerifyBesideLoad(t *testing.T) {
 		failed <- errors.Join(err, desk.Wait())
 	}()
 
-	began, verifies, longest := time.Now(), 0, time.Duration(0)
+	began, verifies, gaveUp, longest := time.Now(), 0, 0, time.Duration(0)
 	var behind int64
-	for ended := false; !ended; verifies++ {
+	for ended := false; !ended; {
 		at := time.Now()
-		said := p.run(0, "applier", "verify", "--json")
+		verify := p.start("applier", "verify", "--json")
+		<-verify.done
 		longest = max(longest, time.Since(at))
-		if !strings.Contains(said, `"differences":0`) || strings.Contains(said, "orders_changing") {
+		switch said := verify.said.String(); {
+		case verify.cmd.ProcessState.ExitCode() == 1 && strings.Contains(said, "has not come into the ERP's database"):
+			gaveUp++ // this machine has too much to do
+		case verify.cmd.ProcessState.ExitCode() != 0 || !strings.Contains(said, `"differences":0`) || strings.Contains(said, "orders_changing"):
 			t.Errorf("verify %d, %s in: %s", verifies, time.Since(began).Round(time.Second), said)
+		default:
+			verifies++
+		}
+		for _, one := range running {
+			if one.ended() {
+				t.Fatalf("%s has ended:\n%s", one.name, one.tail())
+			}
 		}
 		behind = max(behind, placed.Load()-p.number("select count(*) from spola.link"))
 		select {
@@ -109,8 +121,8 @@ func TestVerifyBesideLoad(t *testing.T) {
 		default:
 		}
 	}
-	t.Logf("%d orders in %s, %d of them changed afterwards; %d times verify beside them, the longest %s; the ERP was at most %d orders behind at the end of one",
-		placed.Load(), time.Since(began).Round(time.Second), changed.Load(), verifies, longest.Round(10*time.Millisecond), behind)
+	t.Logf("%d orders in %s, %d of them changed afterwards; %d times verify beside them, the longest %s, and %d times it gave up since the ERP was a minute behind; at the end of one that was %d orders at most",
+		placed.Load(), time.Since(began).Round(time.Second), changed.Load(), verifies, longest.Round(10*time.Millisecond), gaveUp, behind)
 	p.settled(running...)
 	t.Log(p.run(0, "applier", "verify"))
 	p.erpExec("update erp.sales_order set total = total + 1 where id = (select min(o.id) from erp.sales_order o join spola.link k on k.erp_order = o.id where not k.deleted and o.state = 'open')")
@@ -119,19 +131,20 @@ func TestVerifyBesideLoad(t *testing.T) {
 	}
 }
 
-// changes does to an order what an administrator does, by its number.
+// changes does to an order what an administrator does, by its number. Few are deleted: a deletion is six statements, and one that takes three seconds on a busy
+// machine is an order without lines, of which more than twenty a minute stop intake.
 func (p *pipeline) changes(ctx context.Context, order int64) error {
-	switch order / 20 % 4 {
-	case 0:
+	switch {
+	case order%1000 == 0:
+		return p.shop.Delete(ctx, order)
+	case order%60 == 0:
 		edited := p.order(fmt.Sprintf("bench%d@mail.example", order))
 		edited.Lines[0].Quantity = 3
 		return p.shop.Edit(ctx, order, edited)
-	case 1:
+	case order%60 == 20:
 		return p.shop.Cancel(ctx, order)
-	case 2:
-		return p.shop.SetStatus(ctx, order, shop.Processing)
 	}
-	return p.shop.Delete(ctx, order)
+	return p.shop.SetStatus(ctx, order, shop.Processing)
 }
 
 // copyOrders copies all orders of the shop, and what the ERP and the bridge have of them, until there are n. It passes the binary log and the
@@ -154,7 +167,7 @@ func (p *pipeline) copyOrders(n int) (orders int64) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }() // customers who came upon it were in no binary log
 	run := func(statement string) {
 		p.t.Helper()
 		if _, err := conn.ExecContext(p.t.Context(), statement); err != nil {

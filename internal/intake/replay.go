@@ -31,14 +31,14 @@ type Replaying struct {
 type Replayed struct {
 	Orders   int            `json:"orders"`   // looked at
 	Same     int            `json:"same"`     // of these: the ERP has what is derived, or is to have nothing
-	Outcomes map[string]int `json:"outcomes"` // of the others: see ReplayKinds
+	Outcomes map[string]int `json:"outcomes"` // of the others: import, link, edit, revive, cancel, differs, taken, recount, park; and where nothing is to be done: asked, parked, decided, unclear, changing, deleted
 	Found    []Found        `json:"found"`    // each of them
 }
 
 // Found is an order that is not in the ERP as it is derived.
 type Found struct {
 	Order       int64  `json:"order"`
-	Outcome     string `json:"outcome"` // see ReplayKinds
+	Outcome     string `json:"outcome"` // as counted in outcomes
 	Reason      string `json:"reason,omitempty"`
 	What        string `json:"what,omitempty"`
 	ERPOrder    *int64 `json:"erp_order,omitempty"`

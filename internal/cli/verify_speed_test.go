@@ -213,6 +213,8 @@ func (p *pipeline) copyOrders(n int) (orders int64) {
 		p.erpExec("analyze " + table.name)
 	}
 	p.erpExec("set session_replication_role = origin")
+	p.erpExec("select setval(pg_get_serial_sequence('erp.sales_order', 'id'), (select max(id) from erp.sales_order))") // the next customers' orders are numbered behind them
+	p.erpExec("update erp.counter c set last = greatest(c.last, (select coalesce(max(o.number), 0) from erp.sales_order o where o.series = c.series and o.year = c.year))")
 	ask("SELECT COUNT(*) FROM oc_order WHERE order_status_id > 0", &orders)
 	return orders
 }

@@ -499,6 +499,67 @@ func TestOrdersAreReconciled(t *testing.T) {
 	erp.want("what was kept", "2", "select orders->'left' from spola.reconciliation order by id desc limit 1")
 }
 
+// A run that has rows read again looks at all of them once more. What had come to rest by then is mended in the same run; what waits over both looks, for it moves or
+// the guard holds it, counts once, is named once, and is still said to wait.
+func TestRowsThatWaitOverBothLooks(t *testing.T) {
+	shop, erp := newAccounts(t)
+	for n := range 30 {
+		sku := fmt.Sprintf("MASS-%d", n)
+		erp.article(sku)
+		shop.insert("product", row{"product_id": 1000 + n, "model": sku, "quantity": 5, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
+	}
+	erp.exec("update erp.stock set on_hand = 5 where article_id in (select id from erp.article where sku like 'MASS%')")
+	orders := []int64{shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1), shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1)}
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	if run := erp.reconcile(shop, stock.Options{}); run.Opened != 30 || run.Waiting != 0 {
+		t.Fatalf("before: %+v", run)
+	}
+
+	// run reconciles with an order that is to be read again, so that it looks twice, while somebody changes a row at the first ticks.
+	run := func(order int64, while int) stock.Run {
+		t.Helper()
+		erp.exec("update erp.sales_order set total = total + 1 where shop_number = $1", fmt.Sprint(order))
+		run, err := stock.Reconcile(t.Context(), erp.conn, testShop, Schema(testShop), stock.Options{Tick: func(context.Context) error {
+			if while--; while >= 0 {
+				shop.update("product", 43, row{"quantity": toInt(shop.rows["product"][43]["quantity"]) - 1})
+			}
+			shop.tick(1)
+			erp.catchUp(shop.testLog, 1000)
+			return nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fmt.Sprint(run.Orders.Asked) != fmt.Sprint([]int64{order}) {
+			t.Fatalf("order %d is to be read again: %+v", order, run)
+		}
+		return run
+	}
+	kept := "select concat_ws(' ', drifting, explained, repaired, waiting, jsonb_array_length(detail)) from spola.reconciliation order by id desc limit 1"
+	shop.update("product", 43, row{"quantity": 90})
+	erp.catchUp(shop.testLog, 1000)
+	if r := run(orders[0], 2); r.Drifting != 1 || r.Repaired != 1 || r.Waiting != 0 || r.Ticks != 1+3 || len(r.Found) != 1 {
+		t.Errorf("a row that has come to rest between the looks: %+v", r)
+	}
+	erp.want("what was kept", "1 0 1 0 1", kept)
+	erp.want("its repair", "12", "select pieces from spola.ledger where cause = 'repair'")
+
+	rome, err := time.LoadLocation("Europe/Rome")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range 30 {
+		shop.update("product", int64(1000+n), row{"quantity": 3, "date_modified": time.Now().In(rome).Format("2006-01-02T15:04:05")})
+	}
+	erp.catchUp(shop.testLog, 1000)
+	if r := run(orders[1], 100); r.Drifting != 31 || r.Explained != 30 || r.Repaired != 0 || r.Waiting != 31 || r.Ticks != 3+3 || len(r.Found) != 30 || !strings.Contains(r.Held, "would be repaired at once") {
+		t.Errorf("30 rows that the guard holds and one that moves, all through both looks: %+v", r)
+	}
+	erp.want("what was kept", "31 30 0 31 30", kept)
+	erp.want("repairs", "1", "select count(*) from spola.ledger where cause = 'repair'")
+}
+
 // More than 20 rows and 5 in 100 to zero wait for a person, whoever would write them.
 func TestGuardAgainstMassChanges(t *testing.T) {
 	shop, erp := newAccounts(t)

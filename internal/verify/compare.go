@@ -192,6 +192,7 @@ func (p *proof) inScope(x pair) bool {
 		if began.Before(p.erp.live) && p.shop.rules.class(x.order.state, x.order.method) == Cancelled {
 			return false // only observed, and called off before anybody was to have it
 		}
+		return p.shop.due(x.order)
 	}
 	return p.shop.everTaken(x.order)
 }

@@ -417,6 +417,22 @@ func TestClerksMayActFirst(t *testing.T) {
 	}
 }
 
+// An order that the shop called done before the ERP was to have it waits for a person; called off then, it is nobody's any more.
+func TestDoneWithoutHavingBeenTaken(t *testing.T) {
+	s := newSides(t)
+	for _, c := range []struct {
+		state int
+		want  string
+	}{{5, "4 missing"}, {shop.Cancelled, ""}, {2, "4 missing"}, {shop.Cancelled, "4 missing"}} { // the last was taken in between
+		if err := s.shop.SetStatus(t.Context(), waiting, c.state); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.prove(); kinds(got) != c.want {
+			t.Errorf("in state %d now: %v, want %q", c.state, got.Details, c.want)
+		}
+	}
+}
+
 // What a person has decided need not be what the shop has; that it exists, once, is held all the same.
 func TestDecidedOrdersNeedNotAgree(t *testing.T) {
 	s := newSides(t)

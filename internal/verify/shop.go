@@ -321,6 +321,14 @@ func (s *shopSide) everTaken(o *shopOrder) bool {
 	})
 }
 
+// due tells whether an order that the ERP does not have should be there, or parked. One that the shop called done without its
+// ever having been taken waits for a person only as long as it is done: called off, it is nobody's.
+func (s *shopSide) due(o *shopOrder) bool {
+	return s.rules.Takes(o.state, o.method) || slices.ContainsFunc(o.histories, func(h history) bool {
+		return s.rules.class(h.state, o.method) == Taken
+	})
+}
+
 // began is when the order was first complete.
 func (s *shopSide) began(o *shopOrder) time.Time {
 	var first time.Time

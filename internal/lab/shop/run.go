@@ -228,8 +228,7 @@ func (g *generator) untilDone(ctx context.Context, operation func() error) error
 	}, backoff.WithContext(policy, ctx))
 }
 
-// saveSettings is an administrator who ends what he has begun, for half of the settings are none: on a server that is killed or busy that may
-// take longer than customers have.
+// saveSettings is an administrator who ends what he has begun, for half of the settings are none.
 func (g *generator) saveSettings(ctx context.Context, n int64) {
 	open := func() (form, error) { return g.shop.openSettings(ctx, "config") }
 	if n%200 == 50 {
@@ -240,7 +239,7 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 	if !g.wait(0) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 6*grace)
+	ctx, cancel := toTheEnd(ctx)
 	defer cancel()
 	var page form
 	err := g.untilDone(ctx, func() (err error) {
@@ -255,8 +254,13 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 	}
 }
 
+// toTheEnd is for an administrator who ends what he has begun: on a server that is killed or busy that may take longer than customers have.
+func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 6*grace)
+}
+
 // saveProduct opens the page of a product, thinks, and saves it: what was sold meanwhile is back
-// in the shop's stock.
+// in the shop's stock. He too ends what he has begun, for a product that is half saved has lost its option values.
 func (g *generator) saveProduct(ctx context.Context, in intent) {
 	product := formProducts[in.n/formEvery%int64(len(formProducts))]
 	if product > g.shop.options.Products {
@@ -267,6 +271,11 @@ func (g *generator) saveProduct(ctx context.Context, in intent) {
 	turn := &g.pages[slices.Index(formProducts[:], product)]
 	turn.Lock()
 	defer turn.Unlock()
+	if !g.wait(0) {
+		return
+	}
+	ctx, cancel := toTheEnd(ctx)
+	defer cancel()
 	var page *ProductForm
 	err := g.untilDone(ctx, func() (err error) {
 		page, err = g.shop.OpenProduct(ctx, product)

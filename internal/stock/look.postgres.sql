@@ -1,15 +1,18 @@
 -- How the accounts of a shop's stock stand. $1 is the shop, {canonical} the schema of its views. In a shop of a million rows it takes some seconds.
+with article as materialized (
+    select s.stock_row, s.sku, s.article, s.why_not from {canonical}.stock_article s
+)
 select a.*,
     (select coalesce(sum(r.repaired), 0)::bigint from spola.reconciliation r where r.shop = $1) as repairs,
     (select to_jsonb(r) from spola.reconciliation r where r.shop = $1 order by r.id desc limit 1) as last,
     (select coalesce(jsonb_agg(jsonb_build_object('why', x.why_not, 'rows', x.n, 'examples', x.examples) order by x.n desc, x.why_not), '[]')
      from (
         select s.why_not, count(*) as n, (array_agg(coalesce(s.sku, s.stock_row) order by length(s.stock_row), s.stock_row))[1:3] as examples
-        from {canonical}.stock_article s where s.why_not is not null group by s.why_not
+        from article s where s.why_not is not null group by s.why_not
      ) x) as without,
     -- A mapping may be of more than the first article of a row: of several combinations of options.
     (with known as (
-        select x.article from {canonical}.stock_article x
+        select x.article from article x
         union
         select m.article from spola.article m
         join {canonical}.stock s on s.product = m.product and s.variant = case when m.variant = '' then '' else {canonical}.stocked(m.variant) end

@@ -207,6 +207,7 @@ func TestLostLogIsCrossedByItsSnapshot(t *testing.T) {
 // A broker that was restored from a backup has lost acknowledged records, and the applier has
 // read them.
 func TestShortenedLogIsCrossedByItsSnapshot(t *testing.T) {
+	t.Parallel()
 	dir, backup := t.TempDir(), t.TempDir()
 	b := embedded(t, dir, "")
 	addr := b.Addr()

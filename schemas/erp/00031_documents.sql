@@ -169,11 +169,16 @@ create function erp.code(t text) returns text language sql immutable parallel sa
 return regexp_replace(upper(coalesce(t, '')), '[\s\u00a0./_-]', '', 'g');
 
 -- The last digit of an Italian VAT number checks the others: every second digit counts twice, less 9 above 9.
-create function erp.digits_flaw(t text) returns text language sql immutable parallel safe
-return case when t = '00000000000' then 'it is all zeros' when (
-        select sum(case when i % 2 = 1 then d when d > 4 then 2 * d - 9 else 2 * d end) % 10
-        from (select i, substr(t, i, 1)::int as d from generate_series(1, 11) as i) x) <> 0
-    then 'its last digit does not fit the others' end;
+-- plpgsql, here and below: a query within a function of SQL is parsed and planned anew at each call, which takes a millisecond.
+-- +goose StatementBegin
+create function erp.digits_flaw(t text) returns text language plpgsql immutable parallel safe as $$
+begin
+    return case when t = '00000000000' then 'it is all zeros' when (
+            select sum(case when i % 2 = 1 then d when d > 4 then 2 * d - 9 else 2 * d end) % 10
+            from (select i, substr(t, i, 1)::int as d from generate_series(1, 11) as i) x) <> 0
+        then 'its last digit does not fit the others' end;
+end $$;
+-- +goose StatementEnd
 
 create function erp.vat_number_flaw(t text) returns text language sql immutable parallel safe
 return case
@@ -184,21 +189,25 @@ end;
 
 -- A person's tax code has 16 characters, a company's is like its VAT number. Where two people would have the same,
 -- letters LMNPQRSTUV stand for digits.
-create function erp.tax_code_flaw(t text) returns text language sql immutable parallel safe
-return case
-    when t ~ '^\d{11}$' then erp.digits_flaw(t)
-    when length(t) <> 16 then format('a tax code has 16 characters, or a company''s 11 digits; this has %s', length(t))
-    when t !~ '^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$'
-        then 'letters and digits of a tax code stand in other places'
-    when translate(substr(t, 10, 2), 'LMNPQRSTUV', '0123456789')::int % 40 not between 1 and 31
-        or translate(substr(t, 10, 2), 'LMNPQRSTUV', '0123456789')::int > 71
-        then 'the day of birth in it is no day'
-    when chr(65 + (
-            select sum(case when i % 2 = 0 then case when c < 10 then c else c - 10 end
-                else ('{1,0,5,7,9,13,15,17,19,21,1,0,5,7,9,13,15,17,19,21,2,4,18,20,11,3,6,8,12,14,16,10,22,25,24,23}'::int[])[c + 1] end)::int % 26
-            from (select i, strpos('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ', substr(t, i, 1)) - 1 as c from generate_series(1, 15) as i) x)) <> right(t, 1)
-        then 'its last letter does not fit the others'
-end;
+-- +goose StatementBegin
+create function erp.tax_code_flaw(t text) returns text language plpgsql immutable parallel safe as $$
+begin
+    return case
+        when t ~ '^\d{11}$' then erp.digits_flaw(t)
+        when length(t) <> 16 then format('a tax code has 16 characters, or a company''s 11 digits; this has %s', length(t))
+        when t !~ '^[A-Z]{6}[0-9LMNPQRSTUV]{2}[ABCDEHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]$'
+            then 'letters and digits of a tax code stand in other places'
+        when translate(substr(t, 10, 2), 'LMNPQRSTUV', '0123456789')::int % 40 not between 1 and 31
+            or translate(substr(t, 10, 2), 'LMNPQRSTUV', '0123456789')::int > 71
+            then 'the day of birth in it is no day'
+        when chr(65 + (
+                select sum(case when i % 2 = 0 then case when c < 10 then c else c - 10 end
+                    else ('{1,0,5,7,9,13,15,17,19,21,1,0,5,7,9,13,15,17,19,21,2,4,18,20,11,3,6,8,12,14,16,10,22,25,24,23}'::int[])[c + 1] end)::int % 26
+                from (select i, strpos('0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ', substr(t, i, 1)) - 1 as c from generate_series(1, 15) as i) x)) <> right(t, 1)
+            then 'its last letter does not fit the others'
+    end;
+end $$;
+-- +goose StatementEnd
 
 create function erp.sdi_flaw(t text, kind text) returns text language sql immutable parallel safe
 return case

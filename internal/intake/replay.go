@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/target/postgres"
@@ -97,7 +98,8 @@ var ErrNoReplay = errors.New("no replay")
 
 // Replay derives orders again from the mirror as it stands and brings them into the ERP the way intake does, in its place: in
 // transactions that hold intake's place, so that no batch of it is at work meanwhile. Orders are done in ascending order; whatever ends it
-// halfway, what was done is done, and doing it again changes nothing.
+// halfway, what was done is done, and doing it again changes nothing. A dry run without a rate looks over two connections: it holds up
+// nobody, and who looks at all orders of a shop waits for the database's one core else.
 func (in *Intake) Replay(ctx context.Context, conn *pgx.Conn, orders []int64, how Replaying) (Replayed, error) {
 	orders = slices.Clone(orders)
 	slices.Sort(orders)
@@ -113,9 +115,18 @@ func (in *Intake) Replay(ctx context.Context, conn *pgx.Conn, orders []int64, ho
 	if how.Rate > 0 {
 		most = min(most, max(1, how.Rate/4))
 	}
+	conns := []*pgx.Conn{conn}
+	if how.DryRun && how.Rate == 0 && len(orders) > most {
+		other, err := pgx.ConnectConfig(ctx, conn.Config())
+		if err != nil {
+			return all, fmt.Errorf("connect once more to look at orders: %w", err)
+		}
+		defer other.Close(context.WithoutCancel(ctx))
+		conns = append(conns, other)
+	}
 	begin := time.Now()
-	for some := range slices.Chunk(orders, most) {
-		found, err := in.replaySome(ctx, conn, some, how)
+	for some := range slices.Chunk(orders, most*len(conns)) {
+		found, err := in.replayOn(ctx, conns, some, most, how)
 		if err != nil {
 			return all, err
 		}
@@ -133,6 +144,23 @@ func (in *Intake) Replay(ctx context.Context, conn *pgx.Conn, orders []int64, ho
 		}
 	}
 	return all, nil
+}
+
+// replayOn does so many orders a transaction, a transaction on each connection.
+func (in *Intake) replayOn(ctx context.Context, conns []*pgx.Conn, orders []int64, most int, how Replaying) ([]Found, error) {
+	if len(conns) == 1 {
+		return in.replaySome(ctx, conns[0], orders, how)
+	}
+	var group errgroup.Group
+	parts := make([][]Found, len(conns))
+	for i, some := range slices.Collect(slices.Chunk(orders, most)) {
+		group.Go(func() (err error) {
+			parts[i], err = in.replaySome(ctx, conns[i], some, how)
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.Concat(parts...), err
 }
 
 func (r *Replayed) add(orders int, found []Found) {

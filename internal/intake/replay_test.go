@@ -194,7 +194,7 @@ const consumed = `select concat_ws(' | ', (select string_agg(format('%s %s %s', 
 func TestReplayBringsWhatDiffers(t *testing.T) {
 	_, erp := damaged(t)
 	before := erp.text(everything)
-	dry := erp.replayed(Replaying{DryRun: true})
+	dry := erp.replayed(Replaying{DryRun: true, AtOnce: 3}) // over two connections
 	if got := dry.outcomes(); got != damagedOutcomes {
 		t.Errorf("found  %s\nwanted %s", got, damagedOutcomes)
 	}

@@ -213,7 +213,7 @@ func (s *session) fetch(ctx context.Context, offset int64, wait time.Duration, m
 		topic: s.cfg.Topic, offset: offset, wait: wait, maxBytes: int32(maxBytes),
 	})
 	if err != nil {
-		return fetched{}, fmt.Errorf("fetch %s from offset %d: %w", s.cfg.Topic, offset, err)
+		return fetched{}, fmt.Errorf("fetch %s from offset %d: %w", s.cfg.Topic, offset, s.why(err))
 	}
 	res := m.(*fetchResponse)
 	if res.err != nil {

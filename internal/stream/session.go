@@ -39,6 +39,7 @@ type session struct {
 	mu     sync.Mutex
 	conns  map[net.Conn]struct{}
 	closed bool
+	away   error // why the last attempt to reach a broker failed; nil: it did not
 }
 
 func newSession(cfg Config) (*session, error) {
@@ -86,17 +87,28 @@ func (s *session) dial(ctx context.Context, network, address string) (net.Conn, 
 		dial = (&net.Dialer{Timeout: 3 * time.Second}).DialContext
 	}
 	conn, err := dial(ctx, network, address)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = err
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
 		conn.Close()
 		return nil, net.ErrClosed
 	}
 	s.conns[conn] = struct{}{}
 	return &sessionConn{Conn: conn, session: s}, nil
+}
+
+// why is what to tell of an error: kafka-go, which has found no broker, says that there is no such topic.
+func (s *session) why(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away != nil && (errors.Is(err, protocol.ErrNoTopic) || errors.Is(err, protocol.ErrNoPartition)) {
+		return s.away
+	}
+	return err
 }
 
 // sessionConn forgets itself when it is closed.

@@ -28,12 +28,19 @@ func (l *links) toShop() (db *sql.DB, err error) {
 
 // toERP is the connection to the ERP's database, made anew where the one before has ended: that is no fault of the ERP's.
 func (l *links) toERP(ctx context.Context) (conn *pgx.Conn, err error) {
-	if l.erp != nil && l.erp.Ping(ctx) == nil {
+	if l.erp != nil && answers(ctx, l.erp) {
 		return l.erp, nil
 	}
 	l.leaveERP(ctx)
 	l.erp, err = erp.Connect(ctx, l.of.ERP, l.name+" "+l.of.Shop)
 	return l.erp, err
+}
+
+// answers tells whether the server still answers over a connection: one that hangs does not within the time of one that is asked anew.
+func answers(ctx context.Context, conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(ctx, pingWithin)
+	defer cancel()
+	return conn.Ping(ctx) == nil
 }
 
 func (l *links) leaveERP(ctx context.Context) {

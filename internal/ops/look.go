@@ -103,13 +103,29 @@ func (p Pipeline) Look(ctx context.Context, slow bool) *Picture {
 		p.links = &links{of: p, name: "spola look"}
 		defer p.links.close(ctx)
 	}
-	pic.Errors[PartShop] = p.lookAtShop(ctx, pic)
-	pic.Errors[PartERP] = p.lookAtERP(ctx, pic, slow)
+	within := partWithin
+	if slow {
+		within = slowWithin
+	}
+	ask := func(part string, look func(context.Context) error) {
+		asking, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		pic.Errors[part] = look(asking)
+	}
+	ask(PartShop, func(ctx context.Context) error { return p.lookAtShop(ctx, pic) })
+	ask(PartERP, func(ctx context.Context) error { return p.lookAtERP(ctx, pic, slow) })
 	if pic.Errors[PartERP] == nil {
-		pic.Errors[PartKafka] = p.lookAtKafka(ctx, pic)
+		ask(PartKafka, func(ctx context.Context) error { return p.lookAtKafka(ctx, pic) })
 	}
 	return pic
 }
+
+// For how long a part is asked: one that hangs must not keep what the others say from being told.
+const (
+	pingWithin = 3 * time.Second
+	partWithin = 8 * time.Second
+	slowWithin = 30 * time.Second
+)
 
 func (p Pipeline) lookAtShop(ctx context.Context, pic *Picture) error {
 	db, err := p.links.toShop()
@@ -128,7 +144,9 @@ func (p Pipeline) lookAtShop(ctx context.Context, pic *Picture) error {
 
 // clock measures how far the server's clock is ahead of ours, by the middle of question and answer.
 func clock(ctx context.Context, db *sql.DB) (*time.Duration, error) {
-	if err := db.PingContext(ctx); err != nil { // the connection is no part of the measure
+	pinging, cancel := context.WithTimeout(ctx, pingWithin)
+	defer cancel()
+	if err := db.PingContext(pinging); err != nil { // the connection is no part of the measure
 		return nil, fmt.Errorf("ask the shop's server: %w", err)
 	}
 	began := time.Now()

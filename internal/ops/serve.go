@@ -21,7 +21,7 @@ import (
 
 const (
 	lookEvery  = 5 * time.Second
-	lookWithin = 30 * time.Second
+	lookWithin = 30 * time.Second // of a person's question
 	slowEvery  = 12               // looks from one at what takes longer to the next
 	tooLong    = 60 * time.Second // of a probe on its way, or without a look
 )
@@ -196,9 +196,7 @@ func (w *watch) run(ctx context.Context) {
 	of.links = &links{of: w.of, name: "spola metrics"}
 	defer of.links.close(ctx)
 	for n := 0; ; n++ {
-		looking, cancel := context.WithTimeout(ctx, lookWithin)
-		pic := of.Look(looking, n%slowEvery == 0)
-		cancel()
+		pic := of.Look(ctx, n%slowEvery == 0)
 		if pic.Slow != nil {
 			slow = pic.Slow
 		}

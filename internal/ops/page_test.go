@@ -30,8 +30,8 @@ func picture() *Picture {
 	return &Picture{At: now, Errors: map[string]error{}, Live: true, Orders: map[string]int64{"imported": 1204, "takeable": 2, "parked": 3}, Parked: map[string]int64{"unknown_article": 3},
 		Streams: []Stream{{Applier: "intake", Group: "spola.shop.intake", Log: "spola.shop", Read: 100, End: 100, Moved: now}, {Applier: "stock", Group: "spola.shop.stock", Log: "spola.erp", Read: 10, End: 90, Age: 95 * time.Second, Still: 95 * time.Second, Moved: now.Add(-95 * time.Second)},
 			{Applier: "orders", Group: "spola.shop.orders", Log: "spola.erp", Read: 90, End: 90, Paused: true, Moved: now}},
-		Waits: []Wait{{"stock", hostile, 2}},
-		Slow:  &Slow{Stock: stock.Accounts{Rows: 40, Drifting: 1, Repairs: 7}, Mails: map[string]int64{"failed": 1}, Sent: 812},
+		Waits: []Wait{{"stock", hostile, 2}}, Behind: new(int64(17)), ERPBack: new(int64(4711)),
+		Slow: &Slow{Stock: stock.Accounts{Rows: 40, Drifting: 1, Repairs: 7}, Mails: map[string]int64{"failed": 1}, Sent: 812},
 		Open: Open{
 			Parked: []ParkedOrders{{Reason: "unknown_article", Why: "A line has no article.", Mend: "applier articles --suggest", Count: 3, First: now.Add(-time.Hour), Newest: now, Orders: []int64{4713, 4712}, What: []string{hostile, "product 31"}}},
 			Runs:   []Reconciliation{{ID: 1, Ended: now, Why: "schedule", Rows: 40, Drifting: 1, Repaired: 1, Found: []string{"SP-0003 (product:3): repair -4, " + hostile}}},
@@ -110,13 +110,14 @@ func (v *visitor) asks(want int, method, path string, form url.Values, headers .
 // What customers typed is shown as what it is, everywhere, and the page asks for nothing that is not here.
 func TestPageShowsWhatIs(t *testing.T) {
 	w := watching(&Page{})
+	w.watch.probe.sent, w.watch.probe.toLog, w.watch.probe.logged = time.Now().Add(-40*time.Second), 1, time.Now().Add(-40*time.Second)
 	w.watch.back.trips, w.watch.back.waiting = map[string]Trip{StageLog: {}}, map[string]*sent{StageLog: {at: time.Now().Add(-45 * time.Second)}}
 	v := visit(t, w)
 	text := v.asks(http.StatusOK, http.MethodGet, "/", nil)
 	if strings.Contains(text, "<script>alert") || strings.Contains(text, "<img") || strings.ContainsAny(text, "\x1b\u202e") {
 		t.Errorf("a customer's text is more than text:\n%s", text)
 	}
-	for _, want := range []string{"&lt;script&gt;alert(1)", "1204", "unknown_article: 3", "/parked/4713/retry", "stands still, 80 records, 95.0 s", "paused, 0 records", "cdc erp: a probe waits for 45s", "in the ERP", "812", "SP-0003", "applier articles --suggest"} {
+	for _, want := range []string{"&lt;script&gt;alert(1)", "1204", "unknown_article: 3", "/parked/4713/retry", "stands still, 80 records, 95.0 s", "paused, 0 records", "a probe waits for 40s; 17 transactions are not read", "cdc erp: a probe waits for 45s; 4711 bytes are not read", "in the ERP", "812", "SP-0003", "applier articles --suggest"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not on the page:\n%s", want, text)
 		}

@@ -160,21 +160,21 @@ func (p *page) flow(v *view, pic *Picture, trip Trip) {
 		v.Arrows[strings.ReplaceAll(name, " ", "_")] = unknown.says("not seen")
 	}
 	switch {
-	case trip.Err != nil:
+	case trip.Err != nil && pic.Errors[PartERP] == nil:
 		v.Arrows[shopReader] = isIll.says("no probe can be sent")
 	case trip.Log.Waiting > stillPatience:
-		v.Arrows[shopReader] = isIll.says(fmt.Sprintf("a probe waits for %s", trip.Log.Waiting.Round(time.Second)))
+		v.Arrows[shopReader] = isIll.says(fmt.Sprintf("a probe waits for %s", trip.Log.Waiting.Round(time.Second)) + unreadOf(pic.Behind, "%d transactions are not read"))
 	case trip.Log.Took > 0:
 		v.Arrows[shopReader] = isWell.says(fmt.Sprintf("arrives in %d ms", trip.Log.Took.Milliseconds()))
 	}
 	if pic.ERPRead != nil {
-		v.Arrows["cdc_erp"] = map[bool]arrow{true: isWell.says("reads"), false: isIll.says("nobody reads")}[*pic.ERPRead]
+		v.Arrows["cdc_erp"] = map[bool]arrow{true: isWell.says("reads"), false: isIll.says("nobody reads" + unreadOf(pic.ERPBack, "%d bytes wait"))}[*pic.ERPRead]
 	} else if p.watch.of.ERPLog != nil {
 		v.Arrows["cdc_erp"] = unknown.says("read elsewhere")
 	}
 	back, _ := p.watch.back.told() // why none can be sent is what the picture has too
 	if log := back[StageLog]; log.Waiting > stillPatience {
-		v.Arrows["cdc_erp"] = isIll.says(fmt.Sprintf("a probe waits for %s", log.Waiting.Round(time.Second)))
+		v.Arrows["cdc_erp"] = isIll.says(fmt.Sprintf("a probe waits for %s", log.Waiting.Round(time.Second)) + unreadOf(pic.ERPBack, "%d bytes are not read"))
 	} else if log.Took > 0 && v.Arrows["cdc_erp"].Class == isWell.Class {
 		v.Arrows["cdc_erp"] = isWell.says(fmt.Sprintf("arrives in %d ms", log.Took.Milliseconds()))
 	}
@@ -182,6 +182,14 @@ func (p *page) flow(v *view, pic *Picture, trip Trip) {
 		view := p.stream(pic, s)
 		v.Streams, v.Arrows[s.Applier] = append(v.Streams, view), view.State
 	}
+}
+
+// unreadOf says how much a source has committed that its reader has not brought into the log; nothing where nobody could say.
+func unreadOf(n *int64, what string) string {
+	if n == nil {
+		return ""
+	}
+	return "; " + fmt.Sprintf(what, *n)
 }
 
 func (p *page) stream(pic *Picture, s Stream) streamView {

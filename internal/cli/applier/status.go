@@ -36,10 +36,12 @@ type lag struct {
 // status is what `applier status` tells.
 type status struct {
 	intake.Overview
-	Lag   lag            `json:"lag"`
-	Stock stock.Accounts `json:"stock"`
-	Back  []back         `json:"back"` // what brings the ERP's changes into the shop
-	Mail  mails          `json:"mail"`
+	Unread unread         `json:"unread"` // what has been committed and not been read
+	Lag    lag            `json:"lag"`
+	Stock  stock.Accounts `json:"stock"`
+	Ledger *lag           `json:"ledger"` // of what keeps the accounts of stock; null: it has never run
+	Back   []back         `json:"back"`   // what brings the ERP's changes into the shop
+	Mail   mails          `json:"mail"`
 }
 
 // mails is how far the mailer is.
@@ -65,7 +67,9 @@ func (s Status) Run(env *cli.Env) error {
 	var accounts stock.Accounts
 	var ways []writeback.Standing
 	var posted mails
-	var offset int64
+	var mailed, kept int64
+	var keeps bool
+	var behind unread
 	err = withShop(env, func(conn *pgx.Conn, shop string) error {
 		if o, err = intake.Look(env.Ctx, conn, shop); err != nil {
 			return err
@@ -76,7 +80,13 @@ func (s Status) Run(env *cli.Env) error {
 		if ways, err = writeback.Standings(env.Ctx, conn, shop); err != nil {
 			return err
 		}
-		posted, offset, err = mailStanding(env.Ctx, conn, shop)
+		if posted, mailed, err = mailStanding(env.Ctx, conn, shop); err != nil {
+			return err
+		}
+		if kept, keeps, err = offsetOf(env.Ctx, conn, shop, "ledger"); err != nil {
+			return err
+		}
+		behind, err = lookForUnread(env.Ctx, env, cfg, conn)
 		return err
 	})
 	if err != nil {
@@ -85,9 +95,16 @@ func (s Status) Run(env *cli.Env) error {
 	if !s.JSON {
 		printOverview(env.Out, o)
 	}
-	told := status{Overview: o, Stock: accounts, Back: []back{}}
+	told := status{Overview: o, Unread: behind, Stock: accounts, Back: []back{}}
 	if told.Lag, err = measure(env, cfg.Stream(env.Log), o.Offset); err != nil {
 		return err
+	}
+	if keeps {
+		of, err := measure(env, cfg.ERPStream(env.Log), kept)
+		if err != nil {
+			return err
+		}
+		told.Ledger = &of
 	}
 	for _, way := range ways {
 		behind, err := measure(env, cfg.ERPStream(env.Log), way.Offset)
@@ -97,18 +114,22 @@ func (s Status) Run(env *cli.Env) error {
 		told.Back = append(told.Back, back{way, behind})
 	}
 	if told.Mail = posted; posted.Begun {
-		if told.Mail.Lag, err = measure(env, cfg.ERPStream(env.Log), offset); err != nil {
+		if told.Mail.Lag, err = measure(env, cfg.ERPStream(env.Log), mailed); err != nil {
 			return err
 		}
 	}
 	if s.JSON {
 		return json.NewEncoder(env.Out).Encode(told)
 	}
+	told.Unread.print(env.Out)
 	printable.Printf(env.Out, "lag       %d records, %.1f s\n", told.Lag.Events, told.Lag.Seconds)
 	if silent := time.Since(time.UnixMilli(o.RecordTime)); told.Lag.Events == 0 && o.RecordTime > 0 && silent > 3*time.Minute {
 		printable.Printf(env.Out, "          Nothing has come from the shop for %s, though cdc writes a tick every minute: see whether it runs (cdc run, or spola run).\n", silent.Round(time.Second))
 	}
 	printAccounts(env.Out, told.Stock)
+	if told.Ledger != nil {
+		printable.Printf(env.Out, "ledger    lag %d records, %.1f s\n", told.Ledger.Events, told.Ledger.Seconds)
+	}
 	for _, b := range told.Back {
 		printBack(env.Out, b)
 	}
@@ -118,16 +139,22 @@ func (s Status) Run(env *cli.Env) error {
 
 // mailStanding is what became of mails, and how far the mailer is in the ERP's log.
 func mailStanding(ctx context.Context, conn *pgx.Conn, shop string) (m mails, offset int64, err error) {
-	err = conn.QueryRow(ctx, "select kafka_offset from spola.place where applier = 'mail' and source = $1", shop).Scan(&offset)
+	if offset, m.Begun, err = offsetOf(ctx, conn, shop, "mail"); err == nil && m.Begun {
+		m.Counts, err = mail.Count(ctx, conn, shop)
+	}
+	return m, offset, err
+}
+
+// offsetOf is how far an applier of the ERP's log is that has its place in the ERP's database; false: it has never run.
+func offsetOf(ctx context.Context, conn *pgx.Conn, shop, applier string) (offset int64, begun bool, err error) {
+	err = conn.QueryRow(ctx, "select kafka_offset from spola.place where applier = $1 and source = $2", applier, shop).Scan(&offset)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return m, 0, nil
+		return 0, false, nil
 	}
 	if err != nil {
-		return m, 0, fmt.Errorf("read the place of the mailer: %w", err)
+		return 0, false, fmt.Errorf("read the place of %s: %w", applier, err)
 	}
-	m.Begun = true
-	m.Counts, err = mail.Count(ctx, conn, shop)
-	return m, offset, err
+	return offset, true, nil
 }
 
 // printAccounts prints what the law says: what differs, and beside it what is only on its way.

@@ -140,7 +140,7 @@ func (x *examination) examineERP(ctx context.Context) (findings []Finding) {
 		mend := "see that the server runs, and that erp.database names it"
 		if stop, ok := errors.AsType[*postgres.StopError](err); ok {
 			mend = stop.Mend
-			err = errors.Join(errors.New(stop.What), stop.Err)
+			err = fmt.Errorf("%s: %w", stop.What, stop.Err)
 		}
 		add(Blocking, "erp_away", oneLine(err.Error()), mend)
 		return findings

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 
+	"github.com/jackc/pgerrcode"
+	"github.com/jackc/pgx/v5/pgconn"
+
 	erplog "github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
+	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
 // examineERPLog looks whether what changes in the ERP can be read: slot, publication, the rights of the
@@ -39,7 +43,14 @@ func (x *examination) examineERPLog(ctx context.Context) (findings []Finding) {
 		add(severity, "log_"+f.Code, "the ERP's log: "+what, f.Mend)
 	}
 	if err != nil {
-		add(Blocking, "log_away", "the ERP's log: "+oneLine(err.Error()), "see that erp.log.user in "+x.File+" and its password are right, and that the server lets him in (pg_hba.conf)")
+		mend := "see that the server runs, and that erp.database names it"
+		if stop, ok := errors.AsType[*postgres.StopError](postgres.Explain(err)); ok {
+			mend = stop.Mend
+		}
+		if said, ok := errors.AsType[*pgconn.PgError](err); ok && pgerrcode.IsInvalidAuthorizationSpecification(said.Code) {
+			mend = "see that erp.log.user in " + x.File + " and its password are right, and that the server lets him in (pg_hba.conf)"
+		}
+		add(Blocking, "log_away", "the ERP's log: "+oneLine(err.Error()), mend)
 	}
 	return findings
 }

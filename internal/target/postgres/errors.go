@@ -114,6 +114,8 @@ func mend(e *pgconn.PgError) string {
 		return "run `applier migrate`, with a role that may create tables, then start the applier again"
 	case pgerrcode.DiskFull:
 		return "make room on the disk of the ERP's database, then start the applier again"
+	case pgerrcode.InternalError, pgerrcode.IOError, pgerrcode.InsufficientResources: // so it says too where it can't write a file of its own
+		return "see what the log of the ERP's server says, and whether its disk is full or fails; then start the applier again, which goes on from the same record"
 	case pgerrcode.InvalidPassword, pgerrcode.InvalidAuthorizationSpecification:
 		return "correct user and password of the ERP's database in the configuration"
 	case pgerrcode.InvalidCatalogName:

@@ -17,7 +17,8 @@ func TestLagOfTheWayBack(t *testing.T) {
 	p.writesShop()
 	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
 	write := p.start("applier", "run", "orders")
-	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), p.start("cdc", "run", "erp"), write, p.start("applier", "run", "stock")}
+	erpReader := p.start("cdc", "run", "erp")
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), erpReader, write, p.start("applier", "run", "stock")}
 	p.live(running...)
 	address := freeAddress(t)
 	running = append(running, p.start("metrics", "--listen", address))
@@ -61,4 +62,14 @@ func TestLagOfTheWayBack(t *testing.T) {
 		t.Errorf("it took %.3f s until %.3f; it was sent between %.3f and %.3f, and had waited for %.3f s", took, arrived, began, atMost, waits)
 	}
 	t.Logf("measured %.3f s, of which %.3f s were behind the moment when it was let go", took, arrived-let)
+
+	// The slot is lost, and with it a message that is on its way: the next one shows that it goes on.
+	erpReader.stop()
+	wants("the probe waits for the log", func() bool { return of("waiting_seconds", "log") > 1 })
+	p.erpExec("select pg_drop_replication_slot($1)", p.cfg.ERP.Log.Slot)
+	lost := now()
+	running = []*program{p.start("cdc", "run", "erp", "--new-incarnation")}
+	wants("a probe comes to the log of the new slot", func() bool {
+		return of("arrived_timestamp_seconds", "log") > lost && of("waiting_seconds", "log") == 0
+	})
 }

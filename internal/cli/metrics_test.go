@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,13 +22,24 @@ import (
 func TestMetricsTellTheLag(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
+	address := freeAddress(t)
+	running := []*program{p.start("metrics", "--listen", address)}
+
+	// Who looks before anybody reads sends a probe that no reader will ever find: it must not be waited for for ever.
+	marker, err := os.ReadFile("../source/mysql/marker.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, _, _ := strings.Cut(string(marker), ";")
+	p.shopExec(made)
+	p.until("a probe is sent", running, func() bool {
+		v, there := scrape(t, address, `spola_probe_waiting_seconds{shop="shop",stage="log"}`)
+		return there && v > 0
+	})
 	reader, taker := p.start("cdc", "run"), p.start("applier", "run")
-	running := []*program{reader, taker}
+	running = append(running, reader, taker)
 	p.live(running...)
 	first := p.place("first@example.com")
-
-	address := freeAddress(t)
-	running = append(running, p.start("metrics", "--listen", address))
 	topic := p.cfg.Topic()
 	lag := `kafka_consumergroup_lag{consumergroup="` + topic + `.intake",partition="0",topic="` + topic + `"}`
 	series := func(name string) (float64, bool) { return scrape(t, address, name) }

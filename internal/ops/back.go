@@ -157,7 +157,7 @@ func (b *back) send(ctx context.Context, of Pipeline, w ways, places map[string]
 			free = append(free, applier)
 		}
 	}
-	if len(free) == 0 {
+	if len(free) == 0 && !b.unseen() {
 		return nil
 	}
 	p.at = time.Now()
@@ -173,6 +173,17 @@ func (b *back) send(ctx context.Context, of Pipeline, w ways, places map[string]
 		}
 	}
 	return nil
+}
+
+// unseen tells whether one is on its way that is not in the log. It may never come there, where the reader's slot was lost with what it
+// held: the next message is found in its place.
+func (b *back) unseen() bool {
+	for _, p := range b.waiting {
+		if p.seq == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // look sees how far the probes on their way have come.
@@ -223,9 +234,12 @@ func (b *back) arrived(stage string, p *sent) {
 // find looks for a probe in what the log has behind the end at which it was sent. Another process's probe does as well: it was
 // sent later than this one's end was seen.
 func (b *back) find(ctx context.Context, p *sent) error {
-	_, end, err := b.log.Renew(ctx)
+	start, end, err := b.log.Renew(ctx)
 	if err != nil {
 		return err
+	}
+	if p.from > end { // the topic was made anew
+		p.from = start
 	}
 	for p.from < end {
 		records, next, err := b.log.From(ctx, p.from)

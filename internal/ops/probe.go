@@ -2,8 +2,8 @@ package ops
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -83,33 +83,45 @@ func (p *probe) run(ctx context.Context, of Pipeline) {
 	}
 }
 
-// once sends a probe, unless one is on its way, and waits for it. It returns the number of the one that is still on its way; 0: none.
+// once sends a probe and waits for the oldest that is on its way, which any later one has overtaken: one that no reader will ever
+// find, from before the first start or purged since, must not be waited for for ever. It returns the number of the one that is still
+// on its way; 0: none. One that is on its way is waited for while the shop is away too.
 func (p *probe) once(ctx context.Context, ways *links, number int64) (int64, error) {
+	sent, unsent := p.send(ctx, ways)
 	if number == 0 {
-		db, err := ways.toShop()
-		if err != nil {
-			return 0, err
-		}
-		if number, err = p.send(ctx, db); err != nil {
-			return 0, err
-		}
+		number = sent
+	}
+	if number == 0 {
+		return 0, unsent
 	}
 	conn, err := ways.toERP(ctx)
 	if err != nil {
 		return number, err
 	}
-	return p.await(ctx, conn, ways.of.Shop, number)
+	if number, err = p.await(ctx, conn, ways.of.Shop, number); err != nil {
+		return number, err
+	}
+	return number, unsent
 }
 
-func (p *probe) send(ctx context.Context, db *sql.DB) (int64, error) {
+func (p *probe) send(ctx context.Context, ways *links) (int64, error) {
+	db, err := ways.toShop()
+	if err != nil {
+		return 0, err
+	}
 	number, err := mysql.Probe(ctx, db)
 	if err != nil {
 		return 0, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent = time.Now()
-	p.toLog, p.logged = number, p.sent
+	now := time.Now()
+	if p.sent.IsZero() {
+		p.sent, p.toLog = now, 0
+	}
+	if p.toLog == 0 {
+		p.toLog, p.logged = number, now
+	}
 	return number, nil
 }
 
@@ -141,7 +153,7 @@ func (p *probe) followLog(ctx context.Context, log stream.Config) error {
 		if err != nil {
 			return err
 		}
-		if sought != number { // it is numbered by the clock of the shop's server, as is the time of its record, by whole seconds in MariaDB
+		if sought != number || from > end { // behind the end: the topic was made anew. It is numbered by the clock of the shop's server, as is the time of its record, by whole seconds in MariaDB
 			if from, err = f.Since(ctx, time.UnixMilli(number).Add(-2*time.Second)); err != nil {
 				return err
 			}
@@ -190,7 +202,9 @@ func (p *probe) inLog() {
 }
 
 func (p *probe) await(ctx context.Context, conn *pgx.Conn, shop string, number int64) (int64, error) {
-	if err := mirror.AwaitProbe(ctx, conn, shop, number, 0); err != nil {
+	if err := mirror.AwaitProbe(ctx, conn, shop, number, probeEvery); errors.Is(err, mirror.ErrBehind) {
+		return number, nil
+	} else if err != nil {
 		return number, err
 	}
 	p.mu.Lock()

@@ -1,6 +1,8 @@
 package cli_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +19,22 @@ func TestOlderProcessIsFenced(t *testing.T) {
 	p.live(oldReader, oldApplier)
 	came, closing := p.customers()
 	came(10)
+
+	// The file of another shop, in which its name was forgotten: it takes the log from nobody.
+	mine, err := os.ReadFile(filepath.Join(p.dir, "spola.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string][2]string{"another database": {p.cfg.Shop.Database, server.MySQL(t)}, "another prefix": {"prefix: oc_", "prefix: out_"}} {
+		p.write("copy.yaml", []byte(strings.Replace(string(mine), change[0], change[1], 1)))
+		if text := p.startWith("copy.yaml", "cdc", "run").ends(3); !strings.Contains(text, "the log is another shop's") || !strings.Contains(text, "another shop.name in spola.yaml") {
+			t.Errorf("%s: cdc says: %s", what, text)
+		}
+	}
+	came(10)
+	if oldReader.ended() {
+		t.Fatalf("the log was taken:\n%s", oldReader.tail())
+	}
 	newReader, newApplier := p.start("cdc", "run"), p.start("applier", "run")
 	if text := oldReader.ends(4); !strings.Contains(text, "fenced") {
 		t.Errorf("cdc says: %s", text)

@@ -61,7 +61,7 @@ func (p *parser) parse(dst []change.Record, data []byte, from int64) ([]change.R
 
 func (p *parser) foreign(offset int64, format string, args ...any) error {
 	return &StopError{Kind: ErrForeign, Topic: p.topic, Offset: offset, What: fmt.Sprintf(format, args...),
-		Mend: "find out who else writes to this topic, and take the right away"}
+		Mend: "if the topic is another program's, give kafka.prefix in spola.yaml another name; if it is this log, find out who else writes to it, and take the right away"}
 }
 
 func (p *parser) batch(dst []change.Record, b []byte, from, next int64) ([]change.Record, int64, error) {

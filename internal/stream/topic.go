@@ -152,7 +152,10 @@ func (s *session) unfit(what, mend string) error {
 func (s *session) checkTopic(ctx context.Context, want TopicSettings, partitions []kafka.Partition) error {
 	if len(partitions) != 1 {
 		return s.unfit(fmt.Sprintf("it has %d partitions, a log has one", len(partitions)),
-			"partitions can't be taken away: give the log another topic name")
+			"partitions can't be taken away: if the topic is another program's, give kafka.prefix in spola.yaml another name; if nobody needs it, delete it")
+	}
+	if err := s.checkOwn(ctx); err != nil {
+		return err
 	}
 	config, err := s.topicConfig(ctx)
 	if err != nil {
@@ -174,6 +177,24 @@ func (s *session) checkTopic(ctx context.Context, want TopicSettings, partitions
 			"kafka-reassign-partitions.sh adds replicas")
 	}
 	return nil
+}
+
+// checkOwn refuses a topic whose newest record is not one of Spola's, before its settings are found fault with or anything is written
+// to it: it is another program's.
+func (s *session) checkOwn(ctx context.Context) error {
+	start, end, err := s.bounds(ctx)
+	if err != nil || start == end {
+		return err
+	}
+	res, err := s.fetch(ctx, end-1, time.Second, s.cfg.maxBytes())
+	if err != nil {
+		return err
+	}
+	_, _, err = newParser(s.cfg.Topic).parse(nil, res.records, end-1)
+	if errors.Is(err, ErrForeign) {
+		return err
+	}
+	return nil // what else is wrong with it the reader of its tail says
 }
 
 // demand is a setting that a log needs.

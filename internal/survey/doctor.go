@@ -217,7 +217,7 @@ func (x *examination) examineLog(ctx context.Context) (findings []Finding) {
 	}
 	there, brokers, err := stream.CheckTopic(ctx, x.Stream, x.Config.TopicSettings())
 	if stop, ok := errors.AsType[*stream.StopError](err); ok {
-		add(Blocking, "topic", "topic "+x.Stream.Topic+": "+stop.What, stop.Mend)
+		add(Blocking, "topic", "topic "+x.Stream.Topic+": "+whyUnfit(stop), stop.Mend)
 		return findings
 	}
 	if err != nil {

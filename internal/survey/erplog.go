@@ -63,7 +63,7 @@ func (x *examination) examineERPTopic(ctx context.Context) (findings []Finding) 
 	topic := x.ERPStream.Topic
 	there, _, err := stream.CheckTopic(ctx, x.ERPStream, x.Config.TopicSettings())
 	if stop, ok := errors.AsType[*stream.StopError](err); ok {
-		add(Blocking, "erp_topic", "topic "+topic+": "+stop.What, stop.Mend)
+		add(Blocking, "erp_topic", "topic "+topic+": "+whyUnfit(stop), stop.Mend)
 		return findings
 	}
 	if err != nil || there {
@@ -81,4 +81,12 @@ func (x *examination) examineERPTopic(ctx context.Context) (findings []Finding) 
 	}
 	add(Note, "erp_topic", "topic "+topic+" is not there yet", "nothing: `cdc run erp` makes it")
 	return findings
+}
+
+// whyUnfit says what is wrong with a topic: of another program's, that it is one.
+func whyUnfit(stop *stream.StopError) string {
+	if errors.Is(stop, stream.ErrForeign) {
+		return "it holds records that are not Spola's: " + stop.What
+	}
+	return stop.What
 }

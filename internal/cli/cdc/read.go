@@ -68,6 +68,12 @@ func read(ctx context.Context, cfg config.Config, o ReadOptions) error {
 	if _, err := stream.EnsureTopic(ctx, kafka, cfg.TopicSettings()); err != nil {
 		return err
 	}
+	// Before the log is taken from whoever writes it now.
+	if found, err := stream.ReadTail(ctx, kafka); err == nil {
+		if err := from.owns(ctx, tailOf(found)); err != nil {
+			return err
+		}
+	}
 	writer, found, err := stream.Acquire(ctx, kafka, begin)
 	if err != nil {
 		return cli.LeftBehind(cfg, err)

@@ -75,6 +75,14 @@ func (s *shop) state(ctx context.Context, end *tail) (any, error) {
 	return state, err
 }
 
+func (s *shop) owns(ctx context.Context, end *tail) error {
+	state, err := mysql.ReadState(ctx, (*mysql.Tail)(end))
+	if err != nil {
+		return nil //nolint:nilerr // what the tail of a log lacks is said by who goes on from it
+	}
+	return s.config.Owns(state)
+}
+
 func (s *shop) ask(ctx context.Context, tables []string, from, to []json.RawMessage) error {
 	if len(tables) == 0 {
 		for _, t := range s.config.Tables {

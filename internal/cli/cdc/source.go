@@ -26,6 +26,8 @@ type source interface {
 	preflight(ctx context.Context) ([]finding, error)
 	// state is how far the source was read, as the log's tail tells it; nil if the log is empty.
 	state(ctx context.Context, end *tail) (any, error)
+	// owns refuses a log that another source's reader has written.
+	owns(ctx context.Context, end *tail) error
 	// ask asks the source's reader to read tables again, all if none is named, or rows of them
 	// whose key is above from and up to to; nil: unbounded.
 	ask(ctx context.Context, tables []string, from, to []json.RawMessage) error

@@ -20,6 +20,7 @@ var (
 	ErrCollision = errors.New("another replica has the same server id")
 	ErrPreflight = errors.New("the server is not set up for reading")
 	ErrBound     = errors.New("orders_since can't be changed")
+	ErrOther     = errors.New("the log is another shop's")
 	ErrMarker    = errors.New("the marker table can't be written")
 )
 

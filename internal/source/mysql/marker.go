@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -143,11 +144,17 @@ func RequestSnapshot(ctx context.Context, cfg Config, request SnapshotRequest) e
 	return nil
 }
 
+// ErrNoMarker says that nobody has read the shop yet.
+var ErrNoMarker = errors.New("table " + Marker + " is not there: the reader, which makes it, has never run (cdc run, or spola run)")
+
 // Probe writes the row `probe` of the marker table, and returns its number: where a mirror of the shop shows that number or a
 // higher one, it shows everything that the shop had committed before. Numbered by the clock, as requests are.
 func Probe(ctx context.Context, db *sql.DB) (int64, error) {
 	res, err := db.ExecContext(ctx, `INSERT INTO spola_marker (name, number) VALUES ('probe', LAST_INSERT_ID(CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)))
 		ON DUPLICATE KEY UPDATE number = LAST_INSERT_ID(GREATEST(number + 1, CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)))`)
+	if isMySQLError(err, 1146) {
+		return 0, ErrNoMarker
+	}
 	if err != nil {
 		return 0, fmt.Errorf("probe the way through table %s: %w", Marker, err)
 	}

@@ -46,6 +46,9 @@ func Run(ctx context.Context, cfg Config, tail *Tail, log Log) error {
 	}
 	defer db.Close()
 	state, err := ReadState(ctx, tail)
+	if err == nil {
+		err = cfg.Owns(state)
+	}
 	if err != nil {
 		return err
 	}
@@ -214,6 +217,11 @@ func (r *reader) begin(ctx context.Context, db *sql.DB, state *State, tail *Tail
 		}
 		r.state = &copied
 	}
+	at, err := r.cfg.address()
+	if err != nil {
+		return err
+	}
+	r.state.Database = at.database
 	if state == nil || r.cfg.NewIncarnation {
 		r.state.Requests = 0
 		r.state.at = change.Position{Incarnation: r.state.at.Incarnation + 1, Before: now.String()}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spola-cdc/spola/internal/change"
@@ -18,7 +19,8 @@ type State struct {
 	Time     int64  `json:"time"`             // commit time of that transaction, ms
 	Anchor   string `json:"anchor,omitempty"` // checksum of its rows; empty while it is unfinished
 
-	Version  int                   `json:"version"` // configuration versions so far
+	Database string                `json:"database"` // the shop's, by its name on its server
+	Version  int                   `json:"version"`  // configuration versions so far
 	Tables   map[string]TableState `json:"tables"`
 	Snapshot SnapshotState         `json:"snapshot"`
 	Requests int64                 `json:"requests"` // snapshot requests taken so far
@@ -57,6 +59,34 @@ func (k KeyRange) whole() bool { return k.From == nil && k.To == nil }
 
 // Incarnation is the source's incarnation that the state belongs to.
 func (s *State) Incarnation() int64 { return s.at.Incarnation }
+
+// Owns refuses a log that another shop's reader has written: two shops that are called the same would take it from each other, and stand
+// mixed in one mirror. A new incarnation may have another database.
+func (c *Config) Owns(s *State) error {
+	at, err := c.address()
+	if err != nil || s == nil || c.NewIncarnation {
+		return err
+	}
+	refuse := func(what string) error {
+		return &StopError{Kind: ErrOther, What: what, Mend: "give this shop another shop.name in spola.yaml, or another kafka.prefix; if it is the same shop, `cdc run --new-incarnation` goes on with a full snapshot"}
+	}
+	if s.Database != "" && s.Database != at.database {
+		return refuse(fmt.Sprintf("it was read from database %s, spola.yaml names %s", s.Database, at.database))
+	}
+	others := ""
+	for _, name := range slices.Sorted(maps.Keys(s.Tables)) {
+		if slices.ContainsFunc(c.Tables, func(t Capture) bool { return t.Name == name }) {
+			return nil
+		}
+		if name != Marker && others == "" {
+			others = name
+		}
+	}
+	if others != "" {
+		return refuse(fmt.Sprintf("it has table %s, and none of those that shop.prefix in spola.yaml names", others))
+	}
+	return nil
+}
 
 // parseState reads the state of a claim or a heartbeat.
 func parseState(text json.RawMessage) (*State, error) {

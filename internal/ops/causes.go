@@ -110,6 +110,9 @@ func (p *Picture) still(trip Trip) (causes []notice.Cause) {
 		stands := s.End > s.Read && s.Still > stillPatience && s.Age > stillPatience && !s.Paused
 		if s.Applier == intakeApplier {
 			intake = !s.Paused && s.Age < stillPatience/2
+			if c := p.refuses(trip); c != nil {
+				causes, intake = append(causes, *c), false
+			}
 			if c := p.reader(trip); c != nil {
 				causes, intake = append(causes, *c), false
 			}
@@ -124,13 +127,23 @@ func (p *Picture) still(trip Trip) (causes []notice.Cause) {
 	if p.ERPRead != nil && !*p.ERPRead {
 		causes = append(causes, notice.Cause{Reason: "stopped." + erpReader, Title: "nobody reads the ERP's log", Over: "the ERP's log is read again", Part: PartERP, Patience: stillPatience,
 			Why:  "What changes in the ERP does not come into the shop, and its server keeps its write-ahead log for the reader.",
-			Mend: "systemctl status cdc-erp: its last line says why (docs/runbooks/nothing-arrives.md)"})
+			Mend: "systemctl status cdc-erp: its last line says why (docs/runbooks/nothing-comes-back.md)"})
 	}
 	return causes
 }
 
 // mirrored are the appliers whose place stands in the shop: it is known here once intake has brought it.
 var mirrored = map[string]bool{"stock": true, "orders": true}
+
+// refuses tells that the shop's server answers and takes no row: its disk is full, it is read-only, or the right was revoked.
+func (p *Picture) refuses(trip Trip) *notice.Cause {
+	if p.Errors[PartShop] != nil || trip.Refused < stillPatience {
+		return nil
+	}
+	return &notice.Cause{Reason: "refuses.shop", Title: "the shop's database takes no row", Over: "the shop's database takes rows again", Part: PartShop, Since: p.At.Add(-trip.Refused),
+		Why:  trip.Err.Error(),
+		Mend: "what the log of the shop's server says: a full disk (then the shop can't sell either), a server that is read-only, a right on table spola_marker that was revoked (docs/runbooks/part-down.md)"}
+}
 
 // reader tells that the shop is not read: a probe is in the shop, and not in its log.
 func (p *Picture) reader(trip Trip) *notice.Cause {

@@ -123,7 +123,7 @@ func (p Pipeline) Look(ctx context.Context, slow bool) *Picture {
 // For how long a part is asked: one that hangs must not keep what the others say from being told.
 const (
 	pingWithin = 3 * time.Second
-	partWithin = 8 * time.Second
+	partWithin = 15 * time.Second
 	slowWithin = 30 * time.Second
 )
 

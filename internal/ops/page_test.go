@@ -322,9 +322,10 @@ func TestSight(t *testing.T) {
 			r := Reconciliation{Drifting: 1, Waiting: 1}
 			p.Open = Open{Runs: []Reconciliation{r, r, {}}}
 		}), want: "stopped.stock"},
-		"last words say more":  {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "stock", At: time.Now(), Said: "why"}}, want: "stopped.stock"},
-		"it has gone on since": {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "intake", At: time.Now().Add(-time.Minute)}}, want: "stopped.stock"},
-		"the shop is not read": {p: change(func(p *Picture) { p.Open = Open{} }), trip: Trip{Waiting: 31 * time.Second, Log: Leg{Waiting: 31 * time.Second}}, want: "stopped.cdc"},
+		"last words say more":   {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "stock", At: time.Now(), Said: "why"}}, want: "stopped.stock"},
+		"it has gone on since":  {p: change(func(p *Picture) { p.Open = Open{} }), words: []notice.Words{{Stream: "intake", At: time.Now().Add(-time.Minute)}}, want: "stopped.stock"},
+		"the shop is not read":  {p: change(func(p *Picture) { p.Open = Open{} }), trip: Trip{Waiting: 31 * time.Second, Log: Leg{Waiting: 31 * time.Second}}, want: "stopped.cdc"},
+		"the shop takes no row": {p: change(func(p *Picture) { p.Open = Open{} }), trip: Trip{Err: errors.New("invalid connection"), Waiting: 31 * time.Second, Refused: 31 * time.Second}, want: "refuses.shop"},
 		"intake is behind": {p: change(func(p *Picture) {
 			p.Open = Open{}
 			p.Streams[0].End, p.Streams[0].Age, p.Streams[0].Still = 200, time.Minute, time.Minute

@@ -24,7 +24,9 @@ type probe struct {
 	trip    time.Duration // of the last that arrived; 0: none has
 	arrived time.Time     // when it did
 	sent    time.Time     // the one that is on its way; zero: none is
-	err     error         // why none can be sent or looked for
+	err     error         // why none can be looked for in the ERP
+	refused error         // why none can be sent
+	since   time.Time     // since when none can
 
 	log    Leg       // of the last that came to the log
 	toLog  int64     // number of the one that is on its way there; 0: none is
@@ -38,8 +40,9 @@ type Trip struct {
 	Took    time.Duration
 	Arrived time.Time
 	Waiting time.Duration
-	Err     error
-	Log     Leg // its first part: commit, read, in the shop's log
+	Err     error         // why none can be sent or looked for
+	Refused time.Duration // for how long the shop's server has taken no row; 0: it takes them
+	Log     Leg           // its first part: commit, read, in the shop's log
 }
 
 // Leg is a part of a trip: how long the last took, when it ended, and for how long the next has been on it.
@@ -53,11 +56,15 @@ func (p *probe) told() Trip {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := Trip{Took: p.trip, Arrived: p.arrived, Err: p.err, Log: p.log}
+	if p.refused != nil {
+		t.Err, t.Refused = p.refused, time.Since(p.since)
+		t.Waiting = t.Refused // a row that can't be written does not arrive either
+	}
 	if p.toLog > 0 && !p.sent.IsZero() { // what has arrived was in the log
 		t.Log.Waiting = time.Since(p.logged)
 	}
 	if !p.sent.IsZero() {
-		t.Waiting = time.Since(p.sent)
+		t.Waiting = max(t.Waiting, time.Since(p.sent))
 	}
 	return t
 }
@@ -87,34 +94,40 @@ func (p *probe) run(ctx context.Context, of Pipeline) {
 // find, from before the first start or purged since, must not be waited for for ever. It returns the number of the one that is still
 // on its way; 0: none. One that is on its way is waited for while the shop is away too.
 func (p *probe) once(ctx context.Context, ways *links, number int64) (int64, error) {
-	sent, unsent := p.send(ctx, ways)
+	sent := p.send(ctx, ways)
 	if number == 0 {
 		number = sent
 	}
 	if number == 0 {
-		return 0, unsent
+		return 0, nil
 	}
 	conn, err := ways.toERP(ctx)
 	if err != nil {
 		return number, err
 	}
-	if number, err = p.await(ctx, conn, ways.of.Shop, number); err != nil {
-		return number, err
-	}
-	return number, unsent
+	return p.await(ctx, conn, ways.of.Shop, number)
 }
 
-func (p *probe) send(ctx context.Context, ways *links) (int64, error) {
+// send writes a probe into the shop and returns its number; 0: the shop's server did not take it.
+func (p *probe) send(ctx context.Context, ways *links) int64 {
+	tried := time.Now()
 	db, err := ways.toShop()
-	if err != nil {
-		return 0, err
-	}
-	number, err := mysql.Probe(ctx, db)
-	if err != nil {
-		return 0, err
+	number := int64(0)
+	if err == nil {
+		number, err = mysql.Probe(ctx, db)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if errors.Is(err, mysql.ErrNoMarker) { // nothing is wrong yet
+		p.refused = nil
+		return 0
+	}
+	if p.refused == nil {
+		p.since = tried
+	}
+	if p.refused = err; err != nil {
+		return 0
+	}
 	now := time.Now()
 	if p.sent.IsZero() {
 		p.sent, p.toLog = now, 0
@@ -122,7 +135,7 @@ func (p *probe) send(ctx context.Context, ways *links) (int64, error) {
 	if p.toLog == 0 {
 		p.toLog, p.logged = number, now
 	}
-	return number, nil
+	return number
 }
 
 // follow waits in the shop's log for each probe that was sent, until ctx ends. While Kafka is away the probe waits; why, the picture says.

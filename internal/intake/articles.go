@@ -170,6 +170,22 @@ type Imported struct {
 // It counts for orders that the ERP does not have yet; those that are parked for one of these
 // products follow by themselves. What has changed stands in the list of decisions.
 func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader, by By) (Imported, error) {
+	return importArticles(ctx, conn, shop, r, by, false)
+}
+
+// TryArticles tells what ImportArticles would do, and what it would refuse, and leaves everything as it is.
+func TryArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader) (Imported, error) {
+	done, err := importArticles(ctx, conn, shop, r, By{Who: "nobody"}, true)
+	if errors.Is(err, errTried) {
+		err = nil
+	}
+	return done, err
+}
+
+// errTried rolls an import back that was only tried.
+var errTried = errors.New("only tried")
+
+func importArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader, by By, try bool) (Imported, error) {
 	var done Imported
 	mappings, err := readArticles(r)
 	if err != nil {
@@ -180,7 +196,9 @@ func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reade
 		if err := s.check(mappings); err != nil {
 			return err
 		}
-		done, err = s.store(mappings)
+		if done, err = s.store(mappings); err == nil && try {
+			return errTried
+		}
 		return err
 	})
 	return done, err

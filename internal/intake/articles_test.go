@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -92,6 +93,10 @@ func TestSharedSKUIsNamed(t *testing.T) {
 	list, err := MissingArticles(t.Context(), erp.conn, testShop)
 	if got := listed(t, list, err); got != "50/17,19\n50/18,19\n62/////products 62, 63 share this model\n63/////products 62, 63 share this model" {
 		t.Errorf("missing:\n%s", got)
+	}
+	tried, err := TryArticles(t.Context(), erp.conn, testShop, strings.NewReader("product,variant,sku\n62,,SP-42\n42,,SP-42\n31,,\n"))
+	if count, failed := CountArticles(t.Context(), erp.conn, testShop); err != nil || failed != nil || tried.Changed != 2 || tried.Open != 1 || count.Imported != 0 {
+		t.Errorf("only tried: %+v, then %+v, %v", tried, count, errors.Join(err, failed))
 	}
 	done := erp.importArticles("product,variant,sku\n62,,SP-42\n42,,SP-42\n31,,\n")
 	if fmt.Sprint(done.Shared) != "[{SP-31 [31 131]} {SP-42 [42 62]}]" || done.Lines != 2 || done.Changed != 2 || done.Open != 1 {

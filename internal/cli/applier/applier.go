@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -18,6 +20,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/keys"
+	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
 )
@@ -146,13 +149,15 @@ func unanswered(path string) error {
 
 // Migrate is `applier migrate`.
 type Migrate struct {
-	User string `help:"Do it as this user of the ERP's database, by the password in SPOLA_ERP_PASSWORD, in place of the applier's own." placeholder:"NAME"`
-	JSON bool   `help:"Print JSON." name:"json"`
+	DryRun bool   `help:"Tell which versions the database has and would have, and change nothing."`
+	User   string `help:"Do it as this user of the ERP's database, by the password in SPOLA_ERP_PASSWORD, in place of the applier's own." placeholder:"NAME"`
+	JSON   bool   `help:"Print JSON." name:"json"`
 }
 
 // migrated is what `applier migrate` ends with: versions of the database, by schema.
 type migrated struct {
-	Versions map[string]int64 `json:"versions"` // 0: an ERP of one's own
+	Versions map[string]int64 `json:"versions"` // 0: an ERP of one's own, or nothing was made yet
+	Newest   map[string]int64 `json:"newest"`   // those of this program
 }
 
 // Run migrates the bridge's own tables and the reference ERP.
@@ -164,15 +169,24 @@ func (m Migrate) Run(env *cli.Env) error {
 	if m.User != "" {
 		cfg.ERP = cfg.ERP.As(m.User)
 	}
-	if err := MigrateDatabase(env.Ctx, cfg); err != nil {
-		return err
+	if !m.DryRun {
+		if err := MigrateDatabase(env.Ctx, cfg); err != nil {
+			return err
+		}
 	}
-	if m.JSON {
-		versions, err := versions(env.Ctx, cfg)
+	if m.JSON || m.DryRun {
+		found, err := versions(env.Ctx, cfg)
 		if err != nil {
 			return err
 		}
-		return json.NewEncoder(env.Out).Encode(migrated{versions})
+		if m.JSON {
+			return json.NewEncoder(env.Out).Encode(found)
+		}
+		for _, schema := range slices.Sorted(maps.Keys(found.Versions)) {
+			printable.Printf(env.Out, "schema %-6s is at version %d, this program's is %d\n", schema, found.Versions[schema], found.Newest[schema])
+		}
+		fmt.Fprintln(env.Out, "Nothing was changed.")
+		return nil
 	}
 	fmt.Fprintln(env.Out, "The ERP's database is at this program's version.")
 	return nil

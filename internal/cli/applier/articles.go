@@ -21,12 +21,16 @@ type Articles struct {
 	Suggest bool   `help:"List what is likely to be what: by equal SKU, EAN or model, variants by the names of their options. Confirm by importing it." xor:"what"`
 	Export  bool   `help:"List what was mapped." xor:"what"`
 	Import  string `help:"Read mappings from this file: CSV with the columns product, variant, sku, and any others. All lines count, or none." type:"existingfile" xor:"what" placeholder:"FILE.csv"`
+	DryRun  bool   `help:"Of an import: tell what it would do, or refuse, and change nothing."`
 	Reason  string `help:"Of an import; it stands with your name in the list of decisions (applier audit)."`
 	JSON    bool   `help:"Print JSON; else lists are CSV for a spreadsheet." name:"json"`
 }
 
 // Run lists or imports mappings; without a flag it sums up how far they are.
 func (a Articles) Run(env *cli.Env) error {
+	if a.DryRun && a.Import == "" {
+		return cli.Usage("--dry-run goes with --import: nothing else here changes anything")
+	}
 	return withShop(env, func(conn *pgx.Conn, shop string) error {
 		switch {
 		case a.Import != "":
@@ -73,7 +77,12 @@ func (a Articles) load(env *cli.Env, conn *pgx.Conn, shop string) error {
 		return fmt.Errorf("import articles: %w", err)
 	}
 	defer file.Close()
-	done, err := intake.ImportArticles(env.Ctx, conn, shop, file, intake.By{Who: cli.Person(), Reason: a.Reason})
+	var done intake.Imported
+	if a.DryRun {
+		done, err = intake.TryArticles(env.Ctx, conn, shop, file)
+	} else {
+		done, err = intake.ImportArticles(env.Ctx, conn, shop, file, intake.By{Who: cli.Person(), Reason: a.Reason})
+	}
 	if err != nil {
 		return fmt.Errorf("import articles from %s: %w", a.Import, err)
 	}
@@ -86,6 +95,9 @@ func (a Articles) load(env *cli.Env, conn *pgx.Conn, shop string) error {
 	}
 	printable.Printf(env.Out, "%d parked orders are derived again with the applier's next batch.\n", done.Again)
 	printShared(env.Out, done.Shared)
+	if a.DryRun {
+		fmt.Fprintln(env.Out, "Nothing was changed: without --dry-run it is.")
+	}
 	return nil
 }
 

@@ -54,6 +54,8 @@ func TestFirstSteps(t *testing.T) {
 		{"status before migrating", Status{}.Run, "run `applier migrate`", cli.ExitError},
 		{"migrate as the applier", Migrate{}.Run, "run `applier migrate --user spola_migrator`", cli.ExitStopped},
 		{"", func(*cli.Env) error { return os.Setenv("SPOLA_ERP_PASSWORD", "change-me-migrator") }, "", 0},
+		{"migrate, only to see", Migrate{DryRun: true, User: "spola_migrator"}.Run, "schema spola  is at version 0, this program's is ", 0},
+		{"nothing was migrated by that", Status{}.Run, "run `applier migrate`", cli.ExitError},
 		{"migrate as the migrator", Migrate{User: "spola_migrator"}.Run, "", 0},
 		{"", func(*cli.Env) error { return os.Unsetenv("SPOLA_ERP_PASSWORD") }, "", 0},
 		{"migrate again as the applier", Migrate{}.Run, "", 0},

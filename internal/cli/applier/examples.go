@@ -31,6 +31,7 @@ func (Run) Examples() []cli.Example {
 // Examples of `applier migrate`.
 func (Migrate) Examples() []cli.Example {
 	return []cli.Example{
+		{Args: "--dry-run", For: "which versions has the database, and which would it have?"},
 		{Args: "", For: "as the applier's own user, where it may"},
 		{Args: "--user spola_migrator", For: "as the role that may, by its password in SPOLA_ERP_PASSWORD"},
 	}
@@ -117,6 +118,7 @@ func (Articles) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "--missing", For: "what has no article, with the orders that wait for it"},
 		{Args: "--suggest > articles.csv", For: "a proposal to look through in a spreadsheet"},
+		{Args: "--import articles.csv --dry-run", For: "would it be taken, and what would it change?"},
 		{Args: "--import articles.csv --reason 'first mapping'", For: "take it: all lines or none"},
 	}
 }

@@ -29,24 +29,24 @@ func MigrateDatabase(ctx context.Context, cfg config.Config) error {
 	return err
 }
 
-// versions are those of the ERP's database, by set.
-func versions(ctx context.Context, cfg config.Config) (map[string]int64, error) {
+// versions are those of the ERP's database and of this program, by set.
+func versions(ctx context.Context, cfg config.Config) (m migrated, err error) {
 	sets, err := Migrations()
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	conn, err := postgres.Connect(ctx, cfg.ERP.URL(), "spola command")
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	found := map[string]int64{}
+	m = migrated{Versions: map[string]int64{}, Newest: map[string]int64{}}
 	for _, set := range sets {
-		if found[set.Name], _, err = set.Version(ctx, conn); err != nil {
-			return nil, err
+		if m.Versions[set.Name], m.Newest[set.Name], err = set.Version(ctx, conn); err != nil {
+			return m, err
 		}
 	}
-	return found, nil
+	return m, nil
 }
 
 // upToDate refuses a database that was migrated in part, or by another version: what a verb asks may not be there.

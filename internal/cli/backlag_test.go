@@ -65,6 +65,7 @@ func TestLagOfTheWayBack(t *testing.T) {
 
 	// The slot is lost, and with it a message that is on its way: the next one shows that it goes on.
 	erpReader.stop()
+	running = nil
 	wants("the probe waits for the log", func() bool { return of("waiting_seconds", "log") > 1 })
 	p.erpExec("select pg_drop_replication_slot($1)", p.cfg.ERP.Log.Slot)
 	lost := now()

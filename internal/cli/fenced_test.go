@@ -14,7 +14,8 @@ import (
 // newer goes on, and nothing is lost or there twice.
 func TestOlderProcessIsFenced(t *testing.T) {
 	t.Parallel()
-	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
+	url := server.MySQL(t)
+	p := newPipeline(t, url, server.Kafka(t), shop.Options{})
 	oldReader, oldApplier := p.start("cdc", "run"), p.start("applier", "run")
 	p.live(oldReader, oldApplier)
 	came, closing := p.customers()
@@ -25,7 +26,7 @@ func TestOlderProcessIsFenced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, change := range map[string][2]string{"another database": {p.cfg.Shop.Database, server.MySQL(t)}, "another prefix": {"prefix: oc_", "prefix: out_"}} {
+	for what, change := range map[string][2]string{"another database": {"database: " + url, "database: " + server.MySQL(t)}, "another prefix": {"prefix: oc_", "prefix: out_"}} {
 		p.write("copy.yaml", []byte(strings.Replace(string(mine), change[0], change[1], 1)))
 		if text := p.startWith("copy.yaml", "cdc", "run").ends(3); !strings.Contains(text, "the log is another shop's") || !strings.Contains(text, "another shop.name in spola.yaml") {
 			t.Errorf("%s: cdc says: %s", what, text)

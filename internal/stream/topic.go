@@ -24,6 +24,11 @@ const (
 // never compacted. A topic that is there and can't be a log is refused with a StopError that
 // says how to mend it. made tells whether it was made now.
 func EnsureTopic(ctx context.Context, cfg Config, want TopicSettings) (made bool, err error) {
+	return ensureTopic(ctx, cfg, want, (*session).checkOwn)
+}
+
+// ensureTopic is EnsureTopic for a topic whose records are told from those of other programs by own.
+func ensureTopic(ctx context.Context, cfg Config, want TopicSettings, own func(*session, context.Context) error) (made bool, err error) {
 	s, err := withSession(ctx, cfg, "ensure topic", func(s *session) error {
 		brokers, partitions, err := s.describe(ctx)
 		if errors.Is(err, kafka.UnknownTopicOrPartition) {
@@ -36,7 +41,7 @@ func EnsureTopic(ctx context.Context, cfg Config, want TopicSettings) (made bool
 		if err != nil {
 			return err
 		}
-		return s.checkTopic(ctx, want.withDefaults(brokers), partitions)
+		return s.checkTopic(ctx, want.withDefaults(brokers), partitions, own)
 	})
 	if err != nil {
 		return made, err
@@ -65,7 +70,7 @@ func CheckTopic(ctx context.Context, cfg Config, want TopicSettings) (there bool
 	if err != nil {
 		return false, brokers, err
 	}
-	return true, brokers, s.checkTopic(ctx, want.withDefaults(brokers), partitions)
+	return true, brokers, s.checkTopic(ctx, want.withDefaults(brokers), partitions, (*session).checkOwn)
 }
 
 // errNewTopic makes withSession look at a topic again that was just made, with a new
@@ -149,12 +154,12 @@ func (s *session) unfit(what, mend string) error {
 }
 
 // checkTopic compares an existing topic with what a log needs.
-func (s *session) checkTopic(ctx context.Context, want TopicSettings, partitions []kafka.Partition) error {
+func (s *session) checkTopic(ctx context.Context, want TopicSettings, partitions []kafka.Partition, own func(*session, context.Context) error) error {
 	if len(partitions) != 1 {
 		return s.unfit(fmt.Sprintf("it has %d partitions, a log has one", len(partitions)),
 			"partitions can't be taken away: if the topic is another program's, give kafka.prefix in spola.yaml another name; if nobody needs it, delete it")
 	}
-	if err := s.checkOwn(ctx); err != nil {
+	if err := own(s, ctx); err != nil {
 		return err
 	}
 	config, err := s.topicConfig(ctx)

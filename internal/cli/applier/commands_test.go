@@ -42,7 +42,8 @@ func TestFirstSteps(t *testing.T) {
 		}
 	}
 	write("spola.yaml", text)
-	env := &cli.Env{Ctx: t.Context(), Out: &bytes.Buffer{}, Log: zerolog.Nop(), Config: filepath.Join(dir, "spola.yaml")}
+	out := &bytes.Buffer{}
+	env := &cli.Env{Ctx: t.Context(), Out: out, Log: zerolog.Nop(), Config: filepath.Join(dir, "spola.yaml")}
 	for _, step := range []struct {
 		name string
 		run  func(*cli.Env) error
@@ -54,7 +55,7 @@ func TestFirstSteps(t *testing.T) {
 		{"status before migrating", Status{}.Run, "run `applier migrate`", cli.ExitError},
 		{"migrate as the applier", Migrate{}.Run, "run `applier migrate --user spola_migrator`", cli.ExitStopped},
 		{"", func(*cli.Env) error { return os.Setenv("SPOLA_ERP_PASSWORD", "change-me-migrator") }, "", 0},
-		{"migrate, only to see", Migrate{DryRun: true, User: "spola_migrator"}.Run, "schema spola  is at version 0, this program's is ", 0},
+		{"migrate, only to see", Migrate{DryRun: true, User: "spola_migrator"}.Run, "", 0},
 		{"nothing was migrated by that", Status{}.Run, "run `applier migrate`", cli.ExitError},
 		{"migrate as the migrator", Migrate{User: "spola_migrator"}.Run, "", 0},
 		{"", func(*cli.Env) error { return os.Unsetenv("SPOLA_ERP_PASSWORD") }, "", 0},
@@ -66,5 +67,8 @@ func TestFirstSteps(t *testing.T) {
 		if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) || cli.ExitStatus(err) != step.exit {
 			t.Errorf("%s: status %d, %v; want status %d, %q", step.name, cli.ExitStatus(err), err, step.exit, step.want)
 		}
+	}
+	if !strings.Contains(out.String(), "schema spola  is at version 0, this program's is ") {
+		t.Errorf("they said:\n%s", out)
 	}
 }

@@ -165,13 +165,17 @@ func purge(t *testing.T, db *sql.DB) {
 // Another server, even one with as many transactions, is not taken for the one that was read.
 func testWrongServer(t *testing.T, private *server.Server) {
 	wrong := privateShop(t, private, orders)
-	wrong.exec(ordersTable)
 	url := server.MySQL
 	if wrong.isMariaDB() {
 		url = server.MariaDB
 	}
-	s := newShop(t, url(t), orders)
+	address := url(t)
+	s := newShop(t, address, orders)
 	s.exec(ordersTable)
+	name := address[strings.LastIndex(address, "/")+1:] // of the database: by another name it is another shop's at once
+	wrong.exec("CREATE DATABASE " + name)
+	wrong = newShop(t, withDatabase(private.URL(), name), orders)
+	wrong.exec(ordersTable)
 	s.start()
 	s.snapshotDone(1)
 	s.end()

@@ -121,20 +121,25 @@ func (s Status) Run(env *cli.Env) error {
 	if s.JSON {
 		return json.NewEncoder(env.Out).Encode(told)
 	}
-	told.Unread.print(env.Out)
-	printable.Printf(env.Out, "lag       %d records, %.1f s\n", told.Lag.Events, told.Lag.Seconds)
-	if silent := time.Since(time.UnixMilli(o.RecordTime)); told.Lag.Events == 0 && o.RecordTime > 0 && silent > 3*time.Minute {
-		printable.Printf(env.Out, "          Nothing has come from the shop for %s, though cdc writes a tick every minute: see whether it runs (cdc run, or spola run).\n", silent.Round(time.Second))
+	told.print(env.Out)
+	return nil
+}
+
+// print prints what printOverview has not.
+func (told status) print(w io.Writer) {
+	told.Unread.print(w)
+	printable.Printf(w, "lag       %d records, %.1f s\n", told.Lag.Events, told.Lag.Seconds)
+	if silent := time.Since(time.UnixMilli(told.RecordTime)); told.Lag.Events == 0 && told.RecordTime > 0 && silent > 3*time.Minute {
+		printable.Printf(w, "          Nothing has come from the shop for %s, though cdc writes a tick every minute: see whether it runs (cdc run, or spola run).\n", silent.Round(time.Second))
 	}
-	printAccounts(env.Out, told.Stock)
+	printAccounts(w, told.Stock)
 	if told.Ledger != nil {
-		printable.Printf(env.Out, "ledger    lag %d records, %.1f s\n", told.Ledger.Events, told.Ledger.Seconds)
+		printable.Printf(w, "ledger    lag %d records, %.1f s\n", told.Ledger.Events, told.Ledger.Seconds)
 	}
 	for _, b := range told.Back {
-		printBack(env.Out, b)
+		printBack(w, b)
 	}
-	printMails(env.Out, told.Mail)
-	return nil
+	printMails(w, told.Mail)
 }
 
 // mailStanding is what became of mails, and how far the mailer is in the ERP's log.

@@ -2,8 +2,6 @@ package applier
 
 import (
 	"context"
-	_ "embed" // the query stands in a .sql file
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -16,11 +14,9 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
+	"github.com/spola-cdc/spola/internal/source/postgres"
 	"github.com/spola-cdc/spola/internal/stream"
 )
-
-//go:embed unread.postgres.sql
-var unreadQuery string
 
 // unread is what the sources have committed and their readers have not brought into a log yet: what no lag of an applier counts.
 type unread struct {
@@ -31,21 +27,18 @@ type unread struct {
 	Read         *bool    `json:"erp_read"`     // somebody reads it now
 }
 
-const (
-	readerPatience = 30 * time.Second // for which what is committed may be missing in the log before that is told as odd
-	shopWithin     = 5 * time.Second  // for the shop's answer: who looks wants the rest
-)
+// readerPatience is for how long what is committed may be missing in the log before that is told as odd.
+const readerPatience = 30 * time.Second
 
 // lookForUnread asks both servers. The shop's may be away, or its password not be here: then that is said, and the rest told.
 func lookForUnread(ctx context.Context, env *cli.Env, cfg config.Config, conn *pgx.Conn) (u unread, err error) {
 	if cfg.ERP.Log.Read() {
-		var bytes int64
-		var read bool
-		err := conn.QueryRow(ctx, unreadQuery, cfg.ERP.Log.Slot).Scan(&bytes, &read)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			return u, fmt.Errorf("ask how much of the ERP's log nobody has read: %w", err)
+		bytes, now, err := postgres.Unread(ctx, conn, cfg.ERP.Log.Slot)
+		if err != nil {
+			return u, err
 		}
-		u.Bytes, u.Read = &bytes, &read
+		bytes = max(bytes, 0)
+		u.Bytes, u.Read = &bytes, &now
 	}
 	newest, err := stream.Newest(ctx, cfg.Stream(env.Log))
 	if err != nil || newest == nil {
@@ -53,32 +46,32 @@ func lookForUnread(ctx context.Context, env *cli.Env, cfg config.Config, conn *p
 	}
 	since := time.Since(time.UnixMilli(newest.Time)).Seconds()
 	u.Seconds = &since
-	n, err := unreadOfShop(ctx, env, cfg, newest)
-	if err != nil {
+	if u.Transactions, err = unreadOfShop(ctx, env, cfg, newest); err != nil {
 		u.ShopError = cli.Sentence(err)
-		return u, nil
 	}
-	u.Transactions = &n
 	return u, nil
 }
 
-func unreadOfShop(ctx context.Context, env *cli.Env, cfg config.Config, newest *change.Record) (int64, error) {
+// unreadOfShop is nil for a log that names no transaction yet.
+func unreadOfShop(ctx context.Context, env *cli.Env, cfg config.Config, newest *change.Record) (*int64, error) {
 	origin, err := change.ParseOrigin(newest.Origin)
-	if err != nil {
-		return 0, err
+	if err != nil || origin.Tx.IsZero() {
+		return nil, err
 	}
 	source, err := cdc.Source(cfg, env.Log)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	db, err := mysql.Open(source)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = db.Close() }() // it has only asked
-	ctx, cancel := context.WithTimeout(ctx, shopWithin)
-	defer cancel()
-	return mysql.Unread(ctx, db, origin.Tx)
+	n, err := mysql.Unread(ctx, db, origin.Tx)
+	if err != nil {
+		return nil, err
+	}
+	return &n, nil
 }
 
 func (u unread) print(w io.Writer) {

@@ -28,8 +28,11 @@ func WALKept(ctx context.Context, cfg Config) (Kept, error) {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var k Kept
 	var rate float64 // bytes a second
-	if err := conn.QueryRow(ctx, keptQuery, cfg.Slot).Scan(&k.Bytes, &rate, &k.Unread); err != nil {
+	if err := conn.QueryRow(ctx, keptQuery, cfg.Slot).Scan(&k.Bytes, &rate); err != nil {
 		return Kept{}, fmt.Errorf("ask the ERP's server how long it keeps its write-ahead log: %w", err)
+	}
+	if k.Unread, _, err = Unread(ctx, conn, cfg.Slot); err != nil {
+		return Kept{}, err
 	}
 	if k.Bytes >= 0 && rate > 0 {
 		k.For = time.Duration(float64(k.Bytes) / rate * float64(time.Second))

@@ -176,14 +176,11 @@ func ImportArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reade
 // TryArticles tells what ImportArticles would do, and what it would refuse, and leaves everything as it is.
 func TryArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader) (Imported, error) {
 	done, err := importArticles(ctx, conn, shop, r, By{Who: "nobody"}, true)
-	if errors.Is(err, errTried) {
+	if errors.Is(err, errRolledBack) {
 		err = nil
 	}
 	return done, err
 }
-
-// errTried rolls an import back that was only tried.
-var errTried = errors.New("only tried")
 
 func importArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reader, by By, try bool) (Imported, error) {
 	var done Imported
@@ -197,7 +194,7 @@ func importArticles(ctx context.Context, conn *pgx.Conn, shop string, r io.Reade
 			return err
 		}
 		if done, err = s.store(mappings); err == nil && try {
-			return errTried
+			return errRolledBack
 		}
 		return err
 	})

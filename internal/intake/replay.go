@@ -148,9 +148,6 @@ func (in *Intake) Replay(ctx context.Context, conn *pgx.Conn, orders []int64, ho
 
 // replayOn does so many orders a transaction, a transaction on each connection.
 func (in *Intake) replayOn(ctx context.Context, conns []*pgx.Conn, orders []int64, most int, how Replaying) ([]Found, error) {
-	if len(conns) == 1 {
-		return in.replaySome(ctx, conns[0], orders, how)
-	}
 	var group errgroup.Group
 	parts := make([][]Found, len(conns))
 	for i, some := range slices.Collect(slices.Chunk(orders, most)) {

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spola-cdc/spola/internal/lab/server"
-	"github.com/spola-cdc/spola/internal/lab/shop"
 )
 
 // TestRebuildSpeed prints how fast a dry replay is, and how long a second mirror of SPOLA_REBUILD_ORDERS orders takes beside customers (go test -tags speed), and wants them
@@ -21,15 +18,7 @@ func TestRebuildSpeed(t *testing.T) {
 	if err != nil {
 		t.Skip("SPOLA_REBUILD_ORDERS is not set")
 	}
-	mysql := server.PrivateMySQL(t, map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2", "innodb_buffer_pool_size": "1G"})
-	postgres := server.PrivatePostgres(t, map[string]string{"fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"})
-	p := newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
-	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
-	p.live(running...)
-	if err := p.shop.Run(t.Context(), shop.Load{Rate: 50, Seed: 11, Shoppers: 500, Journal: p.journal}); err != nil {
-		t.Fatal(err)
-	}
-	p.settled(running...)
+	p, running := newSpeedPipeline(t)
 	placed := p.copyOrders(n)
 	began := time.Now()
 	p.run(0, "cdc", "snapshot", "oc_order", "oc_order_product", "oc_order_option", "oc_order_total", "oc_order_history")

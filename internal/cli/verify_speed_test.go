@@ -21,6 +21,21 @@ import (
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
 
+// newSpeedPipeline is one on servers that need not outlive a crash, live, with some hundred orders of all kinds that have gone the whole way.
+func newSpeedPipeline(t *testing.T) (p *pipeline, running []*program) {
+	t.Helper()
+	mysql := server.PrivateMySQL(t, map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2", "innodb_buffer_pool_size": "1G"})
+	postgres := server.PrivatePostgres(t, map[string]string{"fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"})
+	p = newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
+	running = []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+	if err := p.shop.Run(t.Context(), shop.Load{Rate: 50, Seed: 11, Shoppers: 500, Journal: p.journal}); err != nil {
+		t.Fatal(err)
+	}
+	p.settled(running...)
+	return p, running
+}
+
 // TestVerifySpeed prints how long `applier verify` takes over SPOLA_VERIFY_ORDERS orders (go test -tags speed), and that it finds one cent among
 // them. Some hundred orders of all kinds go the whole way; their rows are copied on both sides then, each copy with numbers of its own.
 func TestVerifySpeed(t *testing.T) {
@@ -28,15 +43,7 @@ func TestVerifySpeed(t *testing.T) {
 	if err != nil {
 		t.Skip("SPOLA_VERIFY_ORDERS is not set")
 	}
-	mysql := server.PrivateMySQL(t, map[string]string{"sync_binlog": "0", "innodb_flush_log_at_trx_commit": "2", "innodb_buffer_pool_size": "1G"})
-	postgres := server.PrivatePostgres(t, map[string]string{"fsync": "off", "shared_buffers": "1GB", "max_wal_size": "8GB"})
-	p := newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
-	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
-	p.live(running...)
-	if err := p.shop.Run(t.Context(), shop.Load{Rate: 50, Seed: 11, Shoppers: 500, Journal: p.journal}); err != nil {
-		t.Fatal(err)
-	}
-	p.settled(running...)
+	p, _ := newSpeedPipeline(t)
 	p.run(0, "applier", "verify")
 
 	began := time.Now()

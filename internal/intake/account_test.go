@@ -499,16 +499,22 @@ func TestOrdersAreReconciled(t *testing.T) {
 	erp.want("what was kept", "2", "select orders->'left' from spola.reconciliation order by id desc limit 1")
 }
 
+// thirtyMore adds products 1000 to 1029, of which the shop shows 5 pieces each, and the ERP has so many.
+func (e *testERP) thirtyMore(shop *testOpenCart, onHand int) {
+	e.t.Helper()
+	for n := range 30 {
+		sku := fmt.Sprintf("MASS-%d", n)
+		e.article(sku)
+		shop.insert("product", row{"product_id": 1000 + n, "model": sku, "quantity": 5, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
+	}
+	e.exec("update erp.stock set on_hand = $1 where article_id in (select id from erp.article where sku like 'MASS%')", onHand)
+}
+
 // A run that has rows read again looks at all of them once more. What had come to rest by then is mended in the same run; what waits over both looks, for it moves or
 // the guard holds it, counts once, is named once, and is still said to wait.
 func TestRowsThatWaitOverBothLooks(t *testing.T) {
 	shop, erp := newAccounts(t)
-	for n := range 30 {
-		sku := fmt.Sprintf("MASS-%d", n)
-		erp.article(sku)
-		shop.insert("product", row{"product_id": 1000 + n, "model": sku, "quantity": 5, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
-	}
-	erp.exec("update erp.stock set on_hand = 5 where article_id in (select id from erp.article where sku like 'MASS%')")
+	erp.thirtyMore(shop, 5)
 	orders := []int64{shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1), shop.place(testOrder{lines: []testLine{{31, 0, 1}}}, 1)}
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 1000)
@@ -563,12 +569,7 @@ func TestRowsThatWaitOverBothLooks(t *testing.T) {
 // More than 20 rows and 5 in 100 to zero wait for a person, whoever would write them.
 func TestGuardAgainstMassChanges(t *testing.T) {
 	shop, erp := newAccounts(t)
-	for n := range 30 {
-		sku := fmt.Sprintf("MASS-%d", n)
-		erp.article(sku)
-		shop.insert("product", row{"product_id": 1000 + n, "model": sku, "quantity": 5, "subtract": 1, "status": 1, "master_id": 0, "price": "1.0000"})
-	}
-	erp.exec("update erp.stock set on_hand = 0 where article_id in (select id from erp.article where sku like 'MASS%')")
+	erp.thirtyMore(shop, 0)
 	erp.catchUp(shop.testLog, 1000)
 	few := stock.Options{AtOnce: 10} // the guard looks at what a run does, however it is cut
 	for _, o := range []stock.Options{{}, few} {

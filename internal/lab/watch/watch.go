@@ -26,7 +26,7 @@ const lookEvery = time.Millisecond
 // idleEvery is how often one looks else.
 const idleEvery = 50 * time.Millisecond
 
-// The ERP's server looks for itself: a thousand questions a second would take a fifth of a core from what is measured.
+// The ERP's server looks for itself: a thousand questions a second would take time of the processors that is measured.
 //
 //go:embed arrivals.sql
 var waitForArrivals string

@@ -118,6 +118,7 @@ func (st *stage) decode(ctx context.Context) (decoding, error) {
 		switch event := e.Event.(type) {
 		case *replication.RotateEvent:
 			file = string(event.NextLogName)
+			continue // its own end is one of the file before
 		case *replication.RowsEvent:
 			d.rows += len(event.Rows)
 		}

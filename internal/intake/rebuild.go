@@ -69,7 +69,7 @@ func (in *Intake) Rebuild(ctx context.Context, conn *pgx.Conn, how Rebuilding) (
 		return done, orders, err
 	}
 	done.From = fmt.Sprintf("%d/%d", begin.Gen, begin.Seq)
-	if err := b.build(ctx, begin); err != nil {
+	if err := b.build(ctx, stream.Range{From: begin}); err != nil {
 		return done, orders, err
 	}
 	if err := b.install(ctx); err != nil {
@@ -239,9 +239,8 @@ func (s *snapshots) shapesAt(at change.Place, now map[string]change.Table) []cha
 // near is how many records behind the live mirror the second one may be for the rest to be read in one transaction.
 const near = 2000
 
-// build reads the log into the second mirror, until it is near the live one.
-func (b *rebuilder) build(ctx context.Context, from change.Place) error {
-	part := stream.Range{From: from}
+// build reads the log into the second mirror, from the start of a part of it on until it is near the live one.
+func (b *rebuilder) build(ctx context.Context, part stream.Range) error {
 	for {
 		var live change.Stand
 		err := postgres.InTransaction(ctx, b.conn, func(tx pgx.Tx) (err error) {
@@ -370,7 +369,14 @@ func (b *rebuilder) look(ctx context.Context, done *Rebuilt, orders *Replayed) e
 	return b.again(func(again bool) error {
 		*orders = Replayed{Outcomes: map[string]int{}, Found: []Found{}}
 		return pgx.BeginTxFunc(ctx, b.conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-			if _, err := b.compare(ctx, tx, done, again); err != nil {
+			live, err := b.reach(ctx, tx, again)
+			if err != nil {
+				return err
+			}
+			if err := b.second.Differing(ctx, tx, b.in.shop, b.tables, b.from); err != nil {
+				return err
+			}
+			if err := b.compare(ctx, tx, live, done); err != nil {
 				return err
 			}
 			ids, err := b.known(ctx, tx)
@@ -393,14 +399,11 @@ func (b *rebuilder) look(ctx context.Context, done *Rebuilt, orders *Replayed) e
 	})
 }
 
-// compare brings the second mirror to where the live one stands, and notes that place and what differs there.
-func (b *rebuilder) compare(ctx context.Context, tx pgx.Tx, done *Rebuilt, again bool) (live change.Stand, err error) {
-	if live, err = b.reach(ctx, tx, again); err != nil {
-		return live, err
-	}
-	done.To = fmt.Sprintf("%d/%d", live.Gen, live.Seq)
-	done.Mirror, err = b.second.Compare(ctx, tx, b.in.shop, b.tables, b.from)
-	return live, err
+// compare notes which of the rows that differed still do, and at which place.
+func (b *rebuilder) compare(ctx context.Context, tx pgx.Tx, at change.Stand, done *Rebuilt) (err error) {
+	done.To = fmt.Sprintf("%d/%d", at.Gen, at.Seq)
+	done.Mirror, err = b.second.Compare(ctx, tx, b.in.shop, b.tables)
+	return err
 }
 
 // known are all orders that the second mirror has, or that a link has.
@@ -425,6 +428,9 @@ func (b *rebuilder) bring(ctx context.Context, done *Rebuilt, orders *Replayed) 
 		again = append(again, f.Order)
 	}
 	if len(done.Mirror) > 0 {
+		if err := b.build(ctx, stream.Range{Behind: b.at}); err != nil {
+			return err
+		}
 		err := b.again(func(again bool) error {
 			return postgres.InTransaction(ctx, b.conn, func(tx pgx.Tx) error { return b.swap(ctx, tx, done, again) })
 		})
@@ -444,15 +450,18 @@ func (b *rebuilder) bring(ctx context.Context, done *Rebuilt, orders *Replayed) 
 	return err
 }
 
-// swap compares once more, in intake's turn, and brings what differs over, with all that follows from it: orders are due, customers
-// brought, settings copied.
+// swap compares once more what differed, in intake's turn, and brings it over, with all that follows from it: orders are due, customers
+// brought, settings copied. Nobody waits for a look at all rows: what the log has brought since is the same in both mirrors.
 func (b *rebuilder) swap(ctx context.Context, tx pgx.Tx, done *Rebuilt, again bool) error {
 	ticks, err := b.in.replayable(ctx, tx, true)
 	if err != nil {
 		return err
 	}
-	live, err := b.compare(ctx, tx, done, again)
+	live, err := b.reach(ctx, tx, again)
 	if err != nil {
+		return err
+	}
+	if err := b.compare(ctx, tx, live, done); err != nil {
 		return err
 	}
 	var tables []string
@@ -462,7 +471,7 @@ func (b *rebuilder) swap(ctx context.Context, tx pgx.Tx, done *Rebuilt, again bo
 		tables, orders, accounts = append(tables, u.Table), append(orders, u.Orders...), append(accounts, u.Accounts...)
 		changed[u.Table] = true
 	}
-	if err := b.second.Swap(ctx, tx, b.in.shop, tables, b.from, live.Applied); err != nil {
+	if err := b.second.Swap(ctx, tx, b.in.shop, tables, live.Applied); err != nil {
 		return err
 	}
 	// Should the replay behind this not come, intake derives them.

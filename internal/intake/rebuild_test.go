@@ -15,7 +15,7 @@ import (
 // rebuilt rebuilds from the log, whose records up to trimmed are gone.
 func (e *testERP) rebuilt(l *testLog, how Replaying, trimmed int64) (Rebuilt, Replayed, error) {
 	e.t.Helper()
-	e.exec("update spola.place set generation = 1, seq = $1, applied = $1 where applier = 'intake'", e.applied)
+	e.placed()
 	conn, err := postgres.Connect(e.t.Context(), e.url, "rebuild")
 	if err != nil {
 		e.t.Fatal(err)
@@ -42,6 +42,11 @@ func (e *testERP) rebuilt(l *testLog, how Replaying, trimmed int64) (Rebuilt, Re
 		}
 		return nil
 	}})
+}
+
+// placed notes how far intake is.
+func (e *testERP) placed() {
+	e.exec("update spola.place set generation = 1, seq = $1, applied = $1 where applier = 'intake'", e.applied)
 }
 
 // wholeMirror is all of the mirror but where in the log its rows were read.
@@ -131,6 +136,57 @@ func TestRebuild(t *testing.T) {
 	shop.tick(4)
 	erp.catchUp(shop.testLog, 50)
 	erp.want("orders go on", "7", "select count(*) from erp.sales_order where state = 'open'")
+	erp.recounted()
+}
+
+// What the shop does between the look at all rows and the swap is in both mirrors: a swap looks only at what differed, and brings no older row back.
+func TestShopGoesOnBeforeTheSwap(t *testing.T) {
+	shop, erp := bothLive(t)
+	erp.hasPlace()
+	shop.snapshot(2, true)
+	for range 6 {
+		shop.place(testOrder{lines: twoLines}, 1)
+	}
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 50)
+	erp.exec("update mirror_shop.oc_order_product set quantity = 9, total = 900 where order_id in (1, 2, 3)") // wrong
+	erp.exec("delete from mirror_shop.oc_order_total where order_id in (4, 5) and code = 'shipping'")         // missing
+	erp.exec("update mirror_shop.oc_product set quantity = 77 where product_id = 43")                         // wrong
+	erp.exec(`insert into mirror_shop.oc_order_product (order_product_id, order_id, product_id, master_id, name, model, quantity, price, total, tax, spola_at)
+		values (777, 6, 43, 0, 'ghost', 'SP-43', 1, 0.0333, 0.0333, 0.0013, 1)`) // too many
+
+	went := false
+	goOn := func(int, int) {
+		if went {
+			return
+		}
+		went = true
+		shop.edit(1, testOrder{lines: []testLine{{41, 0, 2}}}) // its wrong rows are gone
+		shop.remove(2)
+		shop.setState(4, 7)
+		shop.edit(5, testOrder{lines: twoLines})
+		shop.update("product", 43, row{"quantity": 5}) // right again
+		shop.place(testOrder{lines: twoLines}, 1)
+		shop.tick(4)
+		erp.catchUp(shop.testLog, 50)
+		erp.placed()
+	}
+	r, _, err := erp.rebuilt(shop.testLog, Replaying{Log: goOn}, 0)
+	if err != nil || !r.Swapped || !went {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	var brought []string
+	for _, u := range r.Mirror {
+		brought = append(brought, fmt.Sprintf("%s %d/%d/%d %v", u.Table, u.Missing, u.Extra, u.Other, u.Orders))
+	}
+	if got, want := strings.Join(brought, ", "), "oc_order_product 0/1/2 [3 6], oc_order_total 1/0/0 [4]"; got != want {
+		t.Errorf("brought %s\nwanted  %s", got, want)
+	}
+	if r, orders, err := erp.rebuilt(shop.testLog, Replaying{DryRun: true}, 0); err != nil || len(r.Mirror) > 0 || orders.Differs() > 0 {
+		t.Errorf("behind it: %+v, %s, %v", r.Mirror, orders.outcomes(), err)
+	}
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 50)
 	erp.recounted()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -81,15 +82,41 @@ type Unequal struct {
 	Accounts []int64 `json:"-"`
 }
 
-// Compare holds tables of the live mirror against this second one; both are at the same place. from is the number from which on orders'
-// rows were read; 0: all were.
-func (m *Mirror) Compare(ctx context.Context, tx pgx.Tx, live string, tables []string, from int64) (unequal []Unequal, err error) {
+// Differing looks through tables of the live mirror for rows that are not the same in this second one, both at the same place, and keeps their
+// keys. from is the number from which on orders' rows were read; 0: all were. What one log brings both of them afterwards leaves all other rows the same, so
+// that only these need be looked at again.
+func (m *Mirror) Differing(ctx context.Context, tx pgx.Tx, live string, tables []string, from int64) error {
 	for _, name := range tables {
 		t := m.db.shapes[name]
 		if t == nil {
-			return nil, fmt.Errorf("mirror of %s: table %s was not read", m.source, name)
+			return fmt.Errorf("mirror of %s: table %s was not read", m.source, name)
 		}
 		key, same := t.sameness()
+		first := t.quoted()[t.key[0]]
+		var keys []string
+		for _, k := range t.key {
+			c := t.quoted()[k]
+			keys = append(keys, fmt.Sprintf("coalesce(s.%[1]s, m.%[1]s) as %[1]s", c))
+		}
+		for _, statement := range []string{
+			"drop table if exists " + t.sql.differing,
+			fmt.Sprintf("create temp table %[1]s as select %[2]s from %[3]s s full join %[4]s m on %[5]s where (m.%[6]s is null or s.%[6]s is null or not %[7]s)%[8]s",
+				t.sql.differing, strings.Join(keys, ", "), t.sql.name, pgx.Identifier{Schema(live), name}.Sanitize(), key, first, same, t.since(from)),
+			"analyze " + t.sql.differing,
+		} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return m.failed("compare "+name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Compare says which of the rows that Differing has kept are still not the same, both mirrors at the same place.
+func (m *Mirror) Compare(ctx context.Context, tx pgx.Tx, live string, tables []string) (unequal []Unequal, err error) {
+	for _, name := range tables {
+		t := m.db.shapes[name]
+		_, same := t.sameness()
 		first := t.quoted()[t.key[0]]
 		owners := "null::bigint[], null::bigint[]"
 		if t.owner >= 0 {
@@ -99,8 +126,8 @@ func (m *Mirror) Compare(ctx context.Context, tx pgx.Tx, live string, tables []s
 		u := Unequal{Table: name}
 		var here, there []*int64
 		err := tx.QueryRow(ctx, fmt.Sprintf(`select count(*) filter (where m.%[1]s is null), count(*) filter (where s.%[1]s is null), count(*) filter (where m.%[1]s is not null and s.%[1]s is not null), %[2]s
- from %[3]s s full join %[4]s m on %[5]s where (m.%[1]s is null or s.%[1]s is null or not %[6]s)%[7]s`,
-			first, owners, t.sql.name, pgx.Identifier{Schema(live), name}.Sanitize(), key, same, t.since(from))).Scan(&u.Missing, &u.Extra, &u.Other, &here, &there)
+ from %[3]s d left join %[4]s s using (%[5]s) left join %[6]s m using (%[5]s) where (m.%[1]s is null) <> (s.%[1]s is null) or m.%[1]s is not null and s.%[1]s is not null and not %[7]s`,
+			first, owners, t.sql.differing, t.sql.name, t.keyList(), pgx.Identifier{Schema(live), name}.Sanitize(), same)).Scan(&u.Missing, &u.Extra, &u.Other, &here, &there)
 		if err != nil {
 			return nil, m.failed("compare "+name, err)
 		}
@@ -134,17 +161,13 @@ func (t *table) since(from int64) string {
 	return " and coalesce(s." + owner + ", m." + owner + ") >= " + strconv.FormatInt(from, 10)
 }
 
-// Swap brings tables of the live mirror to what this second one has, in the transaction that holds the live one's place; at is the number
-// of the last record applied to that.
-func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []string, from, at int64) error {
+// Swap brings the rows of tables that Differing has kept to what this second mirror has, in the transaction that holds the live one's place; at is the
+// number of the last record applied to that.
+func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []string, at int64) error {
 	for _, name := range tables {
 		t := m.db.shapes[name]
 		key, same := t.sameness()
 		there := pgx.Identifier{Schema(live), name}.Sanitize()
-		bound := ""
-		if from != 0 && t.owner >= 0 && t.ownedBy == ofOrder {
-			bound = " and m." + t.quoted()[t.owner] + " >= " + strconv.FormatInt(from, 10)
-		}
 		columns, values := t.sql.columns, ""
 		for i, c := range t.quoted() {
 			if i > 0 {
@@ -157,8 +180,8 @@ func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []stri
 			values += "s." + c
 		}
 		for _, statement := range []string{
-			"delete from " + there + " m where not exists (select from " + t.sql.name + " s where " + key + ")" + bound,
-			"insert into " + there + " (" + columns + ") select " + values + " from " + t.sql.name + " s left join " + there + " m on " + key +
+			"delete from " + there + " m using " + t.sql.differing + " d where " + t.keyOf("m", "d") + " and not exists (select from " + t.sql.name + " s where " + key + ")",
+			"insert into " + there + " (" + columns + ") select " + values + " from " + t.sql.differing + " d join " + t.sql.name + " s using (" + t.keyList() + ") left join " + there + " m on " + key +
 				" where m." + t.quoted()[t.key[0]] + " is null or not " + same + t.sql.conflict,
 		} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
@@ -167,4 +190,14 @@ func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []stri
 		}
 	}
 	return nil
+}
+
+// keyOf is the condition under which rows of two tables have one key.
+func (t *table) keyOf(a, b string) string {
+	var keys []string
+	for _, k := range t.key {
+		c := t.quoted()[k]
+		keys = append(keys, a+"."+c+" = "+b+"."+c)
+	}
+	return strings.Join(keys, " and ")
 }

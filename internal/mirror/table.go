@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,6 +70,8 @@ type statements struct {
 	unstageSame string // drops staged rows that are in the mirror as they are
 	merge       string // staging into the mirror
 	unstage     string // empties it
+
+	differing string // keys of rows that are not the same in a second mirror
 }
 
 func newTable(schema string, shape change.Table, by owner) (*table, error) {
@@ -108,10 +111,7 @@ func newTable(schema string, shape change.Table, by owner) (*table, error) {
 
 func (t *table) build(schema string) statements {
 	name := pgx.Identifier{schema, t.shape.Name}.Sanitize()
-	stage := pgx.Identifier{"pg_temp", "spola " + t.shape.Name}.Sanitize()
-	if len("spola ")+len(t.shape.Name) > maxIdentifier {
-		stage = pgx.Identifier{"pg_temp", t.shape.Name}.Sanitize()
-	}
+	stage := temporaryTable("staged", t.shape.Name)
 	columns := t.quoted()
 	list := strings.Join(columns, ", ")
 	var sets []string
@@ -144,7 +144,18 @@ func (t *table) build(schema string) statements {
 		staged:      t.staged(stage),
 		unstageSame: t.unstageSame(name, stage),
 		unstage:     "truncate " + stage,
+
+		differing: temporaryTable("differing", t.shape.Name),
 	}
+}
+
+// temporaryTable names a table of one connection beside a mirrored one, quoted; by a checksum of its name where that is too long.
+func temporaryTable(purpose, name string) string {
+	own := "spola " + purpose + " " + name
+	if len(own) > maxIdentifier {
+		own = fmt.Sprintf("spola %s %.16x", purpose, sha256.Sum256([]byte(name)))
+	}
+	return pgx.Identifier{temporary, own}.Sanitize()
 }
 
 // changed is the statement that finds whose staged rows differ from those in the mirror.

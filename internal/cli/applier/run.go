@@ -2,6 +2,8 @@ package applier
 
 import (
 	"context"
+	"math"
+	"runtime/debug"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -26,8 +28,15 @@ type Run struct {
 	Stream string `arg:"" optional:"" default:"intake" enum:"intake,ledger,stock,orders,mail" help:"What to apply: intake takes the shop's orders into the ERP, ledger keeps the accounts of the shop's stock, stock brings the ledger's pieces into the shop, orders tracking numbers and states; mail writes to customers when parcels leave and invoices are issued."`
 }
 
+// softLimit is how many bytes the collector lets a stream's process have before it works harder. What a stream holds at a time is bounded, two parts of a batch and
+// a fetch (internal/apply/DESIGN.md); what it has let go of is not to double that while a transaction of a million rows passes.
+const softLimit = 150 << 20
+
 // Run applies a log until a signal ends it.
 func (r Run) Run(env *cli.Env) error {
+	if debug.SetMemoryLimit(-1) == math.MaxInt64 { // GOMEMLIMIT is not set
+		debug.SetMemoryLimit(softLimit)
+	}
 	needs, run := []config.Need{config.NeedERP, config.NeedKafka}, Intake
 	switch r.Stream {
 	case ledgerStream:

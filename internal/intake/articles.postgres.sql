@@ -44,7 +44,7 @@ $$;
 
 create function {{.Schema}}.articles_missing()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable set enable_nestloop = off as $$
+language sql stable set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = on as $$
     with sold as materialized (
         select * from {{.Schema}}.assortment()
     ), products as (
@@ -79,7 +79,7 @@ $$;
 -- without an SKU where several fit; the note says which.
 create function {{.Schema}}.articles_suggested()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable set enable_nestloop = off as $$
+language sql stable set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = on as $$
     with sold as materialized (
         select s.*, s.product || case when s.variant <> '' then ' (' || replace(s.variant, ',', '+') || ')' else '' end as label
         from {{.Schema}}.assortment() s
@@ -139,7 +139,7 @@ $$;
 
 create function {{.Schema}}.articles_mapped()
 returns table (product text, variant text, sku text, by text, model text, name text, options text, orders bigint, first_order bigint, note text)
-language sql stable set enable_nestloop = off as $$
+language sql stable set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = on as $$
     select a.product, a.variant, coalesce(e.sku, ''), a.by, coalesce(c.model, ''), coalesce(c.name, ''), coalesce(c.options, ''), 0, 0,
         concat_ws('; ',
             case when e.article_id is null then format('article %s is no longer in the ERP', a.article) end,
@@ -171,7 +171,7 @@ create type {{.Schema}}.lost as (order_id bigint, problem spola.problem);
 -- mapped again. An article that was found by its SKU is forgotten: another one with this SKU will do.
 create function {{.Schema}}.name_lost_articles(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], answers erp.result[]) returns {{.Schema}}.draft[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     refused  bigint[] := array(select t.order_id from unnest(tasks) as t join unnest(answers) as a on a.reference = t.reference where not a.ok and a.reason = 'article');
     problems {{.Schema}}.lost[];

@@ -22,7 +22,7 @@ create type {{.Schema}}.account as (reference text, customer erp.customer_in);
 -- What the shop says of these accounts, of each once.
 create function {{.Schema}}.all_accounts(ids bigint[]) returns {{.Schema}}.account[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     return array(select distinct on (a.account) row('{{.Shop}}:account:' || a.account, a.customer)::{{.Schema}}.account from {{.Schema}}.accounts(ids) a order by a.account);
 end $$;
@@ -31,7 +31,7 @@ end $$;
 -- or matched. A result for each reference.
 create function {{.Schema}}.bring_customers(refs text[], customers erp.customer_in[], ids bigint[], matching boolean) returns erp.result[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     accounts {{.Schema}}.account[];
     wanted   erp.customer_in[];
@@ -63,7 +63,7 @@ end $$;
 create function {{.Schema}}.fitting(customers erp.customer_in[], rules text[])
 returns table (n bigint, ids bigint[], rule text, sure boolean, shares boolean)
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
 return query
 with keyed as materialized (
@@ -144,7 +144,7 @@ end $$;
 -- order has its own copy. What the ERP refuses is flagged.
 create function {{.Schema}}.bring_accounts(ids bigint[]) returns void
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     known    text[] := array(select e.reference from erp.customers e where e.reference = any (array(select '{{.Shop}}:account:' || i from unnest(ids) as i)));
     accounts {{.Schema}}.account[];

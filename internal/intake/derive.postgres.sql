@@ -9,7 +9,8 @@
 -- Two kinds of statement, and no third, because a table that grows from nothing has no statistics:
 -- those that read tables go by index from the ids (hash and merge joins off, nested loops on again: what all
 -- ways have forbidden costs the planner nothing to choose between), those that put arrays
--- together hash (nested loops off). Both cost the same per order whatever the planner believes.
+-- together hash (nested loops off). Both cost the same per order whatever the planner believes, and whoever calls: what a
+-- caller has set holds inside a function that does not say otherwise, so each says all three.
 
 create type {{.Schema}}.task as (
     order_id    bigint,
@@ -377,7 +378,7 @@ end $$;
 create function {{.Schema}}.hand_over(new boolean, matching boolean, refs text[], customers erp.customer_in[], accounts bigint[], orders erp.order_in[], lines erp.order_line_in[],
     charges erp.order_charge_in[], vat erp.order_vat_in[], payments erp.order_payment_in[]) returns erp.result[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     known   erp.result[];
     refused erp.result[];
@@ -417,7 +418,7 @@ end $$;
 -- and all lines of orders that gave their pieces back, keep their rows with no pieces. A line that was known keeps its rows.
 create function {{.Schema}}.recount(before {{.Schema}}.use[], changed {{.Schema}}.use[]) returns {{.Schema}}.use[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     return array(
         select row(b.order_id, b.incarnation, b.line, b.stock_row, coalesce(a.article, b.article),
@@ -484,7 +485,7 @@ end $$;
 -- and gave no pieces back there, so that nobody gives them back twice. To be called before their consumption changes.
 create function {{.Schema}}.restock(known bigint[], incarnations bigint[]) returns void
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     with ours as materialized (
         select i.id, i.incarnation, m.number, m.number - k.restocks as times, k.row
@@ -557,7 +558,7 @@ $$;
 -- what the ERP took is no problem, whatever is wrong with the order. Returns their orders.
 create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     bad bigint[];
 begin
@@ -617,7 +618,7 @@ end $$;
 -- stock of these and of all lines that it hands over. Taken one after the other, they would close a circle with a clerk's.
 create function {{.Schema}}.hold(tasks {{.Schema}}.task[], edits erp.order_in[], lines erp.order_line_in[]) returns void
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     perform erp.lock_orders(
         array(select t.erp_order from unnest(tasks) as t left join unnest(edits) as e on e.reference = t.reference
@@ -677,7 +678,7 @@ end $$;
 create function {{.Schema}}.derive(changed bigint[], clock bigint, most int, drafted boolean, held boolean,
     out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out early int, out overrun text)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
     ids     bigint[];
     ready   bigint[];

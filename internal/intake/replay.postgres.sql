@@ -42,7 +42,7 @@ end $$;
 create function {{.Schema}}.draft_digests(orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[], vat erp.order_vat_in[], payments erp.order_payment_in[])
 returns numeric[]
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     return array(
         select hash_record_extended(row(o.total, o.currency, o.kind, coalesce(o.email, ''), coalesce(o.phone, ''), coalesce(o.language, ''), coalesce(o.note, ''),
@@ -122,7 +122,7 @@ end $$;
 create function {{.Schema}}.draft_words(refs text[], orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[], vat erp.order_vat_in[], payments erp.order_payment_in[])
 returns table (reference text, field text, word text)
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = on set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 begin
     return query
     select o.reference, w.key, w.value
@@ -167,7 +167,7 @@ end $$;
 create function {{.Schema}}.differences(erp_orders bigint[], refs text[], orders erp.order_in[], lines erp.order_line_in[], charges erp.order_charge_in[], vat erp.order_vat_in[],
     payments erp.order_payment_in[]) returns table (reference text, words jsonb)
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = off set enable_mergejoin = off as $$
+set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off as $$
 begin
     return query
     select x.reference, jsonb_agg(jsonb_build_object('field', x.field, 'erp', x.has, 'derived', x.is_to_have) order by x.field)
@@ -184,7 +184,7 @@ end $$;
 -- lines' use of the shop's stock, of orders that had none yet and of others, as consume takes them.
 create function {{.Schema}}.count_words(fresh {{.Schema}}.use[], changed {{.Schema}}.use[], changed_orders bigint[], incarnations bigint[]) returns table (order_id bigint, words jsonb)
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off
-set enable_nestloop = on set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
+set enable_nestloop = on set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off set enable_bitmapscan = off as $$
 declare
     before {{.Schema}}.use[] := array(select row(c.order_id, c.incarnation, c.line, c.stock_row, c.article, c.pieces, null)::{{.Schema}}.use
         from unnest(changed_orders, incarnations) as i(id, incarnation)

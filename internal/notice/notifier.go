@@ -3,8 +3,10 @@ package notice
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +44,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return fmt.Errorf("notices: %w; name a directory that this program may write: notices.dir in spola.yaml", err)
 	}
-	lock := flock.New(filepath.Join(n.Dir, n.Shop+".lock"), flock.SetPermissions(0o600))
+	lock := lockOf(n.Dir, n.Shop)
 	defer func() { _ = lock.Close() }() // the process's end would do the same
 	for told := false; ; told = true {
 		mine, err := lock.TryLock()
@@ -69,7 +71,37 @@ func (n *Notifier) stand(by bool) {
 	n.standby = by
 }
 
-func (n *Notifier) path() string { return filepath.Join(n.Dir, n.Shop+".told.json") }
+func (n *Notifier) path() string { return bookPath(n.Dir, n.Shop) }
+
+// lockOf is held by the process that tells.
+func lockOf(dir, shop string) *flock.Flock {
+	return flock.New(filepath.Join(dir, shop+".lock"), flock.SetPermissions(0o600))
+}
+
+func bookPath(dir, shop string) string { return filepath.Join(dir, shop+".told.json") }
+
+// Standing is what the process that tells has open now, by its book, for who has not looked for as long: without What and Why, which
+// only a look has. Nothing where no process tells, or its directory is closed to who asks.
+func Standing(dir, shop string) (causes []Cause) {
+	if _, err := os.Stat(bookPath(dir, shop)); err != nil {
+		return nil // nor is a lock made there
+	}
+	lock := lockOf(dir, shop)
+	if free, err := lock.TryRLock(); free || err != nil {
+		_ = lock.Close() // the process's end would do the same
+		return nil
+	}
+	b, err := readBook(bookPath(dir, shop))
+	if err != nil {
+		return nil
+	}
+	for _, reason := range slices.Sorted(maps.Keys(b.Open)) {
+		if e := b.Open[reason]; e.Gone.IsZero() {
+			causes = append(causes, e.Cause)
+		}
+	}
+	return causes
+}
 
 // work is Run for who has the lock. A book that can't be written is kept in memory: a full disk is the worst time to fall silent.
 func (n *Notifier) work(ctx context.Context) {

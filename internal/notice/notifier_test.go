@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -149,4 +150,34 @@ func TestOneTells(t *testing.T) {
 	p.see(Cause{Reason: "stopped.intake", Title: "intake has stopped", Over: "intake runs again"}, Cause{Reason: "stopped.stock", Title: "stock has stopped", Over: "stock runs again"})
 	p.has(2, "Subject: [spola shop] stock has stopped", "Still so, as told before", "intake has stopped")
 	end()
+}
+
+// What is open stands in the book of the process that tells: others see it for as long as that one works, and what has gone no more.
+func TestStandingIsOfWhoTells(t *testing.T) {
+	dir := t.TempDir()
+	is := func(want ...string) {
+		t.Helper()
+		if got := Standing(dir, "shop"); !slices.EqualFunc(got, want, func(c Cause, reason string) bool { return c.Reason == reason && c.Mend == "its log" }) {
+			t.Errorf("standing are %+v, want %q", got, want)
+		}
+	}
+	is()
+	b := newBook()
+	for _, reason := range []string{"stopped.cdc", "refuses.shop", "down.erp"} {
+		b.Open[reason] = &entry{Cause: Cause{Reason: reason, Mend: "its log", Why: "a customer's"}, First: time.Now()}
+	}
+	b.Open["down.erp"].Gone = time.Now() // not told to be over yet
+	if err := b.keep(bookPath(dir, "shop")); err != nil {
+		t.Fatal(err)
+	}
+	is() // of a process that has ended
+	lock := lockOf(dir, "shop")
+	if mine, err := lock.TryLock(); !mine || err != nil {
+		t.Fatal(mine, err)
+	}
+	is("refuses.shop", "stopped.cdc")
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	is()
 }

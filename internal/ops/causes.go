@@ -22,6 +22,12 @@ const (
 	erpReader  = "cdc erp"
 )
 
+// Reasons that a look alone can't see: a probe must have been on its way for some time.
+const (
+	stoppedReader = "stopped." + shopReader
+	refusesShop   = "refuses.shop"
+)
+
 // sight is what a look says to a person: what has stopped, what is parked, what waits for him.
 func (p *Picture) sight(trip Trip, words []notice.Words) notice.Sight {
 	s := notice.Sight{Blind: map[string]bool{PartShop: p.Errors[PartShop] != nil, PartERP: p.Errors[PartERP] != nil}}
@@ -140,7 +146,7 @@ func (p *Picture) refuses(trip Trip) *notice.Cause {
 	if p.Errors[PartShop] != nil || trip.Refused < stillPatience {
 		return nil
 	}
-	return &notice.Cause{Reason: "refuses.shop", Title: "the shop's database takes no row", Over: "the shop's database takes rows again", Part: PartShop, Since: p.At.Add(-trip.Refused),
+	return &notice.Cause{Reason: refusesShop, Title: "the shop's database takes no row", Over: "the shop's database takes rows again", Part: PartShop, Since: p.At.Add(-trip.Refused),
 		Why:  trip.Err.Error(),
 		Mend: "what the log of the shop's server says: a full disk (then the shop can't sell either), a server that is read-only, a right on table spola_marker that was revoked (docs/runbooks/part-down.md)"}
 }
@@ -150,7 +156,7 @@ func (p *Picture) reader(trip Trip) *notice.Cause {
 	if p.Errors[PartShop] != nil || trip.Log.Waiting < stillPatience {
 		return nil
 	}
-	return &notice.Cause{Reason: "stopped." + shopReader, Title: "what the shop commits is not read", Over: "the shop is read again", Part: PartKafka, Since: p.At.Add(-trip.Log.Waiting),
+	return &notice.Cause{Reason: stoppedReader, Title: "what the shop commits is not read", Over: "the shop is read again", Part: PartKafka, Since: p.At.Add(-trip.Log.Waiting),
 		Why:  fmt.Sprintf("What it committed %s ago is not in its log.", trip.Log.Waiting.Round(time.Second)),
 		Mend: "systemctl status cdc: its last line says why (docs/runbooks/nothing-arrives.md)"}
 }

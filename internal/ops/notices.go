@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -48,9 +49,27 @@ func (n Notices) notifier(w *watch) *notice.Notifier {
 	}
 }
 
-// OpenNow is what a person would be told now, by one look. What has to hold for some time is taken at the word of its own clock.
+// OpenNow is what a person would be told now, by one look. What has to hold for some time is taken at the word of its own clock; what
+// only a probe can show, at that of the process that looks again and again and tells, where one does.
 func OpenNow(ctx context.Context, of Pipeline, dir string) []notice.Cause {
 	looking, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	return of.Look(looking, false).sight(Trip{}, notice.Left(dir, of.Shop)).Causes
+	pic := of.Look(looking, false)
+	return pic.sight(tripOf(notice.Standing(dir, of.Shop)), notice.Left(dir, of.Shop)).Causes
+}
+
+// errByProbe stands for what the shop's server has said to the process that tells, which alone has it.
+var errByProbe = errors.New("so says the process that tells (spola metrics or spola run): its page and /readyz?verbose have what the server said")
+
+// tripOf is the probe's trip as what stands of its causes tells it.
+func tripOf(standing []notice.Cause) (t Trip) {
+	for _, c := range standing {
+		switch c.Reason {
+		case stoppedReader:
+			t.Log.Waiting = time.Since(c.Since)
+		case refusesShop:
+			t.Refused, t.Err = time.Since(c.Since), errByProbe
+		}
+	}
+	return t
 }

@@ -166,6 +166,7 @@ type watch struct {
 	history history
 	last    atomic.Pointer[Picture]
 	stood   map[string]stood // by applier; of the goroutine that looks
+	away    int              // looks in a row in which the ERP or Kafka did not answer; likewise
 }
 
 // stood is where an applier was first seen at its place, by this host's clock.
@@ -174,15 +175,36 @@ type stood struct {
 	at   time.Time
 }
 
-// observe says for how long each applier has been where it is: what its database says of that is by another clock.
-func (w *watch) observe(pic *Picture) {
+// observe says for how long each applier has been where it is: what its database says of that is by another clock. It counts anew where an
+// applier could not have moved, or nobody could have known: the ERP or Kafka was away for longer than a look, or what brings its place here was held up.
+func (w *watch) observe(pic *Picture, trip Trip) {
+	if w.away >= awayLooks {
+		clear(w.stood)
+	}
+	if w.away++; pic.Errors[PartERP] == nil && pic.Errors[PartKafka] == nil {
+		w.away = 0
+	}
+	brought := pic.brings(trip)
 	for i := range pic.Streams {
 		s := &pic.Streams[i]
-		if had, known := w.stood[s.Applier]; !known || had.read != s.Read {
+		if had, known := w.stood[s.Applier]; !known || had.read != s.Read || mirrored[s.Applier] && !brought {
 			w.stood[s.Applier] = stood{s.Read, pic.At}
 		}
 		s.Still = pic.At.Sub(w.stood[s.Applier].at)
 	}
+}
+
+// awayLooks is how many looks in a row a part must have been away to be why nothing has moved: one that comes and goes hides nothing.
+const awayLooks = 2
+
+// brings tells whether the places of the appliers that write into the shop come here: by its log, and intake.
+func (p *Picture) brings(trip Trip) bool {
+	for _, s := range p.Streams {
+		if s.Applier == intakeApplier && (s.Paused || s.Age >= stillPatience/2) {
+			return false
+		}
+	}
+	return trip.Refused == 0 && trip.Log.Waiting < stillPatience/2
 }
 
 func (w *watch) told() (*Picture, Trip) { return w.last.Load(), w.probe.told() }
@@ -204,7 +226,7 @@ func (w *watch) run(ctx context.Context) {
 			pic.Slow = slow
 		}
 		if ctx.Err() == nil {
-			w.observe(pic)
+			w.observe(pic, w.probe.told())
 			w.history.add(pic)
 			w.last.Store(pic)
 		}

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -16,9 +17,9 @@ func TestLagOfTheWayBack(t *testing.T) {
 	p.readsERP()
 	p.writesShop()
 	p.run(0, "cdc", "preflight", "erp", "--make", "postgres")
-	write := p.start("applier", "run", "orders")
+	write, stock := p.start("applier", "run", "orders"), p.start("applier", "run", "stock")
 	erpReader := p.start("cdc", "run", "erp")
-	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), erpReader, write, p.start("applier", "run", "stock")}
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run"), erpReader, write, stock, p.start("applier", "run", "ledger")}
 	p.live(running...)
 	address := freeAddress(t)
 	running = append(running, p.start("metrics", "--listen", address))
@@ -63,9 +64,17 @@ func TestLagOfTheWayBack(t *testing.T) {
 	}
 	t.Logf("measured %.3f s, of which %.3f s were behind the moment when it was let go", took, arrived-let)
 
-	// The slot is lost, and with it a message that is on its way: the next one shows that it goes on.
+	// The slot is lost, and with it a message that is on its way: the next one shows that it goes on. Who writes into the shop has been started
+	// in this life of the ERP.
+	for _, one := range []**program{&write, &stock} {
+		(*one).stop()
+		*one = p.start(strings.Fields((*one).name)...)
+	}
+	running, let = nil, now()
+	for _, stage := range []string{"orders", "stock"} {
+		wants("a probe comes to who was started again: "+stage, func() bool { return of("arrived_timestamp_seconds", stage) > let })
+	}
 	erpReader.stop()
-	running = nil
 	wants("the probe waits for the log", func() bool { return of("waiting_seconds", "log") > 1 })
 	p.erpExec("select pg_drop_replication_slot($1)", p.cfg.ERP.Log.Slot)
 	lost := now()
@@ -73,4 +82,24 @@ func TestLagOfTheWayBack(t *testing.T) {
 	wants("a probe comes to the log of the new slot", func() bool {
 		return of("arrived_timestamp_seconds", "log") > lost && of("waiting_seconds", "log") == 0
 	})
+
+	// Who writes into the shop waits for a person's word, also where the ledger has long gone on and probes stand behind the claim of the new life.
+	for _, one := range []*program{write, stock} {
+		if text := one.ends(3); !strings.Contains(text, "applier recover erp") {
+			t.Errorf("%s says: %s", one.name, text)
+		}
+	}
+	wants("the ledger goes on", func() bool {
+		return p.number("select count(*) from spola.place where applier = 'ledger' and generation = 2") == 1
+	})
+	if text := p.run(0, "applier", "recover", "erp"); !strings.Contains(text, "lacks nothing") {
+		t.Errorf("where only the slot was lost: %s", text)
+	}
+	let = now()
+	running = append(running, p.start("applier", "run", "orders"), p.start("applier", "run", "stock"))
+	for _, stage := range []string{"orders", "stock"} {
+		wants("a probe comes to "+stage+" again", func() bool {
+			return of("arrived_timestamp_seconds", stage) > let && of("waiting_seconds", stage) == 0
+		})
+	}
 }

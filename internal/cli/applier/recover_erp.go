@@ -65,7 +65,7 @@ type recoverERP struct {
 	shopURL string
 	shop    writeback.Witness
 	seen    stock.Seen
-	life    int64        // of the ERP, by the last claim of its log
+	life    int64        // of the ERP, by the end of its log
 	end     change.Stand // of the ERP's log
 	told    map[string]int64
 	places  map[string]change.Stand
@@ -186,9 +186,11 @@ func (e *recoverERP) readLog(ctx context.Context) error {
 	if tail.Offset < 0 {
 		return nil
 	}
-	if err := tail.Each(ctx, e.claims); err != nil {
-		return err
+	origin, err := change.ParseOrigin(tail.Origin)
+	if err != nil {
+		return fmt.Errorf("the end of the ERP's log: %w", err)
 	}
+	e.life = origin.Tx.Incarnation // of each record; the claim that began it may be far behind
 	at := e.places[ledgerStream]
 	if at.Place == tail.Place {
 		return nil
@@ -201,9 +203,6 @@ func (e *recoverERP) readLog(ctx context.Context) error {
 	for at.Offset < tail.Offset {
 		records, err := reader.Next(ctx)
 		if err != nil {
-			return err
-		}
-		if err := e.claims(records); err != nil {
 			return err
 		}
 		for i := range records {
@@ -230,21 +229,6 @@ func (e *recoverERP) readJournal(ctx context.Context) error {
 		return err
 	}
 	e.seen.Read(numbers)
-	return nil
-}
-
-// claims follows which life of the ERP its log tells of.
-func (e *recoverERP) claims(records []change.Record) error {
-	for i := range records {
-		if records[i].Op != change.Claim {
-			continue
-		}
-		var message change.ClaimMessage
-		if err := change.Message(records[i].Value, &message); err != nil {
-			return err
-		}
-		e.life = max(e.life, message.Incarnation)
-	}
 	return nil
 }
 

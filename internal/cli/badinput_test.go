@@ -50,6 +50,15 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 	if err := os.WriteFile(misspelt, []byte("shop:\n  name: shop\n  prefx: oc_\n  platform: [opencart]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	mailing := file("mailing", shop, erp, nowhere)
+	text, err := os.ReadFile(mailing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, "smtp: {server: '127.0.0.1:1', tls: none, from: Spola <spola@example.com>}\nnotices: {to: anna@example.com}\n"...)
+	if err := os.WriteFile(mailing, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	half := server.Postgres(t)
 	halfMigrate(t, half)
 	for _, c := range []struct {
@@ -72,6 +81,8 @@ func TestBadInputGetsOneSentence(t *testing.T) {
 		{"ERP's database", []string{"applier", "status", "-c", file("f", shop, database(erp, "not_there"), nowhere)}, cli.ExitStopped, []string{"not_there", "correct its name"}},
 		{"user of the ERP's log", []string{"cdc", "preflight", "erp", "-c", fine}, cli.ExitError, []string{"nobody_knows", "erp.log"}},
 		{"Kafka's address", []string{"cdc", "position", "-c", fine}, cli.ExitError, []string{nowhere, "kafka.brokers"}},
+		{"mail server's address", []string{"applier", "mail", "check", "-c", mailing}, cli.ExitError, []string{nowhere, "refused", "smtp.server"}},
+		{"mail server of notices", []string{"notices", "--test", "-c", mailing}, cli.ExitError, []string{nowhere, "refused", "smtp.server"}},
 		{"empty database", []string{"applier", "status", "-c", fine}, cli.ExitError, []string{"none of Spola's tables", "applier migrate"}},
 		{"half-migrated database", []string{"applier", "status", "-c", file("g", shop, half, nowhere)}, cli.ExitError, []string{"schema spola", "applier migrate"}},
 		{"port in use", []string{"broker", "--dir", filepath.Join(dir, "broker"), "--listen", taken.Addr().String()}, cli.ExitError, []string{taken.Addr().String(), "in use", "another port"}},

@@ -92,7 +92,11 @@ func hint(err error) string {
 		return "see that the brokers run, and that kafka.brokers in spola.yaml names them (without brokers: that spola run runs, whose embedded broker it is)"
 	}
 	if _, unknown := errors.AsType[*net.DNSError](err); unknown || errors.Is(err, syscall.ECONNREFUSED) {
-		return "see that the server runs, and that shop.database in spola.yaml names it"
+		at := links[0].at
+		if ofMail(err) {
+			at = links[3].at
+		}
+		return "see that the server runs, and that " + at + " in spola.yaml names it"
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return "end the program that listens there, or name another port"
@@ -107,7 +111,7 @@ func LinkHint(err error) string {
 		link = links[1]
 	} else if strings.Contains(err.Error(), "kafka.") { // kafka-go begins so what it says
 		link = links[2]
-	} else if strings.HasPrefix(err.Error(), "mail server ") { // as all begins that internal/mail says
+	} else if ofMail(err) {
 		link = links[3]
 	}
 	if strings.Contains(err.Error(), "broker appears to be expecting TLS") {
@@ -130,6 +134,9 @@ func LinkHint(err error) string {
 	}
 	return ""
 }
+
+// ofMail tells whether the mail server is meant: so begins all that internal/mail says.
+func ofMail(err error) bool { return strings.HasPrefix(err.Error(), "mail server ") }
 
 // links are the places of spola.yaml that say how each server is reached: the shop's, the ERP's, Kafka, the one for mails.
 var links = [...]struct{ at, ca, plain string }{

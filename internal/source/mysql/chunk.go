@@ -122,7 +122,7 @@ func (c *chunker) judge(ctx context.Context, task *chunkTask, err error) error {
 		return backoff.Permanent(ctx.Err()) // whatever the driver calls a connection that was cut for it
 	}
 	if isRefused(err) {
-		return backoff.Permanent(&StopError{Kind: ErrPreflight, Table: task.table.capture.Name, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
+		return backoff.Permanent(refusal(task.table.capture.Name, err))
 	}
 	return fmt.Errorf("snapshot of %s, chunk %d: %w", task.table.capture.Name, task.chunk, err)
 }

@@ -19,6 +19,7 @@ var (
 	ErrEvent     = errors.New("an event of the binary log is not known")
 	ErrCollision = errors.New("another replica has the same server id")
 	ErrPreflight = errors.New("the server is not set up for reading")
+	ErrLogin     = errors.New("the server does not let cdc in")
 	ErrBound     = errors.New("orders_since can't be changed")
 	ErrOther     = errors.New("the log is another shop's")
 	ErrMarker    = errors.New("the marker table can't be written")
@@ -47,6 +48,17 @@ func (e *StopError) Error() string {
 		text += "; " + e.Mend
 	}
 	return text
+}
+
+// refusal is what a person is told of a server that refuses (isRefused): who is let in and lacks a right needs a GRANT, who is not let in needs none.
+func refusal(table string, err error) *StopError {
+	switch {
+	case isMySQLError(err, 1045, 1698) || mysqlCode(err) == 1045:
+		return &StopError{Kind: ErrLogin, Table: table, What: err.Error(), Mend: "correct the user in shop.database and his password (SPOLA_SHOP_PASSWORD or shop.password_file), or give the server's account that one"}
+	case isMySQLError(err, 1044):
+		return &StopError{Kind: ErrLogin, Table: table, What: err.Error(), Mend: "correct the name of the database in shop.database, or give the user his rights on it (deploy/grants)"}
+	}
+	return &StopError{Kind: ErrPreflight, Table: table, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"}
 }
 
 // Is makes errors.Is find ErrStopped and the kind.

@@ -199,7 +199,7 @@ func TestPreflightGrants(t *testing.T) {
 		}
 		wrong := newShop(t, strings.Replace(url, "root@", user+":wrong@", 1), orders)
 		wrong.start()
-		if err := wrong.ended(); !errors.Is(err, ErrPreflight) || strings.Contains(err.Error(), "wrong") {
+		if err := wrong.ended(); !errors.Is(err, ErrLogin) || strings.Contains(err.Error(), "wrong") || !strings.Contains(err.Error(), "shop.password_file") {
 			t.Fatalf("with a wrong password: %v", err)
 		}
 	})

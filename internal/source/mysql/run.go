@@ -145,7 +145,7 @@ func retry(ctx context.Context, log zerolog.Logger, what string, do func() error
 			return backoff.Permanent(ctx.Err()) // whatever a driver calls a connection that was cut for it
 		}
 		if isRefused(err) || mysqlCode(err) == 1045 || mysqlCode(err) == 1227 {
-			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight`, which writes the GRANT out"})
+			return backoff.Permanent(refusal("", err))
 		}
 		if time.Since(begun) > 30*time.Second || errors.Is(err, errRefused) {
 			pause.Reset() // a dead connection of one's own is soon forgotten

@@ -171,6 +171,9 @@ func (r *reader) endChunk(m *markerRow) error {
 	if message.LastOfTable {
 		r.log.Info().Str("table", message.Table).Int64("run", task.run).Bool("last", message.LastOfRun).Msg("snapshot of table done")
 	}
+	if message.LastOfRun {
+		r.log.Info().Int64("run", task.run).Msg("the snapshot is through")
+	}
 	return nil
 }
 

@@ -73,7 +73,7 @@ func (c *chunker) attempt(ctx context.Context, task *chunkTask) error {
 	case ctx.Err() != nil:
 		return backoff.Permanent(ctx.Err()) // whatever the driver calls a connection that was cut for it
 	case isRefused(err):
-		return backoff.Permanent(&StopError{Kind: ErrPreflight, Table: task.table.capture.Name, What: err.Error(), Mend: "run `cdc preflight erp`, which writes the GRANT out"})
+		return backoff.Permanent(refusal(task.table.capture.Name, err))
 	}
 	return fmt.Errorf("snapshot of %s, chunk %d: %w", task.table.capture.Name, task.chunk, err)
 }

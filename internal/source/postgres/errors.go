@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -21,6 +22,7 @@ var (
 	ErrEvent     = errors.New("a message of the server can't be read")
 	ErrCollision = errors.New("another program reads the replication slot")
 	ErrPreflight = errors.New("the server is not set up for reading")
+	ErrLogin     = errors.New("the server does not let cdc in")
 )
 
 // StopError says where the stream can't be gone on with, and what a person can do.
@@ -46,6 +48,18 @@ func (e *StopError) Error() string {
 		text += "; " + e.Mend
 	}
 	return text
+}
+
+// refusal is what a person is told of a server that refuses (isRefused): who is let in and lacks a right needs a GRANT, who is not let in needs none.
+func refusal(table string, err error) *StopError {
+	said := strings.Join(strings.Fields(err.Error()), " ") // of several addresses the driver has a line each
+	switch codeOf(err) {
+	case codeNoLogin, codeWrongPassword:
+		return &StopError{Kind: ErrLogin, Table: table, What: said, Mend: "correct the user in erp.log and his password (SPOLA_ERP_LOG_PASSWORD or erp.log.password_file), or give the server's role that one (deploy/grants/erp-reader makes it)"}
+	case codeNoDatabase:
+		return &StopError{Kind: ErrLogin, Table: table, What: said, Mend: "correct the name of the database in erp.database"}
+	}
+	return &StopError{Kind: ErrPreflight, Table: table, What: said, Mend: "run `cdc preflight erp`, which writes the GRANT out"}
 }
 
 // Is makes errors.Is find ErrStopped and the kind.

@@ -101,6 +101,14 @@ func TestPreflightOfRights(t *testing.T) {
 	}
 	e.start()
 	e.stops(ErrPreflight, "REPLICATION")
+	known := e.cfg.URL
+	e.cfg.URL = "postgres://nobody_knows@" + s.Addr() + "/postgres"
+	e.start()
+	e.stops(ErrLogin, "erp.log.password_file")
+	e.cfg.URL = "postgres://reader@" + s.Addr() + "/not_there"
+	e.start()
+	e.stops(ErrLogin, "erp.database")
+	e.cfg.URL = known
 	e.exec("ALTER ROLE reader REPLICATION BYPASSRLS")
 	left, err := Make(t.Context(), e.cfg, admin)
 	if err != nil {

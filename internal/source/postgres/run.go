@@ -117,7 +117,7 @@ func retry(ctx context.Context, log zerolog.Logger, what string, do func() error
 			return backoff.Permanent(ctx.Err()) // whatever a driver calls a connection that was cut for it
 		}
 		if isRefused(err) {
-			return backoff.Permanent(&StopError{Kind: ErrPreflight, What: err.Error(), Mend: "run `cdc preflight erp`, which writes the GRANT out"})
+			return backoff.Permanent(refusal("", err))
 		}
 		if time.Since(begun) > 30*time.Second || errors.Is(err, errBusy) {
 			pause.Reset() // a dead connection of one's own is soon forgotten

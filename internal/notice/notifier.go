@@ -109,8 +109,7 @@ func (n *Notifier) work(ctx context.Context) {
 	if err != nil {
 		n.Log.Warn().Err(err).Msg("notices: what is open now is told again")
 	}
-	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(10*time.Second), backoff.WithMultiplier(2), backoff.WithMaxInterval(n.Rules.Every),
-		backoff.WithMaxElapsedTime(0))
+	pause := untilAgain()
 	var again time.Time // not before
 	for {
 		now := time.Now()
@@ -133,6 +132,13 @@ func (n *Notifier) work(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// untilAgain are the pauses before a mail is tried again that the server has not taken. At most a minute or so: who mends the server at night
+// waits for the notice to see that it works.
+func untilAgain() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(10*time.Second), backoff.WithMultiplier(2), backoff.WithMaxInterval(time.Minute),
+		backoff.WithMaxElapsedTime(0))
 }
 
 // tell sends what is due.

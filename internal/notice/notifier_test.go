@@ -181,3 +181,13 @@ func TestStandingIsOfWhoTells(t *testing.T) {
 	}
 	is()
 }
+
+// A server that refuses is asked again soon, however long it has refused, and not at once.
+func TestRefusedIsTriedAgainSoon(t *testing.T) {
+	pause := untilAgain()
+	for n := range 500 {
+		if p := pause.NextBackOff(); p < 5*time.Second || p > 90*time.Second {
+			t.Fatalf("pause %d is %v", n, p)
+		}
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	driver "github.com/go-sql-driver/mysql"
+
 	"github.com/spola-cdc/spola/internal/change"
 )
 
@@ -156,9 +158,18 @@ func Probe(ctx context.Context, db *sql.DB) (int64, error) {
 		return 0, ErrNoMarker
 	}
 	if err != nil {
-		return 0, fmt.Errorf("probe the way through table %s: %w", Marker, err)
+		return 0, unacknowledged(err)
 	}
 	return res.LastInsertId()
+}
+
+// unacknowledged says why a probe was not written. The driver calls a connection invalid whose answer it has not waited for: of a server that
+// waits for room on its disk that would say nothing.
+func unacknowledged(err error) error {
+	if errors.Is(err, driver.ErrInvalidConn) {
+		return fmt.Errorf("table %s: the server has not acknowledged a row in time, or has hung up: %w", Marker, err)
+	}
+	return fmt.Errorf("table %s: write a row: %w", Marker, err)
 }
 
 // markerRow keeps a row of the marker table that the reader itself waits for.

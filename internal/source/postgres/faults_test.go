@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -291,6 +292,34 @@ func TestOtherHistory(t *testing.T) {
 	e.start()
 	e.stops(ErrAnchor, "promoted")
 	e.broughtBackAs(3)
+}
+
+// A server that is to end waits until its reader has confirmed all, also what holds no transaction and is never confirmed: the reader lets
+// it go at once, and goes on when it is there again.
+func TestServerEndsWhileItIsRead(t *testing.T) {
+	e, s := privateERP(t, nil)
+	e.cfg.watch, e.cfg.silence = time.Hour, time.Hour // neither is what lets it go
+	e.exec(stockTable)
+	e.publish()
+	e.start()
+	e.snapshotDone(1)
+	e.exec("INSERT INTO stock VALUES (1, 1, 1, 'before')")
+	e.row("public.stock", "before")
+	e.exec("CREATE TABLE unpublished AS SELECT generate_series(1, 1000)")
+	e.conn.Close(context.Background())
+	if err := s.Stop(context.Background()); err != nil { // which kills it after a minute
+		t.Fatal(err)
+	}
+	if log, err := os.ReadFile(s.LogFile()); err != nil || !strings.Contains(string(log), "database system is shut down") {
+		t.Errorf("it had to be killed: %v\n%s", err, log)
+	}
+	if err := s.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	e.connect()
+	e.exec("INSERT INTO stock VALUES (2, 1, 1, 'behind')")
+	e.row("public.stock", "behind")
+	e.end()
 }
 
 // How much may be written until the slot is given up, and how long that lasts.

@@ -28,10 +28,11 @@ type receiver struct {
 	waiting   atomic.Int64  // bytes
 	confirmed atomic.Uint64 // commit of the last transaction that the log has acknowledged
 	end       atomic.Uint64 // up to where the server has read its log for us
+	urged     chan struct{} // the server wants an answer at once
 }
 
 func newReceiver(conn *pgconn.PgConn, dead time.Duration, confirmed pglogrepl.LSN) *receiver {
-	r := &receiver{conn: conn, dead: dead, messages: make(chan []byte, 4096), room: make(chan struct{}, 1)}
+	r := &receiver{conn: conn, dead: dead, messages: make(chan []byte, 4096), room: make(chan struct{}, 1), urged: make(chan struct{}, 1)}
 	r.confirmed.Store(uint64(confirmed))
 	return r
 }
@@ -102,6 +103,9 @@ func (r *receiver) take(raw pgproto3.BackendMessage) ([]byte, error) {
 				return nil, fmt.Errorf("replication connection: %w", err)
 			}
 			r.end.Store(uint64(alive.ServerWALEnd))
+			if alive.ReplyRequested {
+				signal(r.urged)
+			}
 		}
 	}
 	return nil, nil

@@ -359,7 +359,7 @@ func (r *reader) read(parent context.Context, in *receiver) error {
 	advance := make(chan struct{}, 1)
 	group.Go(func() error { return r.explain(in.run(ctx)) })
 	group.Go(func() error { return r.runTicks(ctx, advance) })
-	group.Go(func() error { return r.watchPublication(ctx) })
+	group.Go(func() error { return r.watchPublication(ctx, in.urged) })
 	group.Go(func() error { return r.consume(ctx, parent, in, advance) })
 	return group.Wait()
 }
@@ -467,8 +467,9 @@ func (r *reader) tick(ctx context.Context) error {
 const watchEvery = 30 * time.Second
 
 // watchPublication stops the stream when a table has left the publication, or is another one:
-// its changes would not come, and nothing would tell.
-func (r *reader) watchPublication(ctx context.Context) error {
+// its changes would not come, and nothing would tell. It looks too when the server urges: who is told each second where we are has no
+// reason but its end, for which it waits until we have confirmed what holds no transaction. The connection that it refuses then ends ours.
+func (r *reader) watchPublication(ctx context.Context, urged <-chan struct{}) error {
 	every := watchEvery
 	if r.cfg.watch > 0 {
 		every = r.cfg.watch
@@ -476,6 +477,7 @@ func (r *reader) watchPublication(ctx context.Context) error {
 	for {
 		select {
 		case <-time.After(every):
+		case <-urged:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

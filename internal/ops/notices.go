@@ -54,8 +54,20 @@ func (n Notices) notifier(w *watch) *notice.Notifier {
 func OpenNow(ctx context.Context, of Pipeline, dir string) []notice.Cause {
 	looking, cancel := context.WithTimeout(ctx, lookWithin)
 	defer cancel()
-	pic := of.Look(looking, false)
-	return pic.sight(tripOf(notice.Standing(dir, of.Shop)), notice.Left(dir, of.Shop)).Causes
+	pic, standing := of.Look(looking, false), notice.Standing(dir, of.Shop)
+	return sinceThen(pic.sight(tripOf(standing), notice.Left(dir, of.Shop)).Causes, standing)
+}
+
+// sinceThen dates causes back to when the process that tells has first seen them.
+func sinceThen(causes, standing []notice.Cause) []notice.Cause {
+	for i, c := range causes {
+		for _, s := range standing {
+			if s.Reason == c.Reason && s.Since.Before(c.Since) {
+				causes[i].Since = s.Since
+			}
+		}
+	}
+	return causes
 }
 
 // errByProbe stands for what the shop's server has said to the process that tells, which alone has it.

@@ -15,7 +15,7 @@ func TestOpenNowKnowsWhatProbesShow(t *testing.T) {
 	pic := picture()
 	pic.Open = Open{}
 	reasons := func(standing ...notice.Cause) (all []string) {
-		for _, c := range pic.sight(tripOf(standing), nil).Causes {
+		for _, c := range sinceThen(pic.sight(tripOf(standing), nil).Causes, standing) {
 			if c.Title == "" || c.Why == "" || c.Mend == "" || c.Since.IsZero() {
 				t.Errorf("told without a word: %+v", c)
 			}
@@ -27,6 +27,9 @@ func TestOpenNowKnowsWhatProbesShow(t *testing.T) {
 	began := time.Now().Add(-40 * time.Second)
 	if got := reasons(); !slices.Contains(got, applier) || slices.Contains(got, stoppedReader) {
 		t.Errorf("nothing stands, and %q is open", got)
+	}
+	if old := sinceThen([]notice.Cause{{Reason: "down.erp", Since: time.Now()}}, []notice.Cause{{Reason: "down.kafka"}, {Reason: "down.erp", Since: began}}); !old[0].Since.Equal(began) {
+		t.Errorf("it is told to be there since %v", old[0].Since)
 	}
 	for _, reason := range []string{stoppedReader, refusesShop} {
 		got := reasons(notice.Cause{Reason: reason, Since: began})

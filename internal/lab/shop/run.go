@@ -254,9 +254,9 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 	}
 }
 
-// toTheEnd is for an administrator who ends what he has begun: on a server that is killed or busy that may take longer than customers have.
+// toTheEnd is for an administrator who ends what he has begun: on a server that is killed or busy that may take much longer than customers have.
 func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 6*grace)
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*grace)
 }
 
 // saveProduct opens the page of a product, thinks, and saves it: what was sold meanwhile is back
@@ -292,7 +292,9 @@ func (g *generator) saveProduct(ctx context.Context, in intent) {
 	entry.Stock = nil
 	err = g.untilDone(ctx, func() error { return page.Save(ctx) })
 	entry.At = time.Now()
-	g.conclude(entry, err)
+	if g.conclude(entry, err) && err != nil {
+		g.fail(fmt.Errorf("product %d is half saved, its sizes may be gone: %w", product, err))
+	}
 }
 
 // thinking is how long a page stands open before it is saved.

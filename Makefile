@@ -26,8 +26,8 @@ test: ## every test on real servers, with the race detector; PKG=./internal/... 
 check: ## format, vet, lint, import directions, generated files
 	@.ci/check
 
-chaos: ## kill -9 at random moments, then the same proof; FOR=60s SEED=1 SHOP=mariadb SHOPS=2 BROKERS=3
-	@$(LAB) run ./cmd/spola chaos --shop $(SHOP) $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(SHOPS),--shops $(SHOPS)) $(if $(BROKERS),--brokers $(BROKERS))
+chaos: ## kill -9 at random moments, then the same proof; FOR=60s SEED=1 SHOP=mariadb SHOPS=2 BROKERS=3 PIECES=3
+	@$(LAB) run ./cmd/spola chaos --shop $(SHOP) $(if $(FOR),--for $(FOR)) $(if $(SEED),--seed $(SEED)) $(if $(SHOPS),--shops $(SHOPS)) $(if $(BROKERS),--brokers $(BROKERS)) $(if $(PIECES),--pieces $(PIECES) --rate 200 --clerk 20)
 
 bench: ## the benchmark; ORDERS=50000 takes five minutes, BACK=1 measures the way back
 	@$(LAB) run ./cmd/spola bench $(if $(BACK),--back,--orders $(ORDERS))

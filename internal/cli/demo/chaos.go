@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,7 @@ type Chaos struct {
 	For     time.Duration `help:"How long parts are killed." default:"60s"`
 	Rate    float64       `help:"Orders a second." default:"20"`
 	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
+	Pieces  int64         `help:"Pieces of each article in each of the ERP's warehouses at the beginning, for shelves that are bought empty and filled again; 0: plenty." placeholder:"5"`
 	Seed    uint64        `help:"Decides what customers do and who is killed when; drawn and printed if not given."`
 	Shop    string        `help:"The shop's database: mysql or mariadb." default:"mysql" enum:"mysql,mariadb"`
 	Shops   int           `help:"Shops on the ERP, 1 or 2, each with programs of its own." default:"1" enum:"1,2"`
@@ -56,8 +58,9 @@ type ChaosProof struct {
 	Deeds  int64               `json:"clerk_deeds"`
 	Broken []string            `json:"erp_broken,omitempty"` // what must hold in the ERP and does not, a sentence each
 	Stock
-	Unexplained int64  `json:"orders_unexplained"` // that the shop and the ERP have otherwise, says Spola's own reconciliation
-	Mails       *Mails `json:"mails,omitempty"`    // where customers are mailed
+	SoldOut     int64  `json:"shoppers_found_too_few"` // who left the shop without an order
+	Unexplained int64  `json:"orders_unexplained"`     // that the shop and the ERP have otherwise, says Spola's own reconciliation
+	Mails       *Mails `json:"mails,omitempty"`        // where customers are mailed
 
 	Kills int          `json:"kills"`
 	Chaos fleet.Report `json:"chaos"`
@@ -144,7 +147,7 @@ func (c Chaos) build(env *cli.Env, show io.Writer) (_ *theatre, err error) {
 		return nil, err
 	}
 	t := &theatre{show: show, proxies: map[string]*fault.Proxy{}, stage: newStage(lab)}
-	t.writer, t.reconcile = "root", reconcileChaosEvery
+	t.writer, t.reconcile, t.pieces = "root", reconcileChaosEvery, c.Pieces
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -317,7 +320,16 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 		return nil, err
 	}
 	clerk := desk{erp: t.cfg.ERP.URL(), seed: c.Seed, rate: c.Clerk}
-	report, err := t.storm(ctx, c, &clerk)
+	if c.Pieces > 0 {
+		clerk.day = refilling
+		for _, s := range t.all() { // that very many rows go to zero at once is this shop's every day
+			if err := s.allowRepairs(ctx, c.For+chaosWithin); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var soldOut atomic.Int64
+	report, err := t.storm(ctx, c, &clerk, func() { soldOut.Add(1) })
 	if err != nil {
 		return nil, err
 	}
@@ -330,14 +342,14 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 		if err := s.settle(settling); err != nil {
 			return nil, err
 		}
-		if err := s.allowRepairs(ctx); err != nil {
+		if err := s.allowRepairs(ctx, 2*settleWithin); err != nil {
 			return nil, err
 		}
 	}
 	if err := t.stockAtRest(ctx); err != nil {
 		return nil, err
 	}
-	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report, Deeds: clerk.deeds.Load()}
+	proof := &ChaosProof{Kills: report.KillCount(), Chaos: report, Deeds: clerk.deeds.Load(), SoldOut: soldOut.Load()}
 	return proof, t.prove(ctx, proof)
 }
 
@@ -412,13 +424,14 @@ func (t *theatre) mailed(ctx context.Context) (*Mails, error) {
 }
 
 // storm lets customers order, and a clerk work, while the fleet kills.
-func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk) (fleet.Report, error) {
+func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk, soldOut func()) (fleet.Report, error) {
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	var day errgroup.Group
 	day.Go(func() error { return clerk.Work(ordering, true) })
 	for i, s := range t.all() {
-		day.Go(func() error { return s.sell(ordering, c.Rate, c.Seed+uint64(i)) })
+		load := shop.Load{Rate: c.Rate, Seed: c.Seed + uint64(i), Planted: planted, Settings: true, Scarce: c.Pieces > 0, SoldOut: soldOut}
+		day.Go(func() error { return s.sell(ordering, load) })
 	}
 	report, err := t.fleet.Run(ctx, c.For)
 	home()
@@ -426,13 +439,14 @@ func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk) (fleet.Report
 }
 
 // sell lets customers order in a shop until ctx ends.
-func (st *stage) sell(ctx context.Context, rate float64, seed uint64) error {
+func (st *stage) sell(ctx context.Context, load shop.Load) error {
 	journal, err := shop.OpenJournal(st.journal)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = journal.Close() }() // each entry is on the disk already
-	return st.shop.Run(ctx, shop.Load{Rate: rate, Seed: seed, Planted: planted, Settings: true, Journal: journal})
+	load.Journal = journal
+	return st.shop.Run(ctx, load)
 }
 
 // Close ends parts, proxies and stage.
@@ -463,6 +477,9 @@ func (p *ChaosProof) Print(w io.Writer) {
 		fmt.Fprintf(w, "  %s\n", d)
 	}
 	fmt.Fprintf(w, "  %d deeds of the ERP's clerk, %d orders shipped whole, %d changed by the shop when it was too late: they wait for a person\n", p.Deeds, p.OrdersShipped, p.OrdersWaiting)
+	if p.SoldOut > 0 {
+		fmt.Fprintf(w, "  %d shoppers found too few pieces and left\n", p.SoldOut)
+	}
 	fmt.Fprintf(w, "  %d SKUs, %d of them showing something else than there is, %d pieces beyond it; %d orders shown as shipped, customers told of %d parcels\n",
 		p.SKUs, p.Violations, p.Oversold, p.Shipped, p.Tracking)
 	for _, text := range p.wrong[:min(len(p.wrong), 10)] {

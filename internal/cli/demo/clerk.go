@@ -19,8 +19,14 @@ import (
 type desk struct {
 	erp   string // URL of the ERP
 	seed  uint64
-	rate  float64 // deeds a second; 0: nobody works there
+	rate  float64        // deeds a second; 0: nobody works there
+	day   map[string]int // shares of his deeds; nil: as ever
 	deeds atomic.Int64
+}
+
+// refilling is the day of a clerk whose shelves are bought empty: half of what he does is to fill them.
+var refilling = map[string]int{
+	"receive": 24, "count": 1, "move": 4, "sell": 6, "enter": 1, "ship": 8, "ship part": 3, "cancel": 3, "close short": 1, "take back": 1,
 }
 
 // again is how long the clerk waits before he connects anew.
@@ -49,7 +55,7 @@ func (d *desk) shift(ctx context.Context, seed uint64) error {
 		return fmt.Errorf("connect the clerk to the ERP: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	c, err := clerk.New(conn, clerk.Options{Seed: seed})
+	c, err := clerk.New(conn, clerk.Options{Seed: seed, Deeds: d.day})
 	if err != nil {
 		return err
 	}

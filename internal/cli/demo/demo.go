@@ -222,7 +222,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	}
 	for _, s := range st.all() {
 		if err == nil {
-			err = s.allowRepairs(ctx)
+			err = s.allowRepairs(ctx, 2*settleWithin)
 		}
 		if err == nil {
 			err = s.settleStock(ctx, stockSettlesWithin+2*min(d.ReconcileEvery, 30*time.Second))

@@ -22,6 +22,7 @@ func (Chaos) Examples() []cli.Example {
 	return []cli.Example{
 		{Args: "--for 60s --brokers 3", For: "a minute on three brokers of Apache Kafka"},
 		{Args: "--shops 2", For: "two shops on one ERP"},
+		{Args: "--pieces 3 --rate 200 --clerk 20", For: "hundreds of shoppers at once, few pieces of each article"},
 	}
 }
 

@@ -22,8 +22,15 @@ const seller = `insert into erp.seller (name, street, postcode, city, province, 
 values ('Tessitura Esempio S.r.l.', 'Via della Seta 12', '22100', 'Como', 'CO', '12345670017', 'CO', '123456', '+39 031 000000',
     'ordini@tessitura.example', 'tessitura@pec.example', 'Banca Esempio', 'IT60X0542811101000000123456') on conflict do nothing`
 
-// Furnish fills a new reference ERP with what a shop sells, and says who sells it.
+// plenty are the pieces of each article in the ERP's three warehouses.
+var plenty = [...]int64{400, 600_000, 50}
+
+// Furnish fills a new reference ERP with what a shop sells, plenty of it, and says who sells it.
 func Furnish(ctx context.Context, conn *pgx.Conn, articles []shop.Article) error {
+	return furnish(ctx, conn, articles, plenty)
+}
+
+func furnish(ctx context.Context, conn *pgx.Conn, articles []shop.Article, pieces [len(plenty)]int64) error {
 	var skus, products, names, sizes []string
 	var rates []decimal.Decimal
 	var gross []int64
@@ -43,7 +50,7 @@ func Furnish(ctx context.Context, conn *pgx.Conn, articles []shop.Article) error
 	if _, err := conn.Exec(ctx, seller); err != nil {
 		return fmt.Errorf("tell the ERP who sells: %w", err)
 	}
-	if _, err := conn.Exec(ctx, furnishSQL, skus, products, names, sizes, texts(rates), gross, stocked); err != nil {
+	if _, err := conn.Exec(ctx, furnishSQL, skus, products, names, sizes, texts(rates), gross, stocked, pieces[:]); err != nil {
 		return fmt.Errorf("give the ERP the shop's articles: %w", err)
 	}
 	return nil

@@ -46,6 +46,7 @@ type stage struct {
 	name    string // of the shop
 	shop    *shop.Shop
 	second  *stage // a second shop on this ERP, with servers, broker and reader of the ERP's log of the first; nil: none
+	pieces  int64  // of each article in each of the ERP's warehouses at the beginning; 0: plenty
 	buffer  int    // pieces of each article that the shop does not show
 	dir     string // of the shop's files
 	journal string // path
@@ -181,6 +182,9 @@ func (st *stage) startServers(ctx context.Context, s setting) error {
 func (st *stage) configure(shopDB, erpDB, prefix string) (config.Config, error) {
 	site := shop.Site{Name: st.name, Shop: shopDB + st.name, ERP: erpDB, Brokers: st.brokers, Topics: prefix, Slot: st.slot, Writer: st.writer,
 		Reconcile: st.reconcile, Buffer: st.buffer, Mail: st.mail}
+	if st.pieces > 0 {
+		site.Parks = 1000 // what is ordered while intake is away is shipped the moment it arrives, and changed by then
+	}
 	if st.name == outletName {
 		site.Prefix, site.Follows, site.Warehouse = outletPrefix, true, outletFrom
 	}
@@ -210,7 +214,11 @@ func (st *stage) furnishERP(ctx context.Context) error {
 		return fmt.Errorf("connect to the ERP: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := Furnish(ctx, conn, st.shop.Articles()); err != nil {
+	pieces := plenty
+	if st.pieces > 0 {
+		pieces = [...]int64{st.pieces, st.pieces, st.pieces}
+	}
+	if err := furnish(ctx, conn, st.shop.Articles(), pieces); err != nil {
 		return err
 	}
 	return hangClock(ctx, conn)

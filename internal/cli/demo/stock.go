@@ -76,13 +76,13 @@ const stockSettlesWithin = 60 * time.Second
 
 // allowRepairs is the person without whom so many rows are not repaired at once. In a shop of forty SKUs that is what some customers who cancel, and an
 // administrator who saves products with the pieces that he had read before, come to while the ledger is behind, or killed again and again.
-func (st *stage) allowRepairs(ctx context.Context) error {
+func (st *stage) allowRepairs(ctx context.Context, during time.Duration) error {
 	conn, err := pgx.Connect(ctx, st.cfg.ERP.URL())
 	if err != nil {
 		return fmt.Errorf("allow repairs of stock: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	return intake.AllowMassChanges(ctx, conn, st.name, 2*settleWithin, intake.By{Who: "demo", Reason: "each row of a small shop was sold and edited meanwhile"})
+	return intake.AllowMassChanges(ctx, conn, st.name, during, intake.By{Who: "demo", Reason: "each row of a small shop was sold and edited meanwhile"})
 }
 
 // settleStock waits until each row shows what there is, as long as within at most. What is wrong then is for the proof to tell.

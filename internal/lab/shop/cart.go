@@ -1,6 +1,9 @@
 package shop
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/shopspring/decimal"
 )
 
@@ -32,6 +35,38 @@ type taxes struct {
 	none    bool // reverse charge
 	rates   []taxRate
 	amounts map[int]decimal.Decimal
+}
+
+// enough tells whether the shop shows as many pieces as the order wants, as its cart's page does where
+// config_stock_checkout is 0: of each product, and where a size is chosen of the size too.
+func (s *Shop) enough(ctx context.Context, o Order) (bool, error) {
+	type goods struct{ product, value int }
+	wanted := map[goods]int{}
+	for _, l := range o.Lines {
+		wanted[goods{l.Product, l.Value}] += l.Quantity
+	}
+	for of, pieces := range wanted {
+		shown, err := s.pieces(ctx, of.product, of.value)
+		if err != nil || shown < pieces {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// pieces are what the shop shows of a product, or of one of its sizes.
+func (s *Shop) pieces(ctx context.Context, product, value int) (shown int, err error) {
+	rows, err := s.query(ctx, "read pieces", value, value, product)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := rows.Scan(&shown); err != nil {
+			return 0, fmt.Errorf("read pieces of product %d: %w", product, err)
+		}
+	}
+	return shown, rows.Err()
 }
 
 var hundred = decimal.New(100, 0)

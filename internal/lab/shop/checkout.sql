@@ -128,6 +128,8 @@ DELETE FROM `{prefix}seo_url` WHERE `key` = 'product_id' AND `value` = ?
 SELECT `order_status_id`, `customer_id`, `total` FROM `{prefix}order` WHERE `order_id` = ?
 -- name: read products
 SELECT `order_product_id`, `product_id`, `quantity` FROM `{prefix}order_product` WHERE `order_id` = ? ORDER BY `order_product_id`
+-- name: read pieces
+SELECT LEAST(p.`quantity`, IF(? = 0, p.`quantity`, COALESCE(v.`quantity`, 0))) FROM `{prefix}product` p LEFT JOIN `{prefix}product_option_value` v ON v.`product_option_value_id` = ? WHERE p.`product_id` = ?
 -- name: read options
 SELECT `order_product_id`, `product_option_value_id` FROM `{prefix}order_option` WHERE `order_id` = ? ORDER BY `order_option_id`
 -- name: read totals

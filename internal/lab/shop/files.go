@@ -26,6 +26,7 @@ type Site struct {
 	Reconcile time.Duration // how often; 0: as a merchant has it
 	Buffer    int           // pieces of each article that the shop does not show
 	Mail      string        // host:port of a server without TLS that customers are mailed through; empty: they are not
+	Parks     int           // orders that may be parked within a minute; 0: as a merchant has it
 	Warehouse string        // of the ERP, the one whose pieces the shop shows; empty: those of all web shops
 }
 
@@ -70,6 +71,9 @@ kafka:
 	}
 	if s.Buffer > 0 {
 		shopFile = bytes.Replace(shopFile, []byte("buffer: 0"), fmt.Appendf(nil, "buffer: %d", s.Buffer), 1)
+	}
+	if s.Parks > 0 {
+		shopFile = bytes.Replace(shopFile, []byte("parked_per_minute: 20"), fmt.Appendf(nil, "parked_per_minute: %d", s.Parks), 1)
 	}
 	for path, text := range map[string][]byte{path: []byte(text), filepath.Join(dir, "shop.yaml"): shopFile} {
 		if err := os.WriteFile(path, text, 0o644); err != nil {

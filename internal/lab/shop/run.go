@@ -21,10 +21,13 @@ type Load struct {
 	Shoppers int64    // how many come in all; 0: until the context ends
 	Planted  int      // how many orders are made so that nobody can take them over
 	Settings bool     // an administrator saves settings now and then
+	Scarce   bool     // goods may be sold out: who finds too few pieces in the shop leaves without an order
 	Journal  *Journal // nil: none is kept
 
 	// Done, when set, is told of each operation that ended, from many goroutines.
 	Done func(verify.Entry)
+	// SoldOut, when set, is told of each shopper who found too few pieces, from many goroutines.
+	SoldOut func()
 }
 
 // shoppersAtOnce bounds the checkouts and their follow-ups that are under way; above it the rate
@@ -128,6 +131,9 @@ func (g *generator) wait(d time.Duration) bool {
 }
 
 func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
+	if g.load.Scarce && in.order.Plant == "" && !g.offers(ctx, in.order) {
+		return 0, false
+	}
 	facts, err := g.shop.Facts(in.order)
 	if err != nil {
 		g.fail(err)
@@ -148,6 +154,18 @@ func (g *generator) place(ctx context.Context, in intent) (id int64, ok bool) {
 	entry.Order, entry.At = c.ID, c.At
 	entry.Taken = !in.order.Abandon && !facts.Planted && g.shop.rules.Takes(facts.State, facts.Method)
 	return c.ID, g.conclude(entry, err) && err == nil
+}
+
+// offers tells whether the cart's page finds enough pieces. Looking takes none: all who see the last piece at the same moment may buy it.
+func (g *generator) offers(ctx context.Context, o Order) bool {
+	enough, err := g.shop.enough(ctx, o)
+	if err != nil {
+		return false // an error page, before anything is written
+	}
+	if !enough && g.load.SoldOut != nil {
+		g.load.SoldOut()
+	}
+	return enough
 }
 
 // checkout is a whole checkout, with the friend's in the middle of it.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -58,6 +59,31 @@ func TestJournalIsTheShop(t *testing.T) {
 		}
 		if pages := strings.Count(string(text), `"action":"product"`); pages != 2*3 {
 			t.Errorf("%d entries of product pages in the journal, want an intent and an outcome of each of 3", pages)
+		}
+	})
+}
+
+// Where goods may be sold out, who finds too few pieces leaves and has written nothing; who finds enough, of the size too, orders.
+func TestShoppersLeaveEmptyShelves(t *testing.T) {
+	dialects(t, shop.Options{}, func(t *testing.T, s *shop.Shop) {
+		var left atomic.Int64
+		load := shop.Load{Rate: 100, Seed: 7, Shoppers: 20, Scarce: true, SoldOut: func() { left.Add(1) }}
+		for _, shelf := range []struct {
+			products, sizes int   // pieces
+			least, most     int64 // shoppers who leave
+		}{{0, 0, 20, 20}, {1000, 0, 1, 19}, {1000, 1000, 0, 0}} {
+			for table, pieces := range map[string]int{"product": shelf.products, "product_option_value": shelf.sizes} {
+				if _, err := s.DB().ExecContext(t.Context(), "UPDATE oc_"+table+" SET quantity = ?", pieces); err != nil {
+					t.Fatal(err)
+				}
+			}
+			left.Store(0)
+			had := numbers(t, s, "SELECT 1, COUNT(*) FROM oc_order")[1]
+			run(t, s, load, filepath.Join(t.TempDir(), "journal"))
+			ordered := numbers(t, s, "SELECT 1, COUNT(*) FROM oc_order")[1] - had
+			if n := left.Load(); n < shelf.least || n > shelf.most || (ordered == 0) != (n == load.Shoppers) {
+				t.Errorf("%+v: %d of %d shoppers left, %d orders", shelf, n, load.Shoppers, ordered)
+			}
 		}
 	})
 }

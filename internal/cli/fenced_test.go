@@ -1,11 +1,17 @@
 package cli_test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/deploy"
+	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 )
@@ -49,6 +55,54 @@ func TestOlderProcessIsFenced(t *testing.T) {
 	p.proved()
 	newReader.stop()
 	newApplier.stop()
+}
+
+// The same of every part of the way back, while customers buy and a clerk works: each older one ends with status 4, each order is taken over once, and
+// each row of stock comes to show what there is.
+func TestOlderProcessOfEachPartIsFenced(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
+	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+	running = append(running, p.keepsStock()...)
+	running = append(running, p.start("applier", "run", "orders"))
+	p.stockAtRest("every row has an account", running)
+
+	desk, err := pgx.Connect(t.Context(), p.cfg.ERP.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer desk.Close(context.Background())
+	erp, err := clerk.New(desk, clerk.Options{Seed: 5, Deeds: map[string]int{"receive": 4, "sell": 4, "ship": 4, "cancel": 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	came, closing := p.customers()
+	works := func() {
+		t.Helper()
+		came(5)
+		for range 5 {
+			if _, err := erp.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	works()
+	for i, older := range running {
+		running[i] = p.start(strings.Fields(older.name)...)
+		works()
+		if text := older.ends(4); !strings.Contains(text, "fenced") {
+			t.Errorf("%s says: %s", older.name, text)
+		}
+	}
+	works()
+	closing()
+	p.settled(running...)
+	p.stockAtRest("in the end each row shows what there is", running)
+	p.shows()
+	p.proved()
+	p.want("told twice", "0", "select count(*) - count(distinct (order_id, comment)) from mirror_shop.oc_order_history where notify = 1 and comment ~ '[0-9]{10}'")
 }
 
 // A stream that a person must look at ends with status 3 and says what to do, however often it

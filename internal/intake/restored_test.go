@@ -143,6 +143,28 @@ func TestOlderERPIsKnown(t *testing.T) {
 	shop.markRow(row, 99, 14)
 	erp.catchUp(shop.testLog, 1)
 
+	// One that is gone from among the others is let go of, too: no higher number tells where what was lost begins.
+	var gone int64
+	if err := erp.conn.QueryRow(t.Context(), "select no from spola.ledger where stock_row = $1 order by no desc limit 1", row).Scan(&gone); err != nil {
+		t.Fatal(err)
+	}
+	shop.markRow(row, gone, 10)
+	erp.catchUp(shop.testLog, 1)
+	erp.exec("delete from spola.ledger where no = $1", gone)
+	txs := shop.txs
+	shop.markRow(row, gone, 10)
+	restored("an entry that was deleted", erp.tryCatchUp(shop.testLog, 1), fmt.Sprintf("entry %d", gone))
+	shop.txs = txs
+	err = erp.inTx(func(tx pgx.Tx) error {
+		return stock.Recover(t.Context(), tx, stock.Recovery{Shop: testShop, Who: "anna", LogEnd: change.Place{Gen: 1, Seq: 61}, Tick: int64(shop.ticks), Found: []stock.Lost{},
+			Taken: []stock.Delivered{{StockRow: row, Number: gone, Applied: 10}}, Seen: stock.NewSeen()})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop.markRow(row, gone, 10)
+	erp.catchUp(shop.testLog, 1)
+
 	// Until the shop's log was read again nothing of it is drift.
 	erp.exec("update mirror_shop.oc_product set quantity = 50 where product_id = 31")
 	looked := func() stock.Run {

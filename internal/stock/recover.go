@@ -140,13 +140,19 @@ func Recover(ctx context.Context, tx pgx.Tx, r Recovery) error {
 		return err
 	}
 	to := max(head, highest(r.Taken, r.Seen))
+	// Of what is lost some may lie below entries that the database has: numbers that it gave out anew before anybody looked, or rows that somebody
+	// has deleted. Up to the end all is known, so nothing is looked for from the first of them on.
+	above, err := belowUnknown(ctx, tx, r, head)
+	if err != nil {
+		return failed("look for entries of the ledger", err)
+	}
 	// The accounts of other shops are of the same backup, and are recovered with their own configurations.
 	if _, err := tx.Exec(ctx, `update spola.stock_head h set restored = 'shop ' || $1 || ' was recovered, this one was not'
 		where h.shop <> $1 and h.restored is null and not exists (select from spola.stock_head o where o.shop = $1 and o.restored is not null)`, r.Shop); err != nil {
 		return failed("hold the other shops", err)
 	}
 	if _, err := tx.Exec(ctx, `insert into spola.recovery (shop, who, generation, seq, lost_above, lost_to, tick, found) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		r.Shop, r.Who, r.LogEnd.Gen, r.LogEnd.Seq, head, to, r.Tick, r.Found); err != nil {
+		r.Shop, r.Who, r.LogEnd.Gen, r.LogEnd.Seq, above, to, r.Tick, r.Found); err != nil {
 		return failed("note it", err)
 	}
 	rows, applied := split(r.Taken)
@@ -165,6 +171,20 @@ func Recover(ctx context.Context, tx pgx.Tx, r Recovery) error {
 		return failed("pass over numbers of documents", err)
 	}
 	return nil
+}
+
+// belowUnknown is the number below the first entry that the shop or the log has seen and the ledger does not have, or the ledger's last one, if that is lower.
+func belowUnknown(ctx context.Context, tx pgx.Tx, r Recovery, head int64) (above int64, err error) {
+	var rows []string
+	var numbers []int64
+	for _, t := range r.Taken {
+		rows, numbers = append(rows, t.StockRow), append(numbers, t.Number)
+	}
+	for row, n := range r.Seen.Entries {
+		rows, numbers = append(rows, row), append(numbers, n)
+	}
+	err = tx.QueryRow(ctx, "select least($4, (select min(m.number) - 1 from spola.unknown_marks($1, $2, $3) m))", r.Shop, rows, numbers, head).Scan(&above)
+	return above, err
 }
 
 // Announce says once more what is owed to the rows of a shop that was restored.

@@ -11,7 +11,7 @@ create table spola.recovery (
     who         text   not null,
     generation  bigint not null,  -- of the ERP's log: records up to here may name what this database has lost
     seq         bigint not null,
-    lost_above  bigint not null,  -- entries of the shop's ledger with numbers above this, and up to the next, were lost: they are not given out again
+    lost_above  bigint not null,  -- entries of the shop's ledger with numbers above this, and up to the next, may be lost: they are not looked for, and not given out again
     lost_to     bigint not null,
     tick        bigint not null,  -- of the shop's marker: accounts and shop are compared again once the mirror has a later one
     found       jsonb  not null   -- as it was told

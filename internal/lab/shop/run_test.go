@@ -95,7 +95,7 @@ func run(t *testing.T, s *shop.Shop, load shop.Load, path string) {
 		t.Fatal(err)
 	}
 	load.Journal = journal
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // on the slowest machine
 	defer cancel()
 	if err := s.Run(ctx, load); err != nil {
 		t.Fatal(err)

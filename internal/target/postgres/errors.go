@@ -19,7 +19,7 @@ var ErrFenced = errors.New("fenced: another applier has taken over")
 
 // ErrMoved says that the place row is not where this applier left it, although no other owner
 // announced himself: somebody changed the row by hand, or restored it.
-var ErrMoved = errors.New("the place in the ERP's database is not the one expected")
+var ErrMoved = errors.New("the place in the ERP's database is not the one expected: it was changed, or the database was restored; to mend it: start the applier again, which looks at what it finds")
 
 // ErrPaused says that a person has paused the applier: it goes on by itself when he lets it.
 var ErrPaused = errors.New("paused")

@@ -90,6 +90,9 @@ func TestOlderERPIsKnown(t *testing.T) {
 	if err := postgres.NoteRestored(t.Context(), erp.conn, "the disk was lost"); err != nil {
 		t.Fatal(err)
 	}
+	if a, err := stock.Look(t.Context(), erp.conn, testShop, Schema(testShop)); err != nil || a.Restored != "the disk was lost" {
+		t.Errorf("status tells of the accounts: %+v, %v", a, err)
+	}
 	erp.exec("insert into erp.seller (name, street, postcode, city, vat_number) values ('Spola', 'Via della Seta 12', '22100', 'Como', '12345670017')")
 	erp.exec("update erp.stock set on_hand = on_hand + 5")
 	settle := func() error {

@@ -30,6 +30,7 @@ type Accounts struct {
 	Last            *LastRun  `json:"last"`             // of reconciliation; null: none yet
 	Without         []Without `json:"without"`          // rows of the shop's stock that have no account
 	Unsold          Unsold    `json:"unsold"`
+	Restored        string    `json:"restored,omitempty"` // what has shown that the ERP's database is an older one: no account moves until applier recover erp
 }
 
 // LastRun is how the last run of reconciliation ended.
@@ -66,6 +67,9 @@ func Look(ctx context.Context, conn *pgx.Conn, shop, schema string) (a Accounts,
 	}
 	if !a.Begun {
 		return a, nil // nor are the views there before the first snapshot
+	}
+	if err := conn.QueryRow(ctx, "select coalesce((select h.restored from spola.stock_head h where h.shop = $1), '')", shop).Scan(&a.Restored); err != nil {
+		return a, failed(err)
 	}
 	var last, without, unsold []byte
 	err = conn.QueryRow(ctx, strings.ReplaceAll(lookQuery, "{canonical}", pgx.Identifier{schema}.Sanitize()), shop).

@@ -43,8 +43,9 @@ func TestAccountsAreTold(t *testing.T) {
 	printAccounts(&out, stock.Accounts{Begun: true, Rows: 40, Drifting: 2, Unpublished: 3, UnpublishedRows: 1, Undelivered: 12, UndeliveredRows: 4,
 		Last:    &stock.LastRun{Ended: time.Now().Add(-3 * time.Minute), Drifting: 9, Repaired: 7, Waiting: 2, Held: "shop s: 30 of 40 rows of stock would be repaired at once"},
 		Without: []stock.Without{{Why: "shared", Rows: 5, Examples: []string{"SP-1", "SP-2"}}},
-		Unsold:  stock.Unsold{Articles: 3, Examples: []string{"A", "B", "C"}}})
+		Unsold:  stock.Unsold{Articles: 3, Examples: []string{"A", "B", "C"}}, Restored: "the disk was lost"})
 	want := `stock     40 rows have an account, 2 of them drift; unpublished 3 pieces in 1 rows, undelivered 12 pieces in 4 rows
+          HELD: no account moves, and no document is given a number, until ` + "`applier recover erp`" + `: the disk was lost
           Reconciled 3m0s ago: 9 rows drifted, 7 repaired, 2 left; the shop's own tables were not compared.
           HELD: shop s: 30 of 40 rows of stock would be repaired at once. If that is right: applier reconcile --allow REASON
                5  rows have no account, share an article with another row (applier articles --export): SP-1, SP-2 …

@@ -170,6 +170,9 @@ func printAccounts(w io.Writer, a stock.Accounts) {
 	pieces := func(n, rows int64) string { return fmt.Sprintf("%d pieces in %d rows", n, rows) }
 	printable.Printf(w, "stock     %d rows have an account, %d of them drift; unpublished %s, undelivered %s\n", a.Rows, a.Drifting,
 		pieces(a.Unpublished, a.UnpublishedRows), pieces(a.Undelivered, a.UndeliveredRows))
+	if a.Restored != "" {
+		printable.Printf(w, "          HELD: no account moves, and no document is given a number, until `applier recover erp`: %s\n", a.Restored)
+	}
 	if l := a.Last; l != nil {
 		printable.Printf(w, "          Reconciled %s ago: %d rows drifted, %d repaired, %d left%s.\n", time.Since(l.Ended).Round(time.Second), l.Drifting, l.Repaired, l.Waiting,
 			yes(l.Compared, "", "; the shop's own tables were not compared"))

@@ -131,7 +131,7 @@ language sql stable set jit = off as $$
     select k.stock_row, string_agg(distinct k.cause, '; ' order by k.cause)
     from (
         select c.stock_row, format(case when l.deleted then 'order %s was deleted in the shop and kept its pieces'
-            else 'order %s was cancelled in the shop and kept its pieces' end, l.order_id) as cause
+            else 'order %s was cancelled in the shop and may have kept its pieces' end, l.order_id) as cause
         from spola.link l
         join since on l.derived_at > since.began
         join spola.consumption c on c.shop = l.shop and c.order_id = l.order_id and c.incarnation = l.incarnation and c.pieces = 0

@@ -24,10 +24,10 @@ var errSilent = errors.New("the server has answered, but the connection has lost
 type watched struct {
 	net.Conn
 	silence time.Duration
-	lost    func() bool // asks the server; nil until it is known which of its processes answers
 
-	mu       sync.Mutex
-	deadline time.Time // the caller's own, zero if none
+	mu       sync.Mutex  // pgx may still read in the background when the watch begins
+	lost     func() bool // asks the server; nil until it is known which of its processes answers
+	deadline time.Time   // the caller's own, zero if none
 }
 
 // Read reads, and gives up when the server has been found idle twice, with a pause between for
@@ -39,10 +39,14 @@ func (w *watched) Read(b []byte) (int, error) {
 			return 0, err
 		}
 		n, err := w.Conn.Read(b)
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || w.lost == nil || w.expired() {
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		if !w.lost() {
+		lost := w.asks()
+		if lost == nil {
+			return n, err
+		}
+		if !lost() {
 			found = 0
 		} else if found++; found == 2 {
 			return 0, errSilent
@@ -61,10 +65,14 @@ func (w *watched) arm() error {
 	return w.Conn.SetReadDeadline(next)
 }
 
-func (w *watched) expired() bool {
+// asks is what asks the server, or nil: nobody watches yet, or the caller's own deadline is over.
+func (w *watched) asks() func() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.deadline.IsZero() && !time.Now().Before(w.deadline)
+	if !w.deadline.IsZero() && !time.Now().Before(w.deadline) {
+		return nil
+	}
+	return w.lost
 }
 
 // SetDeadline keeps the caller's deadline beside its own.
@@ -92,6 +100,8 @@ func (w *watched) watch(ctx context.Context, conn *pgx.Conn, config *pgx.ConnCon
 	asking := config.Copy()
 	asking.DialFunc = dialer().DialContext
 	asking.RuntimeParams["application_name"] = "spola looks after a silent connection"
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.lost = func() bool { return lost(asking, pid) }
 	return nil
 }

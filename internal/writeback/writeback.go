@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/target/mysql"
@@ -84,6 +85,7 @@ func (s statements) check(ctx context.Context, tx *mysql.Tx, engines string) err
 type life struct {
 	row   string // of the marker
 	begun int64  // as the marker had it at the start; 0: it has followed none yet
+	since int64  // when that was, ms since 1970
 	read  int64  // of the reading goroutine: behind the last record added
 	saved int64  // of the writing one: as the marker has it
 }
@@ -92,7 +94,7 @@ type life struct {
 func lifeRow(applier string) string { return "life." + applier + "." + Log }
 
 func (l *life) start(ctx context.Context, tx *mysql.Tx) error {
-	l.begun, l.read, l.saved = 0, 0, 0
+	l.begun, l.read, l.saved, l.since = 0, 0, 0, time.Now().UnixMilli()
 	return tx.Query(ctx, "SELECT generation FROM "+mysql.Marker+" WHERE name = ?", []any{l.row}, func(scan func(...any) error) error {
 		err := scan(&l.saved)
 		l.begun, l.read = l.saved, l.saved
@@ -101,15 +103,19 @@ func (l *life) start(ctx context.Context, tx *mysql.Tx) error {
 }
 
 // claimed follows a claim. Of another life than the one that it has followed it is not known whether the ERP was restored: a
-// person has to look.
+// person has to look. An applier that has followed none yet meets the lives that the log has behind it; one that begins while it follows is another.
 func (l *life) claimed(r *change.Record) error {
 	var message change.ClaimMessage
 	if err := change.Message(r.Value, &message); err != nil {
 		return err
 	}
-	if l.begun > 0 && message.Incarnation > l.begun {
+	followed := l.begun
+	if followed == 0 && r.Time > l.since {
+		followed = l.read
+	}
+	if followed > 0 && message.Incarnation > followed {
 		return &mysql.StopError{
-			What: fmt.Sprintf("the ERP's log begins another life of the ERP (%d, after %d) in record %d/%d: its database may be an older one than it was", message.Incarnation, l.begun, r.Gen, r.Seq),
+			What: fmt.Sprintf("the ERP's log begins another life of the ERP (%d, after %d) in record %d/%d: its database may be an older one than it was", message.Incarnation, followed, r.Gen, r.Seq),
 			Mend: "`applier recover erp --dry-run` shows what it lacks; `applier recover erp` lets it go on, also where it lacks nothing",
 		}
 	}

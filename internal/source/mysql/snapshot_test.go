@@ -206,6 +206,63 @@ func TestSnapshotBesideWrites(t *testing.T) {
 	})
 }
 
+// Rows that are changed, deleted or moved to another key between a chunk's SELECT and its high watermark are newer than
+// what was read: the log tells them as the stream does. The watermark is held back, so that they are sure to be.
+func TestRowsChangedBehindTheReadingOfAChunk(t *testing.T) {
+	bothServers(t, func(t *testing.T, url string) {
+		s := newShop(t, url, orders)
+		s.exec(ordersTable)
+		for id := range 6 {
+			s.exec(fmt.Sprintf("INSERT INTO oc_order (order_id, comment) VALUES (%d, 'before')", id+1))
+		}
+		s.start()
+		s.snapshotDone(1)
+		held, err := s.db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = held.Rollback() }() // where the test has failed before
+		if _, err := held.ExecContext(t.Context(), "SELECT name FROM "+Marker+" WHERE name = ? FOR UPDATE", highRow); err != nil {
+			t.Fatal(err)
+		}
+		if err := RequestSnapshot(t.Context(), s.cfg, SnapshotRequest{Ranges: []KeyRange{{Table: "oc_order"}}}); err != nil {
+			t.Fatal(err)
+		}
+		s.waitsForALock()
+		s.exec("UPDATE oc_order SET comment = 'newer' WHERE order_id = 2")
+		s.exec("DELETE FROM oc_order WHERE order_id = 3")
+		s.exec("UPDATE oc_order SET order_id = 60 WHERE order_id = 4")
+		if err := held.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		s.snapshotDone(2)
+		s.end()
+		if diff := cmp.Diff(s.table(orders), replay(t, s.log.all(), "oc_order")); diff != "" {
+			t.Errorf("the log tells another table than there is: %s", diff)
+		}
+	})
+}
+
+// waitsForALock returns once a statement in the shop's database waits for a row's lock.
+func (s *shop) waitsForALock() {
+	s.t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for waiting := 0; waiting == 0; {
+		err := s.db.QueryRowContext(s.t.Context(), `SELECT count(*) FROM information_schema.innodb_trx t
+			JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()`).Scan(&waiting)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			s.t.Fatal("nothing waits for the lock")
+		}
+	}
+}
+
 func runEnded(records []change.Record, run int64) bool {
 	for _, r := range records {
 		var m change.ChunkMessage

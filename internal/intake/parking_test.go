@@ -44,6 +44,7 @@ func TestEveryCauseParksItsOrder(t *testing.T) {
 	park("unknown_state", "State 17", testOrder{lines: one}, nil)
 	park("never_taken", "State 5", testOrder{lines: one}, nil)
 	park("sum_open", "difference -1.0000", testOrder{lines: one, addTotal: d("1")}, nil)
+	park("sum_open", "add up to 120.1000, the order says 121.1000: difference -1.0000.", testOrder{lines: one, eco: true, addTotal: d("1")}, nil)
 	park("gift_card", "Gift card, or what else stands in no line: the subtotal is 125.0000, its lines are 100.0000.", testOrder{lines: one, addTotal: d("25")}, func(id int64) {
 		ofOrder("order_total", id, row{"code": "sub_total"}, row{"value": "125.0000"})
 	})

@@ -462,7 +462,7 @@ begin
             when total is null or lines = 0 then row('no_lines', 'It has no lines.', null, null)::spola.problem
             when abs(total) >= 100000000 then row('overflow', format('Its total is %s.', total), null, null)::spola.problem
             when abs(owed + credit - total) > slack then row('sum_open',
-                format('Lines and totals add up to %s, the order says %s: difference %s.', owed + credit, total, owed + credit - total), null, null)::spola.problem
+                format('Lines and totals add up to %s, the order says %s: difference %s.', round(owed + credit, 4), total, round(owed + credit - total, 4)), null, null)::spola.problem
             when total < 0 then row('negative', format('Its total is %s.', total), null, null)::spola.problem
         end;
     end if;
@@ -493,12 +493,12 @@ begin
     for k in 1 .. cardinality(rates) loop
         exit when wrong is not null;
         wrong := case
-            when goods[k] = 0 and abs(stated[k]) > slack then format('%s of VAT at %s %% with nothing sold at it', stated[k], rates[k])
+            when goods[k] = 0 and abs(stated[k]) > slack then format('%s of VAT at %s %% with nothing sold at it', round(stated[k], 4), rates[k])
             when discounts = 0 and abs(base[k] * rates[k] / 100 - stated[k]) > slack then
-                format('At %s %% on %s the VAT is %s, the shop says %s', rates[k], base[k], round(base[k] * rates[k] / 100, 4), stated[k])
-            when off[k] < -slack * 100 / nullif(rates[k], 0) then format('At %s %% on %s less discounts the shop says a VAT of %s', rates[k], base[k], stated[k])
+                format('At %s %% on %s the VAT is %s, the shop says %s', rates[k], round(base[k], 4), round(base[k] * rates[k] / 100, 4), round(stated[k], 4))
+            when off[k] < -slack * 100 / nullif(rates[k], 0) then format('At %s %% on %s less discounts the shop says a VAT of %s', rates[k], round(base[k], 4), round(stated[k], 4))
             when discounts <> 0 and k = most and (rest < -tax_slack or rest > untaxed + tax_slack) then
-                format('Of the discounts of %s, %s is in no VAT row', discounts, rest)
+                format('Of the discounts of %s, %s is in no VAT row', round(discounts, 4), round(rest, 4))
             when goods[k] > 0 and base[k] - off[k] - case when k = most then rest else 0 end < -tax_slack then format('At %s %% less than nothing is sold', rates[k])
         end;
     end loop;

@@ -452,7 +452,11 @@ func (r *reader) checkServer(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if !now.has(at.GTID) {
-		return r.stop(ErrAnchor, "", fmt.Sprintf("the log ends with transaction %s, which the server does not have; it has %s", at.GTID, now), beginAnew)
+		has := now.String()
+		if has == "" {
+			has = "none"
+		}
+		return r.stop(ErrAnchor, "", fmt.Sprintf("the log ends with transaction %s, which the server does not have; it has %s", at.GTID, has), beginAnew)
 	}
 	purged, err := parseExecuted(f.flavor, f.purged)
 	if err != nil {

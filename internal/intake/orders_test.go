@@ -206,7 +206,14 @@ func TestEditIsNoCancellation(t *testing.T) {
 			id := shop.place(testOrder{lines: twoLines}, 1)
 			erp.catchUp(shop.testLog, size)
 			first := erp.text("select id from erp.sales_order")
-			shop.edit(id, testOrder{lines: []testLine{{31, 0, 5}}})
+			edited := testOrder{lines: []testLine{{31, 0, 5}}}
+			shop.setState(id, 16) // as edit does, with a look in between
+			shop.tick(2)
+			erp.catchUp(shop.testLog, size)
+			erp.want("in the middle of it", "open 3", "select string_agg(state, ' ') || ' ' || (select sum(quantity) from erp.commitment) from erp.sales_order")
+			shop.rewrite(id, edited.withDefaults())
+			shop.lines[id] = edited.lines
+			shop.setState(id, 1)
 			shop.tick(5)
 			erp.catchUp(shop.testLog, size)
 			erp.want("same order, open", first+" open", "select string_agg(id || ' ' || state, ',') from erp.sales_order")

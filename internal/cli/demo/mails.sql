@@ -16,10 +16,11 @@ select count(*) from spola.mail where shop = $1 and state in ('queued', 'sending
 select count(*) from spola.mail where shop = $1 and state = 'unknown'
 
 -- name: order
--- An order whose customer was mailed, one with an invoice first, and its way.
-select m.order_id, m.shop_number, m.number, a.placed_at, o.taken_at, (select min(s.shipped_at) from erp.shipment s where s.order_id = m.order_id), a.email
+-- An order with a parcel whose customer was mailed, one with an invoice first, and its way. One of downloads alone is invoiced without a parcel.
+select m.order_id, m.shop_number, m.number, a.placed_at, o.taken_at, p.shipped_at, a.email
 from spola.mail m join erp.addressees a on a.order_id = m.order_id join erp.sales_order o on o.id = m.order_id
-where m.shop = $1 and m.state = 'sent' and m.cause is not null
+cross join lateral (select min(s.shipped_at) as shipped_at from erp.shipment s where s.order_id = m.order_id) p
+where m.shop = $1 and m.state = 'sent' and m.cause is not null and p.shipped_at is not null
 order by (m.kind = 'invoice') desc, m.id desc limit 1
 
 -- name: documents

@@ -36,6 +36,9 @@ func TestVerifyBesideLiveOrders(t *testing.T) {
 		if !strings.Contains(said, "Nothing differs") || strings.Contains(said, "changed as long as") {
 			t.Errorf("verify beside orders: %s", said)
 		}
+		if said := p.run(0, "applier", "reconcile", "--dry-run"); strings.Contains(said, "CHANGED UNSEEN") || strings.Contains(said, "NOT COMPARED") {
+			t.Errorf("the shop's own rows beside orders: %s", said)
+		}
 	}
 	p.waitsForIntake(running)
 	home()

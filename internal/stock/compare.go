@@ -225,13 +225,16 @@ func (c comparison) within(r keyRange, quote func(string) string) string {
 	return " WHERE " + strings.Join(bounds, " AND ")
 }
 
-// columns are the compared columns as texts, null as a dash.
+// columns are the key and the compared columns as texts, null as a dash.
 func (c comparison) columns(quote func(string) string, text string) string {
-	list := []string{quote(c.table.Key)}
+	return strings.Join(append([]string{quote(c.table.Key)}, c.texts(quote, text)...), ", ")
+}
+
+func (c comparison) texts(quote func(string) string, text string) (list []string) {
 	for _, column := range c.table.Columns {
 		list = append(list, "COALESCE(CAST("+quote(column)+" AS "+text+"), '-')")
 	}
-	return strings.Join(list, ", ")
+	return list
 }
 
 func (c comparison) mirrored() string {

@@ -52,6 +52,7 @@ type Run struct {
 	Compared    bool      `json:"compared"`               // the shop's rows with the mirror
 	NotCompared string    `json:"not_compared,omitempty"` // why
 	Unequal     int64     `json:"unequal"`                // ranges of rows that were read again, for shop and mirror differed
+	Unlike      []Unlike  `json:"unlike,omitempty"`       // of a dry run, which has nothing read again: rows that shop and mirror have otherwise
 	CompareRows int64     `json:"compared_rows"`          // of the shop
 	CompareTook float64   `json:"compared_seconds"`       // nearly all of it the shop was left alone
 	Orders      Orders    `json:"orders"`                 // of the shop, held against the ERP's
@@ -157,13 +158,17 @@ func (r *run) rows(ctx context.Context) error {
 }
 
 // compare has the shop's rows compared with the mirror, and gives what is read again a tick to arrive. What comes later
-// is the next run's.
+// is the next run's. A dry run has nothing read again: it names the rows.
 func (r *run) compare(ctx context.Context) (err error) {
-	if r.o.Shop == nil || r.o.DryRun {
+	if r.o.Shop == nil {
 		return nil
 	}
 	began := time.Now()
-	r.Unequal, r.CompareRows, err = r.o.Shop.compare(ctx, r.conn, r.Shop)
+	if r.DryRun {
+		r.Unlike, r.CompareRows, err = r.o.Shop.unlike(ctx, r.conn, r.Shop)
+	} else {
+		r.Unequal, r.CompareRows, err = r.o.Shop.compare(ctx, r.conn, r.Shop)
+	}
 	r.CompareTook = time.Since(began).Seconds()
 	if err != nil {
 		r.NotCompared = err.Error() // what the mirror has is reconciled all the same

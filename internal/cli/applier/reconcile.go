@@ -1,6 +1,7 @@
 package applier
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +30,9 @@ type Reconcile struct {
 	Allow  string   `help:"Let changes of very many rows at once through for ten minutes, for this reason; it stands with your name in the list of decisions (applier audit)." placeholder:"REASON"`
 	JSON   bool     `help:"Print JSON." name:"json"`
 }
+
+// mostUnlike is how many rows are named that were changed unseen.
+const mostUnlike = 20
 
 // allowedFor is how long a person's word lets mass changes through.
 const allowedFor = 10 * time.Minute
@@ -93,6 +97,13 @@ func printRun(out io.Writer, r stock.Run) error {
 		printable.Printf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
 	}
 	printable.Printf(out, "drifting %d, explained %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Explained, r.Repaired, r.Opened, r.Closed, r.Waiting)
+	for i, u := range r.Unlike {
+		if i == mostUnlike {
+			printable.Printf(out, "… and %d more rows\n", len(r.Unlike)-i)
+			break
+		}
+		printable.Printf(out, "CHANGED UNSEEN: %s %d (%s) is %s in the shop, %s by its log; applier reconcile reads it again\n", u.Table, u.Key, u.What, cmp.Or(u.Shop, "gone"), cmp.Or(u.Mirror, "gone"))
+	}
 	if o := r.Orders; len(o.Days) > 0 {
 		printable.Printf(out, "Orders since %s: %d in the shop, %d of them in the ERP to the cent, %d explained (parked, settling, closed, decided); read again %d, left %d\n",
 			o.Since, o.Orders, o.InERP, o.Explained, len(o.Asked), o.Left)

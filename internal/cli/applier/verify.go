@@ -29,7 +29,7 @@ import (
 type Verify struct {
 	Since  string  `help:"Only orders placed since this day, 2026-11-01." placeholder:"DAY"`
 	Orders []int64 `help:"Only these orders, by the shop's numbers." placeholder:"NUMBER"`
-	Stock  bool    `help:"Hold the shop's stock against its accounts too, as applier reconcile --dry-run does: some seconds more in a busy shop, minutes in a quiet one."`
+	Stock  bool    `help:"Hold the shop's stock against its accounts too, as applier reconcile --dry-run does, and its own rows against what its log says of them: some seconds more in a busy shop, minutes in a quiet one or in one of a million rows."`
 	Mend   bool    `help:"Have the shop's rows of orders that differ read again: that mends what changed there unseen."`
 	JSON   bool    `help:"Print JSON." name:"json"`
 }
@@ -71,11 +71,9 @@ func (v Verify) Run(env *cli.Env) error {
 			}
 		}
 		if v.Stock {
-			run, err := stock.Reconcile(env.Ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), stock.Options{Why: "command", DryRun: true, Tick: ticks(conn, cfg.Shop.Name)})
-			if err != nil {
+			if done.Stock, err = lookAtStock(env.Ctx, cfg, env, conn); err != nil {
 				return err
 			}
-			done.Stock = &run
 		}
 		if v.JSON {
 			err = json.NewEncoder(env.Out).Encode(done)
@@ -130,6 +128,17 @@ func (v Verify) compare(ctx context.Context, cfg config.Config, env *cli.Env, co
 	return report, err
 }
 
+// lookAtStock holds the shop's stock against its accounts, and its own rows against what the log says of them.
+func lookAtStock(ctx context.Context, cfg config.Config, env *cli.Env, conn *pgx.Conn) (*stock.Run, error) {
+	shop, done, err := comparing(cfg, env.Log)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	run, err := stock.Reconcile(ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), stock.Options{Why: "command", DryRun: true, Shop: shop, Tick: ticks(conn, cfg.Shop.Name)})
+	return &run, err
+}
+
 // readAgain has cdc read the rows of orders that differ, and says of which.
 func readAgain(ctx context.Context, cfg config.Config, env *cli.Env, found []verify.Difference) (orders []int64, err error) {
 	for _, d := range found {
@@ -163,6 +172,7 @@ func arrived(ctx context.Context, conn *pgx.Conn, shop string, number int64) err
 func (d verified) differs() error {
 	repairs := 0
 	if d.Stock != nil {
+		repairs = len(d.Stock.Unlike)
 		for _, f := range d.Stock.Found {
 			if f.What == "repair" {
 				repairs++
@@ -176,6 +186,8 @@ func (d verified) differs() error {
 		return cli.Differ("%d between shop and ERP", d.Differences)
 	case repairs > 0:
 		return cli.Differ("%d rows of the shop's stock drift: applier reconcile repairs them", repairs)
+	case d.Stock != nil && d.Stock.NotCompared != "":
+		return fmt.Errorf("the shop's own rows of stock were not compared: %s", d.Stock.NotCompared)
 	}
 	return nil
 }

@@ -208,9 +208,13 @@ func (p *pipeline) editedUnseen(running []*program) {
 	_ = unseen.Close()
 	running = slices.Delete(slices.Clone(running), 3, 4)
 	verified := func(status int) string {
-		one := p.start("applier", "verify", "--stock")
-		p.until("what verify says", running, func() bool { p.wake(); return one.ended() })
-		return one.ends(status)
+		for {
+			one := p.start("applier", "verify", "--stock")
+			p.until("what verify says", running, func() bool { p.wake(); return one.ended() })
+			if !strings.Contains(one.said.String(), "NOT COMPARED") { // the mirror was not behind
+				return one.ends(status)
+			}
+		}
 	}
 	if said := verified(5); strings.Count(said, "CHANGED UNSEEN: oc_product ") != 20 || !strings.Contains(said, " (quantity, subtract, status) is ") || !strings.Contains(said, "more rows\n") {
 		p.t.Errorf("verify of %d rows that were changed unseen: %s", rows, said)
@@ -246,10 +250,10 @@ func (p *pipeline) busyRows() {
 	group.Go(func() (err error) {
 		more := 0
 		for ; err == nil && !looked.Load(); more++ {
-			_, err = p.shop.DB().ExecContext(ctx, "UPDATE oc_product SET quantity = quantity + 1")
+			_, err = p.shop.DB().ExecContext(ctx, "UPDATE oc_product SET quantity = quantity + 1 WHERE product_id <= 3")
 		}
 		if err == nil {
-			_, err = p.shop.DB().ExecContext(ctx, "UPDATE oc_product SET quantity = quantity - ?", more)
+			_, err = p.shop.DB().ExecContext(ctx, "UPDATE oc_product SET quantity = quantity - ? WHERE product_id <= 3", more)
 		}
 		return err
 	})
@@ -258,7 +262,7 @@ func (p *pipeline) busyRows() {
 	if err := group.Wait(); err != nil {
 		p.t.Fatal(err)
 	}
-	if strings.Contains(said, "CHANGED UNSEEN") || strings.Contains(said, "NOT COMPARED") {
+	if strings.Contains(said, "CHANGED UNSEEN") {
 		p.t.Errorf("rows that change all the time: %s", said)
 	}
 }

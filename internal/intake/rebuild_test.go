@@ -49,6 +49,15 @@ func (e *testERP) placed() {
 	e.exec("update spola.place set generation = 1, seq = $1, applied = $1 where applier = 'intake'", e.applied)
 }
 
+// unequal is what differed of the live mirror: rows missing, too many and other of each table, and whose they are.
+func (r Rebuilt) unequal() string {
+	var tables []string
+	for _, u := range r.Mirror {
+		tables = append(tables, fmt.Sprintf("%s %d/%d/%d %v", u.Table, u.Missing, u.Extra, u.Other, u.Orders))
+	}
+	return strings.Join(tables, ", ")
+}
+
 // wholeMirror is all of the mirror but where in the log its rows were read.
 const wholeMirror = `select md5(string_agg(x, '' order by x)) from (
 	select (to_jsonb(m) - 'spola_at')::text as x from mirror_shop.oc_order m union all select (to_jsonb(m) - 'spola_at')::text from mirror_shop.oc_order_product m
@@ -104,12 +113,8 @@ func TestRebuild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var unequal []string
-	for _, u := range r.Mirror {
-		unequal = append(unequal, fmt.Sprintf("%s %d/%d/%d %v", u.Table, u.Missing, u.Extra, u.Other, u.Orders))
-	}
 	const want = "oc_order_product 0/1/1 [1 7], oc_order_total 1/0/0 [6], oc_product 0/0/1 [], oc_tax_rate 0/0/1 []"
-	if got := strings.Join(unequal, ", "); got != want {
+	if got := r.unequal(); got != want {
 		t.Errorf("found  %s\nwanted %s", got, want)
 	}
 	if got := erp.text(everything); got != damaged {
@@ -175,11 +180,7 @@ func TestShopGoesOnBeforeTheSwap(t *testing.T) {
 	if err != nil || !r.Swapped || !went {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	var brought []string
-	for _, u := range r.Mirror {
-		brought = append(brought, fmt.Sprintf("%s %d/%d/%d %v", u.Table, u.Missing, u.Extra, u.Other, u.Orders))
-	}
-	if got, want := strings.Join(brought, ", "), "oc_order_product 0/1/2 [3 6], oc_order_total 1/0/0 [4]"; got != want {
+	if got, want := r.unequal(), "oc_order_product 0/1/2 [3 6], oc_order_total 1/0/0 [4]"; got != want {
 		t.Errorf("brought %s\nwanted  %s", got, want)
 	}
 	if r, orders, err := erp.rebuilt(shop.testLog, Replaying{DryRun: true}, 0); err != nil || len(r.Mirror) > 0 || orders.Differs() > 0 {

@@ -180,7 +180,7 @@ func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []stri
 			values += "s." + c
 		}
 		for _, statement := range []string{
-			"delete from " + there + " m using " + t.sql.differing + " d where " + t.keyOf("m", "d") + " and not exists (select from " + t.sql.name + " s where " + key + ")",
+			"delete from " + there + " m using " + t.sql.differing + " d where " + t.oneKey("m", "d") + " and not exists (select from " + t.sql.name + " s where " + key + ")",
 			"insert into " + there + " (" + columns + ") select " + values + " from " + t.sql.differing + " d join " + t.sql.name + " s using (" + t.keyList() + ") left join " + there + " m on " + key +
 				" where m." + t.quoted()[t.key[0]] + " is null or not " + same + t.sql.conflict,
 		} {
@@ -190,14 +190,4 @@ func (m *Mirror) Swap(ctx context.Context, tx pgx.Tx, live string, tables []stri
 		}
 	}
 	return nil
-}
-
-// keyOf is the condition under which rows of two tables have one key.
-func (t *table) keyOf(a, b string) string {
-	var keys []string
-	for _, k := range t.key {
-		c := t.quoted()[k]
-		keys = append(keys, a+"."+c+" = "+b+"."+c)
-	}
-	return strings.Join(keys, " and ")
 }

@@ -188,16 +188,24 @@ func (t *table) staged(stage string) string {
 // sameness writes the conditions under which a staged row s and a mirrored one m have one key, and are the same:
 // all but spola_at, which tells where in the log a row was read.
 func (t *table) sameness() (key, same string) {
-	var keys, here, there []string
+	var here, there []string
 	for i, c := range t.quoted() {
-		switch {
-		case slices.Contains(t.key, i):
-			keys = append(keys, "m."+c+" = s."+c)
-		case c != "spola_at":
+		if !slices.Contains(t.key, i) && c != "spola_at" {
 			here, there = append(here, "m."+c), append(there, "s."+c)
 		}
 	}
-	return strings.Join(keys, " and "), "(" + strings.Join(here, ", ") + ") is not distinct from (" + strings.Join(there, ", ") + ")"
+	return t.oneKey("m", "s"), "(" + strings.Join(here, ", ") + ") is not distinct from (" + strings.Join(there, ", ") + ")"
+}
+
+// oneKey writes the condition under which rows of two tables have one key.
+func (t *table) oneKey(a, b string) string {
+	var keys []string
+	for i, c := range t.quoted() {
+		if slices.Contains(t.key, i) {
+			keys = append(keys, a+"."+c+" = "+b+"."+c)
+		}
+	}
+	return strings.Join(keys, " and ")
 }
 
 // quoted returns the names of all columns, Spola's two last, quoted.

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/rs/zerolog"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
 	"github.com/spola-cdc/spola/internal/lab/server"
@@ -213,7 +211,7 @@ func (p *pipeline) neverAbove(watched func() map[string]int64, before map[string
 func TestRestoredERP(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{Stock: 100})
-	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+	p.reconcilesOften()
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
 	running = append(running, p.keepsStock()...)

@@ -1,7 +1,6 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
@@ -62,7 +60,7 @@ func TestOlderProcessIsFenced(t *testing.T) {
 func TestOlderProcessOfEachPartIsFenced(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t, server.MySQL(t), server.Kafka(t), shop.Options{})
-	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+	p.reconcilesOften()
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
 	running = append(running, p.keepsStock()...)

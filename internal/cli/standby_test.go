@@ -1,14 +1,12 @@
 package cli_test
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/spola-cdc/spola/deploy"
 	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
@@ -29,7 +27,7 @@ func TestStandbyTakesOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPipelineAt(t, server.MySQL(t), primary.URL(), server.Kafka(t), shop.Options{Stock: 100})
-	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+	p.reconcilesOften()
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
 	running = append(running, p.keepsStock()...)

@@ -30,6 +30,11 @@ import (
 const law = `select coalesce(string_agg(format('%s shows %s of %s - %s in flight, unpublished %s, undelivered %s, drift %s', stock_row, shown, available, in_flight, unpublished, undelivered, drift), e'\n'), '')
 	from canonical_shop.law where drift <> 0 or unpublished <> 0 or undelivered <> 0 or shown <> available - in_flight`
 
+// reconcilesOften is a merchant's who has stock reconciled each two seconds.
+func (p *pipeline) reconcilesOften() {
+	p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+}
+
 // keepsStock has the programs of the return path running: the ERP's log is read, the ledger kept, stock delivered.
 func (p *pipeline) keepsStock() (running []*program) {
 	p.t.Helper()
@@ -65,7 +70,7 @@ func TestStockFollowsTheERP(t *testing.T) {
 		t.Run(one.name, func(t *testing.T) {
 			t.Parallel()
 			p := newPipeline(t, one.url(t), server.Kafka(t), shop.Options{})
-			p.write("shop.yaml", bytes.Replace(deploy.ShopExample, []byte("reconcile: 15m"), []byte("reconcile: 2s"), 1))
+			p.reconcilesOften()
 			running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 			p.live(running...)
 			running = append(running, p.keepsStock()...)

@@ -55,27 +55,38 @@ type checksum struct {
 // repaired from it. Reading is at a matched position: a snapshot between watermarks. Where the mirror is behind everything
 // differs, and reading it again would only put more in its way: then it is an error.
 func (s *Shop) compare(ctx context.Context, conn *pgx.Conn, shop string) (unequal, rows int64, err error) {
-	if err := s.caughtUp(ctx, conn, shop); err != nil {
-		return 0, 0, err
-	}
-	for _, table := range s.Tables {
-		c := comparison{Shop: s, conn: conn, shop: shop, table: table}
-		found, compared, err := c.ranges(ctx)
-		rows += compared
-		if err != nil {
-			return unequal, rows, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
-		}
+	rows, err = s.eachTable(ctx, conn, shop, s.Tables, func(c comparison, found []keyRange) error {
 		if len(found) > 0 {
 			if err := s.caughtUp(ctx, conn, shop); err != nil {
-				return unequal, rows, err
+				return err
 			}
 		}
 		unequal += int64(len(found))
 		if err := c.readAgain(ctx, found); err != nil {
-			return unequal, rows, fmt.Errorf("have table %s%s read again: %w", s.Prefix, table.Table, err)
+			return fmt.Errorf("have table %s%s read again: %w", s.Prefix, c.table.Table, err)
+		}
+		return nil
+	})
+	return unequal, rows, err
+}
+
+// eachTable compares tables whole, gives do the ranges of each that differ, and tells how many rows it has compared.
+func (s *Shop) eachTable(ctx context.Context, conn *pgx.Conn, shop string, tables []schemas.Compared, do func(comparison, []keyRange) error) (rows int64, err error) {
+	if err := s.caughtUp(ctx, conn, shop); err != nil {
+		return 0, err
+	}
+	for _, table := range tables {
+		c := comparison{Shop: s, conn: conn, shop: shop, table: table}
+		found, compared, err := c.ranges(ctx)
+		rows += compared
+		if err != nil {
+			return rows, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
+		}
+		if err := do(c, found); err != nil {
+			return rows, err
 		}
 	}
-	return unequal, rows, nil
+	return rows, nil
 }
 
 // caughtUp refuses while the mirror is behind the shop: a probe tells.

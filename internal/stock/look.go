@@ -68,12 +68,9 @@ func Look(ctx context.Context, conn *pgx.Conn, shop, schema string) (a Accounts,
 	if !a.Begun {
 		return a, nil // nor are the views there before the first snapshot
 	}
-	if err := conn.QueryRow(ctx, "select coalesce((select h.restored from spola.stock_head h where h.shop = $1), '')", shop).Scan(&a.Restored); err != nil {
-		return a, failed(err)
-	}
 	var last, without, unsold []byte
 	err = conn.QueryRow(ctx, strings.ReplaceAll(lookQuery, "{canonical}", pgx.Identifier{schema}.Sanitize()), shop).
-		Scan(&a.Rows, &a.Drifting, &a.Unpublished, &a.UnpublishedRows, &a.Undelivered, &a.UndeliveredRows, &a.Repairs, &last, &without, &unsold)
+		Scan(&a.Rows, &a.Drifting, &a.Unpublished, &a.UnpublishedRows, &a.Undelivered, &a.UndeliveredRows, &a.Repairs, &a.Restored, &last, &without, &unsold)
 	if err == nil && last != nil {
 		err = json.Unmarshal(last, &a.Last)
 	}

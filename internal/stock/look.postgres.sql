@@ -4,6 +4,7 @@ with article as materialized (
 )
 select a.*,
     (select coalesce(sum(r.repaired), 0)::bigint from spola.reconciliation r where r.shop = $1) as repairs,
+    coalesce((select h.restored from spola.stock_head h where h.shop = $1), '') as restored,
     (select to_jsonb(r) from spola.reconciliation r where r.shop = $1 order by r.id desc limit 1) as last,
     (select coalesce(jsonb_agg(jsonb_build_object('why', x.why_not, 'rows', x.n, 'examples', x.examples) order by x.n desc, x.why_not), '[]')
      from (

@@ -1,12 +1,15 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/schemas"
 )
 
 // Unlike is a row that the shop and its mirror have otherwise, though the shop's log names no change of it: somebody has changed it behind the binary log's back.
@@ -28,28 +31,19 @@ const (
 // A row is told if between two probes neither the shop's row nor the mirrored one nor that one's number in the log has changed: then the log has no change of it,
 // and what the shop shows between the two is not what it says. Lag is never told, however far the mirror is behind.
 func (s *Shop) unlike(ctx context.Context, conn *pgx.Conn, shop string) (all []Unlike, rows int64, err error) {
-	if err := s.caughtUp(ctx, conn, shop); err != nil {
-		return nil, 0, err
-	}
-	for _, table := range s.Tables {
-		if table.Bounded { // orders: applier verify compares them, in all that they say
-			continue
-		}
-		c := comparison{Shop: s, conn: conn, shop: shop, table: table}
-		found, compared, err := c.ranges(ctx)
-		rows += compared
-		if err != nil {
-			return all, rows, fmt.Errorf("compare table %s%s with its mirror: %w", s.Prefix, table.Table, err)
-		}
+	// Orders applier verify compares, in all that they say.
+	goods := slices.DeleteFunc(slices.Clone(s.Tables), func(t schemas.Compared) bool { return t.Bounded })
+	rows, err = s.eachTable(ctx, conn, shop, goods, func(c comparison, found []keyRange) error {
 		for _, r := range found {
 			some, err := c.unlike(ctx, r)
 			if err != nil {
-				return all, rows, fmt.Errorf("compare rows of table %s%s with their mirror: %w", s.Prefix, table.Table, err)
+				return fmt.Errorf("compare rows of table %s%s with their mirror: %w", s.Prefix, c.table.Table, err)
 			}
 			all = append(all, some...)
 		}
-	}
-	return all, rows, nil
+		return nil
+	})
+	return all, rows, err
 }
 
 // sighting is a row as it was seen in both databases, with the number in the log of the mirrored one.
@@ -60,31 +54,24 @@ type sighting struct {
 
 // unlike looks at each row of a range until all are either the same, sure, or patience ends.
 func (c comparison) unlike(ctx context.Context, r keyRange) (all []Unlike, err error) {
-	before, same := map[int64]sighting{}, map[int64]int{}
+	before, same := map[int64]sighting{}, map[int64]int{} // rows that differ → looks in a row that saw the same
 	for range patient {
 		rows, err := c.sight(ctx, r)
 		if err != nil {
 			return nil, err
 		}
-		undecided := false
+		undecided, looked := false, map[int64]int{}
 		for key, now := range rows {
-			switch {
-			case now.shop == now.mirror:
-				delete(same, key)
+			if now.shop == now.mirror {
 				continue
-			case now == before[key]:
-				same[key]++
-			default:
-				same[key] = 1
 			}
-			undecided = undecided || same[key] < sure
-		}
-		for key := range same {
-			if _, there := rows[key]; !there {
-				delete(same, key)
+			looked[key] = 1
+			if now == before[key] {
+				looked[key] += same[key]
 			}
+			undecided = undecided || looked[key] < sure
 		}
-		before = rows
+		before, same = rows, looked
 		if !undecided {
 			break
 		}
@@ -97,7 +84,7 @@ func (c comparison) unlike(ctx context.Context, r keyRange) (all []Unlike, err e
 			all = append(all, Unlike{Table: c.Prefix + c.table.Table, Key: key, What: strings.Join(c.table.Columns, ", "), Shop: before[key].shop, Mirror: before[key].mirror})
 		}
 	}
-	slices.SortFunc(all, func(a, b Unlike) int { return int(a.Key - b.Key) })
+	slices.SortFunc(all, func(a, b Unlike) int { return cmp.Compare(a.Key, b.Key) })
 	return all, nil
 }
 

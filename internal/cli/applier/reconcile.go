@@ -49,14 +49,8 @@ func (r Reconcile) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
-		compared, done, err := comparing(cfg, env.Log)
-		if err != nil {
-			return err
-		}
-		defer done()
 		env.Log.Info().Msg("watching the shop's stock until its orders have settled: some seconds in a busy shop, minutes in a quiet one")
-		run, err := stock.Reconcile(env.Ctx, conn, shop, intake.Schema(shop), stock.Options{
-			Why: "command", DryRun: r.DryRun, Only: r.SKU, Shop: compared, Tick: ticks(conn, shop)})
+		run, err := reconcile(env, cfg, conn, stock.Options{DryRun: r.DryRun, Only: r.SKU})
 		if err != nil {
 			return err
 		}
@@ -65,6 +59,17 @@ func (r Reconcile) Run(env *cli.Env) error {
 		}
 		return printRun(env.Out, run)
 	})
+}
+
+// reconcile is a run that a person has asked for; the shop's own rows are looked at, too.
+func reconcile(env *cli.Env, cfg config.Config, conn *pgx.Conn, o stock.Options) (stock.Run, error) {
+	shop, done, err := comparing(cfg, env.Log)
+	if err != nil {
+		return stock.Run{}, err
+	}
+	defer done()
+	o.Why, o.Shop, o.Tick = "command", shop, ticks(conn, cfg.Shop.Name)
+	return stock.Reconcile(env.Ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), o)
 }
 
 // comparing is how the shop's rows are compared with the mirror.

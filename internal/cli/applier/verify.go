@@ -17,7 +17,6 @@ import (
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/cli/cdc"
 	"github.com/spola-cdc/spola/internal/config"
-	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/mirror"
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
@@ -71,9 +70,11 @@ func (v Verify) Run(env *cli.Env) error {
 			}
 		}
 		if v.Stock {
-			if done.Stock, err = lookAtStock(env.Ctx, cfg, env, conn); err != nil {
+			run, err := reconcile(env, cfg, conn, stock.Options{DryRun: true})
+			if err != nil {
 				return err
 			}
+			done.Stock = &run
 		}
 		if v.JSON {
 			err = json.NewEncoder(env.Out).Encode(done)
@@ -126,17 +127,6 @@ func (v Verify) compare(ctx context.Context, cfg config.Config, env *cli.Env, co
 		return nil, fmt.Errorf("%w: applier status tells what would be, applier golive begins it", err)
 	}
 	return report, err
-}
-
-// lookAtStock holds the shop's stock against its accounts, and its own rows against what the log says of them.
-func lookAtStock(ctx context.Context, cfg config.Config, env *cli.Env, conn *pgx.Conn) (*stock.Run, error) {
-	shop, done, err := comparing(cfg, env.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	run, err := stock.Reconcile(ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), stock.Options{Why: "command", DryRun: true, Shop: shop, Tick: ticks(conn, cfg.Shop.Name)})
-	return &run, err
 }
 
 // readAgain has cdc read the rows of orders that differ, and says of which.

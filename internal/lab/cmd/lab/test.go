@@ -11,7 +11,7 @@ import (
 type testVerb struct {
 	Packages []string      `arg:"" optional:"" help:"Packages; default: all."`
 	Only     string        `name:"run" help:"Only tests whose names match this regular expression."`
-	Timeout  time.Duration `help:"Longest time for one package." default:"20m"`
+	Timeout  time.Duration `help:"Longest time for one package." default:"60m"`
 }
 
 // Run runs the tests; the closing line counts them.

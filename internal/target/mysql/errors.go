@@ -76,6 +76,17 @@ func Retryable(err error) bool {
 			return true
 		}
 	}
+	return unsent(err)
+}
+
+// unsent tells whether the driver could write nothing to a server that hung up while it was let in: it has an error of its own for that, which it does not
+// export. A process that had no processor time for longer than the server's connect_timeout meets it.
+func unsent(err error) bool {
+	for ; err != nil; err = errors.Unwrap(err) {
+		if err.Error() == "bad connection" {
+			return true
+		}
+	}
 	return false
 }
 

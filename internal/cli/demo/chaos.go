@@ -29,7 +29,7 @@ import (
 
 // Chaos is `spola chaos`: the demo's parts as processes of their own, killed at random.
 type Chaos struct {
-	For     time.Duration `help:"How long parts are killed." default:"60s"`
+	For     time.Duration `help:"How long parts are killed, and on a slow machine until enough has happened meanwhile." default:"60s"`
 	Rate    float64       `help:"Orders a second." default:"20"`
 	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Pieces  int64         `help:"Pieces of each article in each of the ERP's warehouses at the beginning, for shelves that are bought empty and filled again; 0: plenty." placeholder:"5"`
@@ -44,10 +44,6 @@ type Chaos struct {
 
 // reconcileChaosEvery is how often the shop's stock is reconciled while parts are killed.
 const reconcileChaosEvery = 5 * time.Second
-
-// chaosWithin bounds how long a shop may take to go live, and at the end to settle: the programs of two shops on one machine, which may be busy with other
-// things, are slow long before anything is wrong.
-const chaosWithin = 5 * time.Minute
 
 // ChaosProof is what `spola chaos` ends with.
 type ChaosProof struct {
@@ -306,7 +302,7 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if err := t.fleet.Start(ctx); err != nil {
 		return nil, err
 	}
-	live, cancel := context.WithTimeout(ctx, time.Duration(len(t.all()))*chaosWithin) // every program starts at once
+	live, cancel := context.WithTimeout(ctx, time.Duration(len(t.all()))*settleWithin) // every program starts at once
 	defer cancel()
 	for _, s := range t.all() {
 		if err := s.goLive(live); err != nil {
@@ -323,20 +319,20 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 	if c.Pieces > 0 {
 		clerk.day = refilling
 		for _, s := range t.all() { // that very many rows go to zero at once is this shop's every day
-			if err := s.allowRepairs(ctx, c.For+chaosWithin); err != nil {
+			if err := s.allowRepairs(ctx, c.For+overtime); err != nil {
 				return nil, err
 			}
 		}
 	}
 	var soldOut atomic.Int64
-	report, err := t.storm(ctx, c, &clerk, func() { soldOut.Add(1) })
+	report, err := t.storm(ctx, c, &clerk, &soldOut)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.fleet.Calm(ctx); err != nil {
 		return nil, err
 	}
-	settling, cancel := context.WithTimeout(ctx, time.Duration(len(t.all()))*chaosWithin)
+	settling, cancel := context.WithTimeout(ctx, time.Duration(len(t.all()))*settleWithin)
 	defer cancel()
 	for _, s := range t.all() {
 		if err := s.settle(settling); err != nil {
@@ -356,7 +352,7 @@ func (t *theatre) run(ctx context.Context, c Chaos) (*ChaosProof, error) {
 // stockAtRest waits until each row of each shop shows what there is.
 func (t *theatre) stockAtRest(ctx context.Context) error {
 	for _, s := range t.all() {
-		if err := s.settleStock(ctx, chaosWithin); err != nil {
+		if err := s.settleStock(ctx, settleWithin); err != nil {
 			return err
 		}
 	}
@@ -423,17 +419,44 @@ func (t *theatre) mailed(ctx context.Context) (*Mails, error) {
 	return &all, err
 }
 
+// killOn is how long parts are killed on where too little has happened yet.
+const killOn = 5 * time.Second
+
+// enough tells whether the storm has brought what it brings at the least. What can't be asked, for a server is away, has not been brought.
+func (t *theatre) enough(ctx context.Context, c Chaos, kills fleet.Report, clerk *desk, soldOut int64) bool {
+	shops := len(t.all())
+	want := leastOf(c.Rate*c.For.Seconds()*float64(shops), c.Clerk*c.For.Seconds(), shops)
+	if int64(kills.KillCount()) < min(int64(c.For/killOn), 3) || clerk.deeds.Load() < want.deeds {
+		return false
+	}
+	if c.Pieces > 0 && soldOut < min(want.orders, 20) {
+		return false
+	}
+	if orders, err := t.ordersInERP(ctx); err != nil || orders < want.orders {
+		return false
+	}
+	for _, s := range t.all() {
+		if shipped, told, err := s.told(ctx); err != nil || min(shipped, told) < want.parcels {
+			return false
+		}
+	}
+	return true
+}
+
 // storm lets customers order, and a clerk work, while the fleet kills.
-func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk, soldOut func()) (fleet.Report, error) {
+func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk, soldOut *atomic.Int64) (fleet.Report, error) {
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	var day errgroup.Group
 	day.Go(func() error { return clerk.Work(ordering, true) })
 	for i, s := range t.all() {
-		load := shop.Load{Rate: c.Rate, Seed: c.Seed + uint64(i), Planted: planted, Settings: true, Scarce: c.Pieces > 0, SoldOut: soldOut}
+		load := shop.Load{Rate: c.Rate, Seed: c.Seed + uint64(i), Planted: planted, Settings: true, Scarce: c.Pieces > 0, SoldOut: func() { soldOut.Add(1) }}
 		day.Go(func() error { return s.sell(ordering, load) })
 	}
 	report, err := t.fleet.Run(ctx, c.For)
+	for began := time.Now(); err == nil && ctx.Err() == nil && time.Since(began) < overtime && !t.enough(ctx, c, report, clerk, soldOut.Load()); {
+		report, err = t.fleet.Run(ctx, killOn)
+	}
 	home()
 	return report, errors.Join(err, day.Wait())
 }

@@ -27,7 +27,7 @@ import (
 
 // Demo is `spola demo`.
 type Demo struct {
-	For            time.Duration `help:"How long customers order; until ctrl-C if not given." placeholder:"30s"`
+	For            time.Duration `help:"How long customers order, and on a slow machine until there is a parcel to see; until ctrl-C if not given." placeholder:"30s"`
 	Shops          int           `help:"Shops on the ERP, 1 or 2: the second one has tables, settings, log and ledger of its own, and sells the same goods." default:"1" enum:"1,2"`
 	Rate           float64       `help:"Orders a second, in each shop." default:"20"`
 	Clerk          float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
@@ -46,8 +46,9 @@ type Demo struct {
 	files string                                      // a test's: where one order's files go
 }
 
-// settleWithin bounds how long the demo waits at its end for what is still on its way.
-const settleWithin = 60 * time.Second
+// settleWithin bounds how long a shop may take to go live under kills, and at the end each thing that is still on its way: on a machine that may be busy with
+// other things, programs are slow long before anything is wrong.
+const settleWithin = 5 * time.Minute
 
 // Run plays the demo: a stage is built, the pipeline starts, customers order, and when they
 // have gone home shop and ERP are compared.
@@ -187,9 +188,6 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	context.AfterFunc(env.Ctx, home)
-	if d.For > 0 {
-		defer time.AfterFunc(d.For, home).Stop()
-	}
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	var count counters
@@ -202,6 +200,12 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	group.Go(func() error {
 		return d.paint(watched, newScreen(show, d.title(st)), &count, &clerk, seen, timed, progress)
 	})
+	if d.For > 0 {
+		group.Go(func() error {
+			defer home()
+			return d.last(ordering, st, &count, &clerk)
+		})
+	}
 	began := time.Now()
 	day, open := errgroup.WithContext(ordering)
 	hands := make([]*saboteur, len(st.all()))
@@ -225,7 +229,7 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 			err = s.allowRepairs(ctx, 2*settleWithin)
 		}
 		if err == nil {
-			err = s.settleStock(ctx, stockSettlesWithin+2*min(d.ReconcileEvery, 30*time.Second))
+			err = s.settleStock(ctx, settleWithin+2*min(d.ReconcileEvery, 30*time.Second))
 		}
 	}
 	if err == nil {
@@ -289,7 +293,7 @@ func (c *counters) done(shop string, e verify.Entry, w *watcher) {
 	case verify.Change, verify.State, verify.Remove:
 		c.changed.Add(1)
 	}
-	if e.Taken {
+	if e.Taken && e.Outcome == verify.OK { // of others nobody knows when they were committed
 		w.Placed(shop, e.Order, e.At)
 	}
 }

@@ -15,6 +15,12 @@ select count(*) from spola.mail where shop = $1 and state in ('queued', 'sending
 -- name: unknown
 select count(*) from spola.mail where shop = $1 and state = 'unknown'
 
+-- name: parcels
+-- Orders of a shop that have left whole and of which the customer was mailed.
+select count(*) from erp.sales_order o join spola.link l on l.erp_order = o.id and l.shop = $1
+where o.state = 'shipped' and exists (select from erp.shipment s where s.order_id = o.id)
+    and exists (select from spola.mail m where m.order_id = o.id and m.shop = $1 and m.state = 'sent' and m.cause is not null)
+
 -- name: order
 -- An order with a parcel whose customer was mailed, one with an invoice first, and its way. One of downloads alone is invoiced without a parcel.
 select m.order_id, m.shop_number, m.number, a.placed_at, o.taken_at, p.shipped_at, a.email

@@ -71,9 +71,6 @@ func (s *saboteur) Work(ctx context.Context) error {
 	}
 }
 
-// stockSettlesWithin bounds how long the demo waits for the shop to show what there is, beside two intervals of reconciliation, and how long for one.
-const stockSettlesWithin = 60 * time.Second
-
 // allowRepairs is the person without whom so many rows are not repaired at once. In a shop of forty SKUs that is what some customers who cancel, and an
 // administrator who saves products with the pieces that he had read before, come to while the ledger is behind, or killed again and again.
 func (st *stage) allowRepairs(ctx context.Context, during time.Duration) error {
@@ -128,9 +125,9 @@ func (st *stage) unexplained(ctx context.Context) (left int64, err error) {
 		switch {
 		case err != nil:
 			return 0, fmt.Errorf("look at what reconciliation says: %w", err)
-		case runs > 0 && left == 0, runs > 0 && time.Since(began) > stockSettlesWithin:
+		case runs > 0 && left == 0, runs > 0 && time.Since(began) > settleWithin:
 			return left, nil
-		case time.Since(began) > chaosWithin: // on a machine that is busy with other things a run leaves its servers alone for minutes
+		case time.Since(began) > settleWithin: // on a machine that is busy with other things a run leaves its servers alone for minutes
 			return 0, errors.New("nobody has reconciled the shop's stock and orders")
 		}
 		select {
@@ -192,8 +189,10 @@ func (st *stage) lookAtStock(ctx context.Context) (s Stock, err error) {
 		}
 		s.Oversold += max(0, shown.pieces[row]-max(there, 0))
 	}
-	err = errors.Join(conn.QueryRow(ctx, "select count(*) from spola.ledger where shop = $1 and cause = 'repair'", st.name).Scan(&s.Repaired),
-		st.shop.DB().QueryRowContext(ctx, st.query("told")).Scan(&s.Shipped, &s.Tracking))
+	if err := conn.QueryRow(ctx, "select count(*) from spola.ledger where shop = $1 and cause = 'repair'", st.name).Scan(&s.Repaired); err != nil {
+		return s, fmt.Errorf("count the repairs of stock: %w", err)
+	}
+	s.Shipped, s.Tracking, err = st.told(ctx)
 	return s, err
 }
 

@@ -61,6 +61,7 @@ func (r Report) KillCount() int {
 type Fleet struct {
 	options    Options
 	random     *rand.Rand // of the one goroutine that runs the plan
+	last       int64      // count of what had passed at the end of the last run; of that goroutine too
 	parts      []*part
 	disturbed  []disturbed
 	supervised sync.WaitGroup

@@ -17,7 +17,7 @@ const (
 	backWithin   = 2 * time.Minute        // after a kill, on the slowest machine
 )
 
-// Run kills parts at random for so long: each kill 0 to 2 s after the last part was ready
+// Run kills parts at random for so long, and may be called again to go on: each kill 0 to 2 s after the last part was ready
 // again, every third while its part is still starting; in between connections are cut and
 // delayed. It returns what happened, and an error when a part did not come back or ended in a
 // way that wants a person. A context that ends early ends the run without an error.
@@ -25,7 +25,8 @@ func (f *Fleet) Run(ctx context.Context, d time.Duration) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	starts := map[string]time.Duration{}
-	passed, err := f.passed(ctx, 0)
+	passed, err := f.passed(ctx, f.last)
+	defer func() { f.last = passed }()
 	for n := 1; ctx.Err() == nil && err == nil && f.failure() == nil; n++ {
 		if err = pause(ctx, f.upTo(longestPause)); err != nil {
 			break

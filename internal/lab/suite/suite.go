@@ -39,6 +39,10 @@ const (
 	buildsAtOnce = 2
 )
 
+// raceExit has a program that was built with the race detector end at once, where it sleeps a second for what other threads may still have to tell: the
+// programs that tests start, again and again, are such ones.
+const raceExit = "GORACE=atexit_sleep_ms=20"
+
 // ErrFailed means that tests failed; what failed has been written.
 var ErrFailed = errors.New("tests failed")
 
@@ -125,7 +129,7 @@ func (s *suite) prepare() error {
 	if err := s.lab.User().Give(skips); err != nil {
 		return err
 	}
-	s.env = []string{"SPOLA_SKIPS=" + skips, "SPOLA_CACHE=" + s.lab.Cache()}
+	s.env = []string{"SPOLA_SKIPS=" + skips, "SPOLA_CACHE=" + s.lab.Cache(), raceExit}
 	return nil
 }
 

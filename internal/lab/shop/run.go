@@ -34,8 +34,8 @@ type Load struct {
 // falls.
 const shoppersAtOnce = 400
 
-// grace is how long work that has begun may go on when the context has ended.
-const grace = 20 * time.Second
+// grace is how long work that has begun may go on when the context has ended: an edit that is cut off leaves an order whose rows are not what it says.
+const grace = 5 * time.Minute
 
 // Run lets shoppers come until ctx ends or all have come, waits for those who are in the shop,
 // and returns. What was refused or left unknown stands in the journal and is no error of Run's;
@@ -274,7 +274,7 @@ func (g *generator) saveSettings(ctx context.Context, n int64) {
 
 // toTheEnd is for an administrator who ends what he has begun: on a server that is killed or busy that may take much longer than customers have.
 func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), 30*grace)
+	return context.WithTimeout(context.WithoutCancel(ctx), 2*grace)
 }
 
 // saveProduct opens the page of a product, thinks, and saves it: what was sold meanwhile is back

@@ -29,7 +29,7 @@ import (
 
 // Chaos is `spola chaos`: the demo's parts as processes of their own, killed at random.
 type Chaos struct {
-	For     time.Duration `help:"How long parts are killed, and on a slow machine until enough has happened meanwhile." default:"60s"`
+	For     time.Duration `help:"How long parts are killed; on a slow machine customers and the clerk go on until enough has come of it." default:"60s"`
 	Rate    float64       `help:"Orders a second." default:"20"`
 	Clerk   float64       `help:"Deeds of the ERP's clerk a second; 0: he stays at home." default:"5"`
 	Pieces  int64         `help:"Pieces of each article in each of the ERP's warehouses at the beginning, for shelves that are bought empty and filled again; 0: plenty." placeholder:"5"`
@@ -419,14 +419,17 @@ func (t *theatre) mailed(ctx context.Context) (*Mails, error) {
 	return &all, err
 }
 
-// killOn is how long parts are killed on where too little has happened yet.
+// killOn is how long parts are killed on where too few were killed yet.
 const killOn = 5 * time.Second
+
+// leastKills is how many kills a storm has at the least.
+func (c Chaos) leastKills() int { return min(int(c.For/killOn), 3) }
 
 // enough tells whether the storm has brought what it brings at the least. What can't be asked, for a server is away, has not been brought.
 func (t *theatre) enough(ctx context.Context, c Chaos, kills fleet.Report, clerk *desk, soldOut int64) bool {
 	shops := len(t.all())
 	want := leastOf(c.Rate*c.For.Seconds()*float64(shops), c.Clerk*c.For.Seconds(), shops)
-	if int64(kills.KillCount()) < min(int64(c.For/killOn), 3) || clerk.deeds.Load() < want.deeds {
+	if kills.KillCount() < c.leastKills() || clerk.deeds.Load() < want.deeds {
 		return false
 	}
 	if c.Pieces > 0 && soldOut < min(want.orders, 20) {
@@ -455,7 +458,11 @@ func (t *theatre) storm(ctx context.Context, c Chaos, clerk *desk, soldOut *atom
 	}
 	report, err := t.fleet.Run(ctx, c.For)
 	for began := time.Now(); err == nil && ctx.Err() == nil && time.Since(began) < overtime && !t.enough(ctx, c, report, clerk, soldOut.Load()); {
-		report, err = t.fleet.Run(ctx, killOn)
+		if report.KillCount() < c.leastKills() {
+			report, err = t.fleet.Run(ctx, killOn)
+		} else {
+			sleep(ctx, paintEvery) // parts that have hardly started are not killed again: nothing would ever pass
+		}
 	}
 	home()
 	return report, errors.Join(err, day.Wait())

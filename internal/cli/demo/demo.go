@@ -188,6 +188,8 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	ordering, home := context.WithCancel(ctx)
 	defer home()
 	context.AfterFunc(env.Ctx, home)
+	shopping, shut := context.WithCancel(ordering)
+	defer shut()
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	var count counters
@@ -203,15 +205,16 @@ func (d Demo) order(ctx context.Context, env *cli.Env, st *stage, show *os.File,
 	if d.For > 0 {
 		group.Go(func() error {
 			defer home()
-			return d.last(ordering, st, &count, &clerk)
+			return d.last(ordering, st, &count, &clerk, shut)
 		})
 	}
 	began := time.Now()
 	day, open := errgroup.WithContext(ordering)
+	context.AfterFunc(open, shut)
 	hands := make([]*saboteur, len(st.all()))
 	for i, s := range st.all() {
 		hands[i] = &saboteur{shop: s.shop, seed: d.Seed + uint64(i), rate: d.Saboteur}
-		day.Go(func() error { return d.customers(open, s, d.Seed+uint64(i), &count, seen) })
+		day.Go(func() error { return d.customers(shopping, s, d.Seed+uint64(i), &count, seen) })
 		day.Go(func() error { return hands[i].Work(open) })
 	}
 	day.Go(func() error { return clerk.Work(open, false) })

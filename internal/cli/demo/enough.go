@@ -27,9 +27,9 @@ func leastOf(orders, deeds float64, shops int) least {
 	}
 }
 
-// last waits until the day is over: until it has lasted as long as it was to, and has brought what it brings at the least. A ctx that ends is the end of the
-// day too.
-func (d Demo) last(ctx context.Context, st *stage, count *counters, clerk *desk) error {
+// last waits until the day is over: until it has lasted as long as it was to, and has brought what it brings at the least. The shops shut before, as soon as
+// enough has been ordered: what is overtaxed catches up. A ctx that ends is the end of the day too.
+func (d Demo) last(ctx context.Context, st *stage, count *counters, clerk *desk, shut func()) error {
 	if !sleep(ctx, d.For) {
 		return nil
 	}
@@ -41,7 +41,11 @@ func (d Demo) last(ctx context.Context, st *stage, count *counters, clerk *desk)
 	shops := len(st.all())
 	want := leastOf(d.Rate*d.For.Seconds()*float64(shops), d.Clerk*d.For.Seconds(), shops)
 	for began := time.Now(); time.Since(began) < overtime; {
-		enough := count.placed.Load() >= want.orders && clerk.deeds.Load() >= want.deeds
+		enough := count.placed.Load() >= want.orders
+		if enough {
+			shut()
+		}
+		enough = enough && clerk.deeds.Load() >= want.deeds
 		for _, s := range st.all() {
 			mailed, told, err := s.parcels(ctx, conn)
 			if err != nil {

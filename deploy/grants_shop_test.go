@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
 	"github.com/go-mysql-org/go-mysql/replication"
@@ -150,7 +149,7 @@ func reads(t *testing.T, s *server.Server) bool {
 		t.Errorf("read the binlog as spola_cdc: %v", err)
 		return false
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	for {
 		event, err := events.GetEvent(ctx)

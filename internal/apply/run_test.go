@@ -22,6 +22,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
 
@@ -37,7 +38,7 @@ type loop struct {
 }
 
 // longest is how long any loop of these tests may run: one that should have ended, and did not, ends then.
-const longest = time.Minute
+const longest = server.Patience
 
 // until runs the loop until it has applied n records, and returns Run's error.
 func (l *loop) until(ctx context.Context, n int64) error {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/broker"
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
@@ -236,7 +237,7 @@ func TestGuard(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn.SetDeadline(time.Now().Add(5 * time.Second))
+		conn.SetDeadline(time.Now().Add(server.Patience))
 		if _, err := conn.Write([]byte(bytes + "\x00\x00\x00\x00")); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/stream"
 )
 
@@ -70,7 +71,7 @@ func TestTrimNeverEmptiesATopic(t *testing.T) {
 func offsets(t testing.TB, b *Broker, log stream.Config) [2]int64 {
 	t.Helper()
 	var all []int64
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	err := stream.Scan(ctx, log, func(records []change.Record) error {
 		for _, r := range records {

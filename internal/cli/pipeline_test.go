@@ -34,6 +34,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/lab/erp"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/verify"
@@ -62,7 +63,7 @@ type pipeline struct {
 
 const (
 	testShop = "shop"
-	patience = 3 * time.Minute // for what must come, on the slowest machine
+	patience = server.Patience
 )
 
 // newPipeline makes shop and ERP, both with their goods, and starts nothing.

@@ -27,6 +27,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/change"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 	"github.com/spola-cdc/spola/schemas"
@@ -298,7 +299,7 @@ func TestServerThatRefusesStallsAndCuts(t *testing.T) {
 			s := w.sender(t.Context())
 			defer s.Journal.Close()
 			s.Server.Times.Connect, s.Server.Times.Step = time.Second, 300*time.Millisecond // the latter is also how long it waits before it connects again
-			w.must(w.send(s, 10*time.Second))
+			w.must(w.send(s))
 			n := 0
 			for _, m := range w.box.Mails() {
 				if m.To == email {
@@ -333,7 +334,7 @@ func TestPauses(t *testing.T) {
 	s := w.sender(t.Context())
 	defer s.Journal.Close()
 	s.Again = nil
-	w.must(w.send(s, 700*time.Millisecond))
+	w.must(w.sendUntil(s, `select bool_and(reason <> '') from spola.mail`))
 	w.want("outbox", w.text(`select shop_number, state, attempts, substr(reason, 1, 15), next_at > now() + interval '40 seconds' and next_at < now() + interval '80 seconds' from spola.mail order by id`),
 		"1 queued 1 RCPT: 450 \"4.0. true\n2 failed 1 tried for 96h0m false")
 }
@@ -367,7 +368,7 @@ func TestServerIsAway(t *testing.T) {
 	w.must(w.sendUntil(s, `select trouble like '%550%' from spola.mail_shop`))
 	standing("queued true", "MAIL: 550")
 	refuses.Store(false)
-	w.must(w.send(s, 20*time.Second))
+	w.must(w.send(s))
 	standing("sent true", "")
 }
 
@@ -462,7 +463,7 @@ func TestEndsWhileTheServerStalls(t *testing.T) {
 	select {
 	case err := <-ended:
 		w.must(err)
-	case <-time.After(2 * time.Second):
+	case <-time.After(s.Server.Times.Last / 2):
 		t.Fatal("it waits for the server")
 	}
 	w.want("outbox", w.outbox(), "shipment 1 a@example.com unknown")
@@ -486,14 +487,14 @@ func TestSenderEndsAtEachStep(t *testing.T) {
 			}
 			return nil
 		}
-		if err := w.send(s, 10*time.Second); !errors.Is(err, errKilled) {
+		if err := w.send(s); !errors.Is(err, errKilled) {
 			t.Fatalf("%s: %v", c.step, err)
 		}
 		s.Journal.Close()
 		// The next one has the lock, so the first is known to be gone.
 		next := w.sender(t.Context())
-		w.must(w.send(next, 10*time.Second))
-		for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline) && w.text(`select state from spola.mail where recipient = $1`, email) == "sending"; {
+		w.must(w.send(next))
+		for deadline := time.Now().Add(server.Patience); time.Now().Before(deadline) && w.text(`select state from spola.mail where recipient = $1`, email) == "sending"; {
 			time.Sleep(10 * time.Millisecond)
 		}
 		next.Journal.Close()
@@ -557,9 +558,9 @@ func TestRestoredERP(t *testing.T) {
 	w.ship(a, `{"1": 1}`, "002010585101")
 	w.ship(a, "", "002010585104")
 	s := w.sender(t.Context())
-	w.must(w.send(s, 10*time.Second)) // folds, before the log is read again
+	w.must(w.send(s)) // folds, before the log is read again
 	w.queueAll()
-	w.must(w.send(s, 10*time.Second))
+	w.must(w.send(s))
 	s.Journal.Close()
 	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:2 b@example.com:2 c@example.com:1]")
 	w.want("outbox", w.text(`select kind, shop_number, state from spola.mail order by kind, shop_number, state`), `invoice 4712 sent
@@ -593,19 +594,19 @@ func TestJournalAheadOfTheERP(t *testing.T) {
 	s := w.sender(t.Context())
 	defer s.Journal.Close()
 	s.Given = stock.CounterOf(contract).Given
-	w.must(w.send(s, 10*time.Second))
+	w.must(w.send(s))
 	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:2]")
-	w.must(w.send(s, 300*time.Millisecond)) // what it has given out itself is no news
+	w.must(w.send(s)) // what it has given out itself is no news
 
 	w.exec(`update erp.counter set last = 0 where series = 'F'; delete from spola.mail; update spola.mail_shop set journal = 0`)
 	w.ship(w.order(2, "b@example.com"), "", "")
 	w.queueAll()
 	year := time.Now().Format("2006")
-	if err := w.send(s, 10*time.Second); !errors.Is(err, postgres.ErrRestored) || !strings.Contains(err.Error(), "a customer has read of F"+year+"/1, and the last that it knows is 0") {
+	if err := w.send(s); !errors.Is(err, postgres.ErrRestored) || !strings.Contains(err.Error(), "a customer has read of F"+year+"/1, and the last that it knows is 0") {
 		t.Errorf("a number that the ERP has not given out: %v", err)
 	}
 	w.exec(`select erp.lift_numbers('{F}', array[$1::smallint], '{1}', 'test')`, year)
-	w.must(w.send(s, 10*time.Second))
+	w.must(w.send(s))
 	w.want("mails", fmt.Sprint(w.received()), "map[a@example.com:2 b@example.com:1]")
 }
 
@@ -668,14 +669,14 @@ func TestPauseAndRate(t *testing.T) {
 	w.queueAll()
 	s := w.sender(t.Context())
 	defer s.Journal.Close()
-	w.must(w.send(s, 300*time.Millisecond))
+	w.must(w.sendFor(s, 300*time.Millisecond, `select false`))
 	if n := len(w.box.Mails()); n != 0 {
 		t.Errorf("%d mails while it is paused", n)
 	}
 	w.exec(`update spola.place set paused_at = null`)
 	s.Server.PerMinute = 300
 	began := time.Now() // not the first mail's arrival: a busy machine may hold that one up
-	w.must(w.send(s, 10*time.Second))
+	w.must(w.send(s))
 	mails := w.box.Mails()
 	if len(mails) != 3 || mails[2].At.Sub(began) < 400*time.Millisecond {
 		t.Errorf("%d mails at 300 a minute, the last %s behind the start", len(mails), mails[len(mails)-1].At.Sub(began))

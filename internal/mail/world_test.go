@@ -178,16 +178,16 @@ func (w *world) sender(ctx context.Context) *Sender {
 		Poll: 10 * time.Millisecond, Again: func(int) time.Duration { return 50 * time.Millisecond }}
 }
 
-// send sends until nothing is queued or on its way, or for so long at most.
-func (w *world) send(s *Sender, most time.Duration) error {
+// send sends until nothing is queued or on its way.
+func (w *world) send(s *Sender) error {
 	w.Helper()
-	return w.sendFor(s, most, `select not exists (select from spola.mail where state in ('queued', 'sending'))`)
+	return w.sendFor(s, server.Patience, `select not exists (select from spola.mail where state in ('queued', 'sending'))`)
 }
 
 // sendUntil sends until a query says true.
 func (w *world) sendUntil(s *Sender, query string) error {
 	w.Helper()
-	return w.sendFor(s, time.Minute, query)
+	return w.sendFor(s, server.Patience, query)
 }
 
 func (w *world) sendFor(s *Sender, most time.Duration, query string) error {
@@ -216,7 +216,7 @@ func (w *world) sendAll() {
 	w.Helper()
 	s := w.sender(w.Context())
 	defer s.Journal.Close()
-	w.must(w.send(s, 20*time.Second))
+	w.must(w.send(s))
 }
 
 // outbox is what became of the mails.

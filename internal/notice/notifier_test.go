@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	spolamail "github.com/spola-cdc/spola/internal/mail"
 )
 
@@ -68,7 +69,7 @@ func (p *post) start() (n *Notifier, stop func()) {
 
 func (p *post) until(what string, holds func() bool) {
 	p.Helper()
-	for end := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(server.Patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.Fatalf("not until now: %s; %d mails", what, len(p.box.Mails()))
 		}
@@ -78,7 +79,7 @@ func (p *post) until(what string, holds func() bool) {
 // rest waits until what there is has been told.
 func (p *post) rest(n *Notifier) {
 	p.Helper()
-	ctx, cancel := context.WithTimeout(p.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.Context(), server.Patience)
 	defer cancel()
 	if n.Rest(ctx); ctx.Err() != nil {
 		p.Fatal("what there is has not been told")

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	lab "github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/notice"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
@@ -62,7 +63,7 @@ func visit(t *testing.T, w *Watch) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{t, &http.Client{Jar: jar, Timeout: time.Minute}, server.URL}
+	return &visitor{t, &http.Client{Jar: jar, Timeout: lab.Patience}, server.URL}
 }
 
 func watching(o *Page) *Watch {

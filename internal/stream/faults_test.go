@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/spola-cdc/spola/internal/lab/server"
 )
 
 // faults stands between the clients of a test and the broker, and does to single requests
@@ -87,7 +89,7 @@ func (f *faults) deliverTo(addr string, frame []byte) []byte {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	conn.SetDeadline(time.Now().Add(server.Patience))
 	if _, err := conn.Write(frame); err != nil {
 		f.t.Fatal(err)
 	}

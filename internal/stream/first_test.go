@@ -37,7 +37,7 @@ func TestFirstStartIsCalm(t *testing.T) {
 	cluster := server.PrivateKafka(t, 1, nil)
 	log := &lines{}
 	cfg := Config{Brokers: cluster.Addrs(), Topic: "spola.shop", Log: zerolog.New(log).Level(zerolog.InfoLevel)}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	read := make(chan error, 1)
 	go func() { // the applier, which is up before cdc

@@ -19,7 +19,7 @@ import (
 // What was acknowledged stands in the journal, in order, whatever breaks; who reads on from an offset gets the rest.
 func TestJournal(t *testing.T) {
 	cluster := server.Kafka(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	var breaks atomic.Bool
 	cfg := Config{Brokers: cluster, Topic: "sent." + fmt.Sprint(time.Now().UnixNano()), Log: zerolog.Nop(),

@@ -57,7 +57,7 @@ func numbered(at change.Place, records ...change.Record) ([]change.Record, chang
 // ends reads until an error comes and returns it with the number of records before it.
 func ends(t testing.TB, r *Reader) (int, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	for n := 0; ; {
 		records, err := r.Next(ctx)
@@ -296,7 +296,7 @@ func TestLogMadeAgain(t *testing.T) {
 // remake makes a deleted topic again as soon as the broker lets it.
 func remake(t testing.TB, cfg Config) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(server.Patience); ; {
 		made, err := EnsureTopic(t.Context(), cfg, TopicSettings{})
 		if err == nil && made {
 			return
@@ -472,7 +472,7 @@ func TestMeterKeepsItsConnections(t *testing.T) {
 			conn.Close()
 		}
 		mu.Unlock()
-		for deadline := time.Now().Add(time.Minute); ; {
+		for deadline := time.Now().Add(server.Patience); ; {
 			lag, err := m.Lag(t.Context(), all[9].Offset)
 			if err == nil && lag.Events == 11 {
 				break

@@ -56,7 +56,7 @@ func deleteTopic(t testing.TB, cfg Config) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), server.Patience)
 	defer cancel()
 	if _, err := s.client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{cfg.Topic}}); err != nil {
 		t.Errorf("delete topic: %v", err)
@@ -146,7 +146,7 @@ func open(t testing.TB, cfg Config, from Position) *Reader {
 // take reads n records.
 func take(t testing.TB, r *Reader, n int) []change.Record {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	var all []change.Record
 	for len(all) < n {

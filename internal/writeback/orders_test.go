@@ -397,7 +397,7 @@ func (o *testOrders) idle(holds func() bool) {
 	go func() {
 		ended <- apply.Run(ctx, mysql.NewTarget(o.url, OrdersApplier, Log, "test"), e, o.log.open, apply.Options{Log: zerolog.Nop()})
 	}()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(server.Patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			o.t.Error("what waits was not looked at again")
 			break
@@ -508,7 +508,7 @@ func testOrdersByTwoAppliers(t *testing.T, o *testOrders) {
 	}
 	older := make(chan error, 1)
 	e := o.orders()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	go func() {
 		older <- apply.Run(ctx, mysql.NewTarget(o.url, OrdersApplier, Log, "older"), e, o.log.open, apply.Options{Log: zerolog.Nop()})
@@ -646,7 +646,7 @@ func testOrdersWhileTheShopIsAway(t *testing.T, o *testOrders) {
 	o.ship(id, "BRT2", "shipped")
 	o.shows(id, 1)
 	network.close(false)
-	for deadline := time.Now().Add(20 * time.Second); o.number("SELECT order_status_id FROM oc_order WHERE order_id = ?", id) != 3 && time.Now().Before(deadline); {
+	for deadline := time.Now().Add(server.Patience); o.number("SELECT order_status_id FROM oc_order WHERE order_id = ?", id) != 3 && time.Now().Before(deadline); {
 		time.Sleep(20 * time.Millisecond)
 	}
 	cancel()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/apply"
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/target/mysql"
 )
@@ -333,7 +334,7 @@ func testStockByTwoAppliers(t *testing.T, s *testStock) {
 	hot := s.checkouts(4, 10, shop.Line{Product: shop.Hot, Quantity: 1})
 	e := s.effect()
 	older := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	go func() {
 		older <- apply.Run(ctx, mysql.NewTarget(s.url, StockApplier, Log, "older"), e, s.log.open, apply.Options{Log: zerolog.Nop()})
@@ -385,7 +386,7 @@ func testStockWhileTheShopIsAway(t *testing.T, s *testStock) {
 	}()
 	until := func(what string, holds func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(server.Patience); !holds(); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%s did not come", what)
 			}

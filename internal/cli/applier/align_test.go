@@ -324,7 +324,7 @@ func (b *browser) align(what string, form ...string) string {
 	}
 	text = b.send("/align/"+what, form...)
 	for began := time.Now(); strings.Contains(text, `http-equiv="refresh"`); text = b.send("/align") {
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > server.Patience {
 			b.t.Fatalf("it does not end:\n%s", text)
 		}
 		time.Sleep(50 * time.Millisecond)

@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/config"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -23,7 +24,7 @@ func TestReconcilerKeepsItsConnection(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- reconcileEvery(ctx, cfg, 10*time.Millisecond, zerolog.Nop()) }()
 	asked, connections := map[time.Time]bool{}, map[time.Time]bool{}
-	for deadline := time.Now().Add(time.Minute); len(asked) < 10 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(server.Patience); len(asked) < 10 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		var began, last *time.Time
 		if err := conn.QueryRow(t.Context(), `select max(backend_start), max(query_start) from pg_stat_activity
 			where datname = current_database() and application_name = 'spola reconcile ' || $1`, cfg.Shop.Name).Scan(&began, &last); err != nil {

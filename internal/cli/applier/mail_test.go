@@ -14,6 +14,7 @@ import (
 
 	"github.com/spola-cdc/spola/internal/cli"
 	"github.com/spola-cdc/spola/internal/lab/mailbox"
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/mail"
 	"github.com/spola-cdc/spola/internal/target/postgres"
 )
@@ -109,7 +110,7 @@ func TestMailVerbs(t *testing.T) {
 	t.Setenv("DISPLAY", ":0")
 	run(t, env, out, PreviewMail{Order: "4712", Dir: dir, Open: true})
 	var seen []byte
-	for deadline := time.Now().Add(time.Minute); bytes.Count(seen, []byte(".html\n")) < 4 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(server.Patience); bytes.Count(seen, []byte(".html\n")) < 4 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		seen, _ = os.ReadFile(opened)
 	}
 	if bytes.Count(seen, []byte(".html\n")) != 4 {

@@ -146,7 +146,7 @@ func (m *merchant) status() (o intake.Overview) {
 // until waits for what comes by itself.
 func (m *merchant) until(what string, holds func() bool) {
 	m.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(server.Patience); !holds(); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			m.t.Fatalf("not until now: %s; %+v", what, m.status())
 		}

@@ -229,13 +229,13 @@ func (m *newcomer) asks(query string) (answer string) {
 // until waits for something that happens by itself.
 func (m *newcomer) until(what string, happen func() error) {
 	m.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(server.Patience); ; time.Sleep(100 * time.Millisecond) {
 		err := happen()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			m.t.Fatalf("%s did not happen within a minute: %v", what, err)
+			m.t.Fatalf("%s did not happen: %v", what, err)
 		}
 	}
 }

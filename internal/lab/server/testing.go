@@ -10,9 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
+
+// Patience is how long a test waits for what must come. It is for what hangs: a test that waits does not fail for the machine's being slow or busy.
+const Patience = 10 * time.Minute
 
 // MySQL is the URL of a fresh database on the shared MySQL 9.7, dropped after the test.
 func MySQL(t testing.TB) string {

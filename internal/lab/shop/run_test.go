@@ -7,8 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
 	"github.com/spola-cdc/spola/internal/verify"
 )
@@ -95,7 +95,7 @@ func run(t *testing.T, s *shop.Shop, load shop.Load, path string) {
 		t.Fatal(err)
 	}
 	load.Journal = journal
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // on the slowest machine
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	if err := s.Run(ctx, load); err != nil {
 		t.Fatal(err)

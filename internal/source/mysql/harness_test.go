@@ -107,7 +107,7 @@ func (l *memoryLog) tail() *Tail {
 // wait returns when the log has what is asked for.
 func (l *memoryLog) wait(t testing.TB, what string, has func([]change.Record) bool) []change.Record {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(server.Patience)
 	for {
 		if records := l.all(); has(records) {
 			return records
@@ -115,7 +115,7 @@ func (l *memoryLog) wait(t testing.TB, what string, has func([]change.Record) bo
 		select {
 		case <-l.came:
 		case <-deadline:
-			t.Fatalf("%s: not in the log after 30 s; it has %s", what, summary(l.all()))
+			t.Fatalf("%s: not in the log; it has %s", what, summary(l.all()))
 		}
 	}
 }
@@ -217,8 +217,8 @@ func (s *shop) ended() error {
 		s.stop()
 		s.stop = nil
 		return s.failed
-	case <-time.After(30 * time.Second):
-		s.t.Fatalf("the reader has not ended after 30 s; the log has %s", summary(s.log.all()))
+	case <-time.After(server.Patience):
+		s.t.Fatalf("the reader has not ended; the log has %s", summary(s.log.all()))
 		return nil
 	}
 }

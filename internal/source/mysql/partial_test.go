@@ -149,7 +149,7 @@ func differences(t *testing.T, s *shop, before facts) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	for count := 0; ; {
 		e, err := streamer.GetEvent(ctx)

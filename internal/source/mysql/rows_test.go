@@ -165,7 +165,7 @@ func peerRows(t *testing.T, s *shop, before facts, count int) [][]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	var out [][]any
 	for len(out) < count {
@@ -320,12 +320,12 @@ func TestMemoryOfLargeTransaction(t *testing.T) {
 			const rows = 250000
 			// Texts that hardly get smaller: the compressed transaction has 50 MB.
 			exec(t, conn, fmt.Sprintf("INSERT INTO oc_order (total, comment) SELECT 1, CONCAT(SHA2(RAND(), 512), SHA2(RAND(), 512), SHA2(RAND(), 512)) FROM information_schema.collations a, information_schema.collations b, information_schema.engines c LIMIT %d", rows))
-			deadline := time.After(60 * time.Second)
+			deadline := time.After(server.Patience)
 			for s.log.counted() < rows {
 				select {
 				case <-s.log.came:
 				case <-deadline:
-					t.Fatalf("%d of %d rows after a minute", s.log.counted(), rows)
+					t.Fatalf("%d of %d rows came", s.log.counted(), rows)
 				}
 			}
 			most := memoryMB(t, "VmHWM:")

@@ -362,7 +362,7 @@ func testServerIDCollision(t *testing.T, private *server.Server) {
 		if err := other.ended(); !errors.Is(err, ErrCollision) {
 			t.Fatal(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(server.Patience):
 		t.Fatal("two readers with one server id go on")
 	}
 }

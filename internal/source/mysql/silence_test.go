@@ -5,11 +5,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/spola-cdc/spola/internal/lab/fault"
+	"github.com/spola-cdc/spola/internal/lab/server"
 )
 
 // noticing tells when the reader logs something.
@@ -59,7 +59,7 @@ func TestSilentConnection(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.exec("INSERT INTO oc_order (comment) VALUES ('nobody hears it')")
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), server.Patience)
 		defer cancel()
 		if _, err := db.ExecContext(ctx, "DO 1"); err == nil || ctx.Err() != nil {
 			t.Errorf("a statement that gets no answer ends with %v", err)
@@ -67,7 +67,7 @@ func TestSilentConnection(t *testing.T) {
 		select {
 		case <-found.came:
 		case <-ctx.Done():
-			t.Error("the reader has not noticed the silence after 30 s")
+			t.Error("the reader has not noticed the silence")
 		}
 		if err := proxy.Mend(); err != nil {
 			t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/spola-cdc/spola/internal/change"
+	"github.com/spola-cdc/spola/internal/lab/server"
 )
 
 // replica applies a log as the mirror does: rows by their key, and a chunk's end deletes the
@@ -246,7 +247,7 @@ func TestRowsChangedBehindTheReadingOfAChunk(t *testing.T) {
 // waitsForALock returns once a statement in the shop's database waits for a row's lock. InnoDB shows what it showed before to who has looked within a tenth of a second.
 func (s *shop) waitsForALock() {
 	s.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(server.Patience)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for waiting := 0; waiting == 0; {

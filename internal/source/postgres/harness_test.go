@@ -114,7 +114,7 @@ func (l *memoryLog) tail() *Tail {
 // wait returns when the log has what is asked for.
 func (l *memoryLog) wait(t testing.TB, what string, has func([]change.Record) bool) []change.Record {
 	t.Helper()
-	deadline := time.After(60 * time.Second)
+	deadline := time.After(server.Patience)
 	for {
 		if records := l.all(); has(records) {
 			return records
@@ -244,8 +244,8 @@ func (e *erp) ended() error {
 		e.stop()
 		e.stop = nil
 		return e.failed
-	case <-time.After(60 * time.Second):
-		e.t.Fatalf("the reader has not ended after 60 s; the log has %s", summary(e.log.all()))
+	case <-time.After(server.Patience):
+		e.t.Fatalf("the reader has not ended; the log has %s", summary(e.log.all()))
 		return nil
 	}
 }
@@ -253,7 +253,7 @@ func (e *erp) ended() error {
 // endedOr waits for the reader to end by itself, or stops it when done holds.
 func (e *erp) endedOr(done func() bool) error {
 	e.t.Helper()
-	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(server.Patience); time.Now().Before(end); {
 		select {
 		case <-e.done:
 			return e.ended()
@@ -341,7 +341,7 @@ func (e *erp) slot() *slot {
 // dropSlot drops the reader's slot, once the server has seen that the reader is gone.
 func (e *erp) dropSlot() {
 	e.t.Helper()
-	for end := time.Now().Add(30 * time.Second); e.slot().active; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(server.Patience); e.slot().active; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			e.t.Fatalf("slot %s is still active", e.cfg.Slot)
 		}

@@ -29,12 +29,12 @@ func TestMemoryOfLargeTransaction(t *testing.T) {
 	before := memoryMB(t, "VmRSS:")
 	const rows = 250000
 	e.exec(fmt.Sprintf("INSERT INTO stock SELECT i, i, 1, repeat(md5(i::text), 8) FROM generate_series(1, %d) i", rows))
-	deadline := time.After(2 * time.Minute)
+	deadline := time.After(server.Patience)
 	for e.log.counted() < rows {
 		select {
 		case <-e.log.came:
 		case <-deadline:
-			t.Fatalf("%d of %d rows after two minutes", e.log.counted(), rows)
+			t.Fatalf("%d of %d rows came", e.log.counted(), rows)
 		}
 	}
 	most := memoryMB(t, "VmHWM:")

@@ -49,7 +49,7 @@ func TestSilentConnection(t *testing.T) {
 	if err := proxy.Silence(); err != nil {
 		t.Fatal(err)
 	}
-	patient, cancel := context.WithTimeout(t.Context(), time.Minute)
+	patient, cancel := context.WithTimeout(t.Context(), server.Patience)
 	defer cancel()
 	_, err = conn.Exec(patient, "select 1")
 	if err == nil || patient.Err() != nil {

@@ -64,6 +64,11 @@ func (s *testStock) reset(t testing.TB) {
 	s.exec("UPDATE oc_product_option_value SET quantity = 100")
 }
 
+// forget has the appliers begin anew; what rows were given stays marked.
+func (s *testStock) forget() {
+	s.exec("DELETE FROM spola_marker WHERE name LIKE 'place.%' OR name LIKE 'life.%'")
+}
+
 func (s *testStock) exec(query string, args ...any) {
 	s.t.Helper()
 	if _, err := s.DB().ExecContext(context.Background(), query, args...); err != nil {

@@ -26,6 +26,7 @@ var stockTests = []struct {
 	{"is delivered", testStockIsDelivered},
 	{"in any order", testStockInAnyOrder},
 	{"of a restored ERP", testStockOfARestoredERP},
+	{"of an older life", testStockOfAnOlderLife},
 	{"beside checkouts", testStockBesideCheckouts},
 	{"floor", testStockFloor},
 	{"waits", testStockWaits},
@@ -146,6 +147,30 @@ func testStockOfARestoredERP(t *testing.T, s *testStock) {
 	s.log.add(ledgerRecord(change.Create, testShop, 11, "product:2", 40))
 	s.deliver()
 	s.want("product 2 behind the next", s.product(2), 140)
+}
+
+// A row that has an entry of the ERP's new life takes none of the one before, though the log names it again and its number is the higher one: the applier
+// was lost ahead of its place, or the place is.
+func testStockOfAnOlderLife(t *testing.T, s *testStock) {
+	for _, target := range []int64{10, 20, 30, 40} {
+		s.log.ledger("product:1", target)
+	}
+	old := s.log
+	s.deliver()
+	s.want("product 1 in the old life", s.product(1), 140)
+	s.forget()
+	s.log = newTestLog(1000)
+	s.log.claim(2)
+	s.log.add(ledgerRecord(change.Create, testShop, 3, "product:1", 5))
+	s.deliver()
+	s.want("product 1 in the new life", s.product(1), 105)
+
+	s.forget()
+	s.log = old
+	s.deliver()
+	s.want("product 1 behind entries of the old life", s.product(1), 105)
+	s.want("the life in its mark", s.number("SELECT generation FROM spola_marker WHERE name = 'product:1'"), 2)
+	s.want("the number in its mark", s.number("SELECT number FROM spola_marker WHERE name = 'product:1'"), 3)
 }
 
 // Customers buy while the ledger is delivered: no piece is lost, whichever comes first.

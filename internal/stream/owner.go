@@ -46,6 +46,8 @@ type owner struct {
 	name string
 	id   string
 	producer
+
+	unsure bool // the answer to a request for an epoch was lost: the coordinator's newest may be this owner's
 }
 
 func newOwner(name string) owner {
@@ -75,6 +77,7 @@ func (s *session) takeEpoch(ctx context.Context, o *owner) error {
 	case errors.Is(err, kafka.InvalidProducerIDMapping):
 		return &StopError{Kind: ErrSequence, Topic: s.cfg.Topic, Offset: -1, What: "the broker does not know this producer any more", Mend: mends[ErrSequence]}
 	default:
+		o.unsure = true // an error may be the coordinator's too, behind which it has given the epoch
 		return fmt.Errorf("take an epoch: %w", err)
 	}
 	o.producer = producer{id: int64(res.Producer.ProducerID), epoch: int16(res.Producer.ProducerEpoch)}

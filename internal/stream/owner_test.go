@@ -145,6 +145,68 @@ func TestOlderOwnerIsFenced(t *testing.T) {
 	})
 }
 
+// The answer to a request for an epoch is lost, and the coordinator moves: it remembers the epoch that it gave, and not which it was asked with. Who asks again is
+// refused for his own epoch, as an older owner would be; but nobody else has written a fence.
+func TestOwnEpochFencesNobody(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		cfg, faults := through(t, freshLog(t, server.Kafka(t)))
+		w, _ := own(t, cfg)
+		want := rows(0, 20)
+		mustAppend(t, w, want[:10]...)
+		lost := owner{producer: producer{id: w.own.producer.id, epoch: w.own.epoch + 1}}
+		plain := cfg
+		plain.dial = nil
+		asked, sent := 0, false
+		var newer *Writer
+		faults.set(func(kind protocol.ApiKey) fate {
+			switch {
+			case kind == protocol.Produce && !sent:
+				sent = true
+				return isCut
+			case kind == protocol.InitProducerId:
+				if asked++; asked == 1 {
+					return losesAnswer
+				}
+				switch {
+				case asked == 2 && taken:
+					newer, _ = own(t, plain)
+				case asked == 2:
+					forgetsEpoch(t, plain, lost)
+				}
+			}
+			return passes
+		})
+		err := w.Append(t.Context(), want[10:])
+		if err == nil {
+			err = w.Flush(t.Context())
+		}
+		switch {
+		case taken && !errors.Is(err, ErrFenced):
+			t.Errorf("the log was taken meanwhile, and its older owner got %v", err)
+		case !taken && err != nil:
+			t.Errorf("refused for its own epoch: %v", err)
+		case !taken:
+			sameRecords(t, want, whole(t, plain)[1:])
+		default:
+			mustAppend(t, newer, want[10:]...) // who has asked in vain has taken nothing
+		}
+	}
+}
+
+// forgetsEpoch has the coordinator count on from an epoch that it gave, by which it knows the one before no more.
+func forgetsEpoch(t *testing.T, cfg Config, gave owner) {
+	t.Helper()
+	s, err := newSession(cfg)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer s.close()
+	if err := s.takeEpoch(t.Context(), &gave); err != nil {
+		t.Error(err)
+	}
+}
+
 // Kafka compares epochs a partition, and learns of a new one by the first batch that carries
 // it. So between the epoch and the fence the older owner still writes, and only what stands
 // below the fence is final.

@@ -78,7 +78,11 @@ func (w *Writer) reclaim(ctx context.Context, b *batch) (*standing, error) {
 	w.session.close()
 	var found tailEnd
 	s, err := withSession(ctx, w.cfg, "take the log again", func(s *session) error {
-		if err := s.takeEpoch(ctx, &w.own); err != nil {
+		err := s.takeEpoch(ctx, &w.own)
+		if errors.Is(err, ErrFenced) && w.own.unsure {
+			err = w.takeUnsure(ctx, s, err)
+		}
+		if err != nil {
 			return err
 		}
 		fence, err := s.writeFence(ctx, &w.own, false)
@@ -106,6 +110,31 @@ func (w *Writer) reclaim(ctx context.Context, b *batch) (*standing, error) {
 	}
 	s.close()
 	return nil, stopAt(ErrMismatch, w.cfg.Topic, found.last.offset, found.last.place, "somebody else wrote it, without taking the log first")
+}
+
+// fenceWithin is how long whoever has taken an epoch may need for his fence.
+const fenceWithin = 3 * time.Second
+
+// takeUnsure takes an epoch for an owner who was refused for his, and has lost an answer before. A coordinator that moves to another broker forgets which epoch came
+// before its newest: if it gave that to this owner, who never heard of it, it takes him for an older one. Whoever else has taken the log writes his fence at once:
+// where none stands, the log is this owner's still, and is taken as at first.
+func (w *Writer) takeUnsure(ctx context.Context, s *session, refused error) error {
+	w.cfg.Log.Warn().Err(refused).Str("topic", w.cfg.Topic).Msg("take the log again: refused, maybe for an epoch of our own; looking whether anybody else writes")
+	if err := wait(ctx, fenceWithin); err != nil {
+		return err
+	}
+	_, end, err := s.bounds(ctx)
+	if err != nil {
+		return err
+	}
+	if end <= w.stands.offset {
+		return fmt.Errorf("%s ends at offset %d: its new leader does not know yet how far it is whole", w.cfg.Topic, end)
+	}
+	if _, err := w.readEnd(ctx, s, end); err != nil {
+		return err
+	}
+	w.own.producer = producer{id: -1, epoch: -1}
+	return s.takeEpoch(ctx, &w.own)
 }
 
 // tailEnd is what stands behind the last record that is known to stand in the log.

@@ -30,11 +30,11 @@ create temp table golive_own (order_id bigint primary key, account text, custome
     email text, vat_number text, tax_code text, name text, company text)
 
 -- name: fill
--- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's.
+-- Orders that are something, and that the ERP has not. Carts and cancelled orders are nobody's. Those that a shop has kept over a restore are as
+-- good as any; those that it has lost are deleted.
 insert into golive (order_id, incarnation, state, class, revision, content)
 select l.order_id, l.incarnation, l.state, l.class, l.revision, l.content
 from spola.link l
-join spola.shop s on s.shop = l.shop and s.incarnation = l.incarnation
 where l.shop = $1 and l.erp_order is null and not l.deleted and l.status in ('seen', 'parked')
     and coalesce(l.class, '') not in ('ignored', 'cancelled')
 

@@ -83,6 +83,28 @@ func (e *testERP) goLive(from time.Time, file string) error {
 
 const links = "select string_agg(concat_ws(' ', order_id, status, case when adopted then 'adopted' end), ', ' order by order_id) from spola.link"
 
+// A shop that was restored while it was observed has the orders of its backup still: a person is asked about them as about any.
+func TestGoingLiveBehindARestore(t *testing.T) {
+	shop, erp := past(t)
+	done := shop.place(testOrder{lines: twoLines, email: "done@example.com"}, 5)
+	open := shop.place(testOrder{lines: twoLines, email: "open@example.com"}, 2)
+	shop.clock = 100
+	shop.tick(4)
+	erp.catchUp(shop.testLog, 1000)
+	erp.exec("update spola.shop set incarnation = 2")
+	r, file := erp.check(cutDay)
+	if r.Orders != 2 || r.Import != 1 || r.Close != 1 {
+		t.Errorf("%+v", r)
+	}
+	if err := erp.goLive(cutDay, file); err != nil {
+		t.Fatal(err)
+	}
+	shop.tick(2)
+	erp.catchUp(shop.testLog, 1000)
+	erp.want("links", fmt.Sprintf("%d closed, %d imported", done, open), links)
+	erp.want("parked", "", parkedList)
+}
+
 // What was ordered before the cut is closed, adopted or imported as a person confirms it; what comes
 // behind is taken. Going live twice changes nothing.
 func TestGoingLive(t *testing.T) {

@@ -363,7 +363,17 @@ func TestRestoredERP(t *testing.T) {
 func (p *pipeline) restoredShop(running []*program, article int64, atRest func(string)) {
 	t := p.t
 	t.Helper()
+	told, later := p.place("told@example.com"), p.place("later@example.com")
+	p.arrived(running, told, later)
+	ship := func(order int64, tracking string) {
+		t.Helper()
+		p.erpExec("select erp.ship_order(erp_order, carrier => 'BRT', tracking => $2) from spola.link where order_id = $1 and not deleted", order, tracking)
+		p.until("a parcel", running, func() bool {
+			return strings.HasSuffix(p.history(order), "31 "+tracking) && p.number("select count(*) from spola.mail where kind = 'shipment' and state = 'sent' and shop_number = $1::bigint::text", order) == 1
+		})
+	}
 	restore := p.backup()
+	ship(told, "BRT011")
 	lost := []int64{p.place("lost1@example.com"), p.place("lost2@example.com"), p.place("lost3@example.com")}
 	p.arrived(running, lost...)
 	owed := p.reads("select string_agg(article_id::text, ',') from spola.stock_account where stock_row in ('product:1', 'product:2')")
@@ -410,6 +420,9 @@ func (p *pipeline) restoredShop(running []*program, article int64, atRest func(s
 			running[i] = p.start(strings.Fields(one.name)...)
 		}
 	}
+	// The orders of the backup are the shop's still: it is told again of what left meanwhile, and on.
+	p.until("the restored shop shows the parcel", running, func() bool { return strings.HasSuffix(p.history(told), "31 BRT011") })
+	ship(later, "BRT012")
 	atRest("behind the shop's recovery")
 	p.neverAbove(watched, restored)
 	p.want("entries of the recovery", "repair -3 restored, repair -3 restored", `select coalesce(string_agg(case when pieces < 0 then format('repair %s restored', pieces) end, ', '), '') from spola.ledger

@@ -303,6 +303,13 @@ func TestOrdersReachTheShop(t *testing.T) {
 	if text := p.run(3, "applier", "run", "orders"); !strings.Contains(text, "the shop's database was restored") || !strings.Contains(text, "applier recover orders") {
 		t.Errorf("behind its witness it says: %s", text)
 	}
+	var at int64
+	if err := p.shop.DB().QueryRowContext(t.Context(), "SELECT number FROM spola_marker WHERE name = 'place.orders.erp'").Scan(&at); err != nil {
+		t.Fatal(err)
+	}
+	p.until("the restored place is read", []*program{read, take, readERP}, func() bool {
+		return p.number("select count(*) from mirror_shop.spola_marker m where m.name = 'place.orders.erp' and m.number = $1", at) == 1
+	})
 	if text := p.run(0, "applier", "recover", "orders", "--dry-run"); !strings.Contains(text, "Nothing was changed") {
 		t.Errorf("recover --dry-run: %s", text)
 	}

@@ -5,8 +5,8 @@ insert into spola.mail_shop (shop) values ($1) on conflict (shop) do nothing
 
 -- name: due
 -- Mails that shipments ($2) and documents ($3) cause, one row a key, without those that the outbox has for the same order: $1 the
--- shop, $4 the day from whose orders on mails are sent, or null. Only of orders that came from this shop since it is live, and of what left
--- or was issued since mails are sent. A shipment's mail is that of its parcel: all shipments of its order that left at one time under
+-- shop, $4 the day from whose orders on mails are sent, or null. Only of orders that came from this shop since it is live, but for those that it
+-- has lost in a restore, and of what left or was issued since mails are sent. A shipment's mail is that of its parcel: all shipments of its order that left at one time under
 -- one number; its key has nothing that a restored ERP would number otherwise. seen: the outbox has the key, for another order.
 with setting as (
     select s.shop, s.incarnation, m.begun, greatest(s.cut, $4::timestamptz) as start
@@ -42,7 +42,7 @@ with setting as (
     join setting s on true
     join erp.addressees a on a.order_id = w.order_id
     where w.at >= s.begun
-        and exists (select from spola.link l where l.erp_order = w.order_id and l.shop = $1 and l.incarnation = s.incarnation)
+        and exists (select from spola.link l where l.erp_order = w.order_id and l.shop = $1 and not (l.deleted and l.incarnation < s.incarnation))
         and not exists (select from erp.addressees x where x.order_id = any(w.orders) and x.placed_at < s.start)
 )
 select l.kind, l.cause, l.order_id, l.number, l.shop_number, l.document, l.key, l.recipient, coalesce(m.shop_number, '') as seen

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +17,7 @@ import (
 	"github.com/spola-cdc/spola/internal/config"
 	"github.com/spola-cdc/spola/internal/intake"
 	"github.com/spola-cdc/spola/internal/printable"
+	"github.com/spola-cdc/spola/internal/stock"
 	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/target/mysql"
 	"github.com/spola-cdc/spola/internal/target/postgres"
@@ -101,6 +103,8 @@ type recovered struct {
 	Told      int64 `json:"told"`      // where lag tools were told that it stood
 	Drifting  int64 `json:"drifting"`  // rows of the restored shop's stock that showed other pieces than their accounts say
 
+	Rows []stock.Finding `json:"rows,omitempty"` // the first of them
+
 	ERP *restoredERP `json:"erp,omitempty"` // of the ERP's database
 }
 
@@ -128,7 +132,7 @@ func (r Recover) Run(env *cli.Env) error {
 	}
 	done := recovered{Offset: at.Offset, Told: told, Restored: behind(at.Stand, told)}
 	if done.Restored {
-		err := withERP(env, func(cfg config.Config, conn *pgx.Conn) error { return r.shop(env, cfg, conn, &done) })
+		err := withERP(env, func(cfg config.Config, conn *pgx.Conn) error { return r.shop(env, cfg, conn, at.Stand, &done) })
 		if err != nil {
 			return err
 		}
@@ -136,9 +140,7 @@ func (r Recover) Run(env *cli.Env) error {
 	if r.JSON {
 		return json.NewEncoder(env.Out).Encode(done)
 	}
-	if done.Drifting > 0 {
-		printable.Printf(env.Out, "%d rows of its stock showed other pieces than their accounts say: %s.\n", done.Drifting, yes(done.Recovered, "they are repaired", "they are repaired first"))
-	}
+	done.printRows(env.Out)
 	switch {
 	case !done.Restored:
 		printable.Printf(env.Out, "Nothing to recover: %s stands in the shop at offset %d, and was never further.\n", r.Stream, at.Offset)
@@ -149,16 +151,41 @@ func (r Recover) Run(env *cli.Env) error {
 	return nil
 }
 
-// shop lets a stream go on in a restored shop.
-func (r Recover) shop(env *cli.Env, cfg config.Config, conn *pgx.Conn, done *recovered) error {
+// namedRows is how many rows of stock are named.
+const namedRows = 20
+
+// printRows tells what rows of stock showed beyond their accounts.
+func (d recovered) printRows(w io.Writer) {
+	if d.Drifting == 0 {
+		return
+	}
+	printable.Printf(w, "%d rows of its stock showed other pieces than their accounts say, with what orders have taken that it has lost: %s.\n", d.Drifting, yes(d.Recovered, "they are repaired", "they would be repaired first"))
+	for _, f := range d.Rows[:min(len(d.Rows), namedRows)] {
+		printable.Printf(w, "%+8d pieces in %s, %s\n", f.Pieces, f.SKU, f.StockRow)
+	}
+	if more := d.Drifting - int64(min(len(d.Rows), namedRows)); more > 0 {
+		printable.Printf(w, "%8s and %d more rows\n", "", more)
+	}
+}
+
+// shop lets a stream go on in a restored shop: once its orders stand in the mirror as it has them, and have settled. at is its place there.
+func (r Recover) shop(env *cli.Env, cfg config.Config, conn *pgx.Conn, at change.Stand, done *recovered) error {
+	if err := shopReadAgain(env.Ctx, cfg, conn, r.Stream, at); err != nil {
+		return err
+	}
 	kept, err := keepsAccounts(env.Ctx, conn, cfg.Shop.Name)
 	if err != nil {
 		return err
 	}
+	env.Log.Info().Msg("waiting until the restored shop's orders have settled, and its stock: some seconds in a busy shop, minutes in a quiet one")
 	if r.Stream == stockStream && kept {
-		if done.Drifting, err = restoredStock(env.Ctx, env, cfg, conn, r.DryRun); err != nil {
+		found, err := restoredStock(env.Ctx, env, cfg, conn, r.DryRun)
+		if err != nil {
 			return err
 		}
+		done.Drifting, done.Rows = found.rows, found.some
+	} else if err := ordersSettled(env.Ctx, conn, cfg.Shop.Name); err != nil {
+		return err
 	}
 	if r.DryRun {
 		return nil

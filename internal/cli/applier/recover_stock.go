@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -24,51 +25,56 @@ import (
 // what it is owed in one.
 
 // restoredStock lets the applier of stock go on in a restored shop. It returns what was found to drift.
-func restoredStock(ctx context.Context, env *cli.Env, cfg config.Config, conn *pgx.Conn, dryRun bool) (drifting int64, err error) {
+func restoredStock(ctx context.Context, env *cli.Env, cfg config.Config, conn *pgx.Conn, dryRun bool) (found drift, err error) {
 	shop := cfg.Shop.Name
-	if err := shopReadAgain(ctx, cfg, conn); err != nil {
-		return 0, err
-	}
-	drifting, err = heldAgainstAccounts(ctx, conn, shop, dryRun)
+	found, err = heldAgainstAccounts(ctx, conn, shop, dryRun)
 	if err != nil || dryRun {
-		return drifting, err
+		return found, err
 	}
 	tail, err := stream.ReadTail(ctx, cfg.ERPStream(env.Log))
 	if err != nil {
-		return drifting, err
+		return found, err
 	}
 	if err := writeback.PassOver(ctx, cfg.Shop.WriteURL(), cli.Owner(), change.Stand{Place: tail.Place, Offset: tail.Offset}, 0); err != nil {
-		return drifting, err
+		return found, err
 	}
 	witness, err := writeback.ReadWitness(ctx, cfg.Shop.WriteURL())
 	if err != nil {
-		return drifting, err
+		return found, err
 	}
-	return drifting, postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return stock.Announce(ctx, tx, shop, delivered(witness)) })
+	return found, postgres.InTransaction(ctx, conn, func(tx pgx.Tx) error { return stock.Announce(ctx, tx, shop, delivered(witness)) })
+}
+
+// drift is what a restored shop's rows of stock show beyond their accounts.
+type drift struct {
+	rows int64           // how many
+	some []stock.Finding // the first of them
 }
 
 // heldAgainstAccounts repairs what the restored shop's rows show, until nothing is left that differs. The schedule's reconciliation may be at it at the
-// same time: what that has repaired, or what has changed meanwhile, is looked at once more. It returns how many rows were found to drift.
-func heldAgainstAccounts(ctx context.Context, conn *pgx.Conn, shop string, dryRun bool) (drifting int64, err error) {
+// same time: what that has repaired, or what has changed meanwhile, is looked at once more. It returns the rows that were found to drift.
+func heldAgainstAccounts(ctx context.Context, conn *pgx.Conn, shop string, dryRun bool) (found drift, err error) {
 	for n := 1; ; n++ {
 		if err := ordersSettled(ctx, conn, shop); err != nil {
-			return drifting, err
+			return found, err
 		}
 		run, err := stock.Reconcile(ctx, conn, shop, intake.Schema(shop), stock.Options{Why: "command", DryRun: dryRun, Tick: ticks(conn, shop)})
 		if err != nil {
-			return drifting, err
+			return found, err
 		}
-		drifting = max(drifting, run.Drifting)
+		if run.Drifting > found.rows {
+			found = drift{rows: run.Drifting, some: slices.DeleteFunc(run.Found, func(f stock.Finding) bool { return f.What != "repair" })}
+		}
 		switch {
 		case dryRun:
-			return drifting, nil
+			return found, nil
 		case run.Held != "":
-			return drifting, &postgres.StopError{What: "the restored shop's stock can't be held against its accounts: " + run.Held,
+			return found, &postgres.StopError{What: "the restored shop's stock can't be held against its accounts: " + run.Held,
 				Mend: "`applier reconcile --dry-run` shows it; if it is right, `applier reconcile --allow REASON`, and then again `applier recover stock`"}
 		case run.Drifting == run.Repaired:
-			return drifting, nil
+			return found, nil
 		case n == settlesWithin:
-			return drifting, &postgres.StopError{What: fmt.Sprintf("%d rows of the restored shop's stock have not settled: orders at them are half-written, or somebody is changing them", run.Drifting-run.Repaired),
+			return found, &postgres.StopError{What: fmt.Sprintf("%d rows of the restored shop's stock have not settled: orders at them are half-written, or somebody is changing them", run.Drifting-run.Repaired),
 				Mend: "see whether somebody is changing them; then `applier recover stock` again"}
 		}
 	}
@@ -102,18 +108,20 @@ func ordersSettled(ctx context.Context, conn *pgx.Conn, shop string) error {
 	}
 }
 
-// shopReadAgain refuses while the mirror still shows the shop as it was before the restore.
-func shopReadAgain(ctx context.Context, cfg config.Config, conn *pgx.Conn) error {
+// shopReadAgain refuses while the mirror still shows the shop as it was before the restore: the place of the stream there, and the marks of stock.
+func shopReadAgain(ctx context.Context, cfg config.Config, conn *pgx.Conn, name string, at change.Stand) error {
 	witness, err := writeback.ReadWitness(ctx, cfg.Shop.WriteURL())
 	if err != nil {
 		return err
 	}
 	var derived bool
-	err = conn.QueryRow(ctx, "select s.derived from spola.shop s where s.shop = $1", cfg.Shop.Name).Scan(&derived)
+	marker := pgx.Identifier{mirror.Schema(cfg.Shop.Name), mirror.Marker}.Sanitize()
+	err = conn.QueryRow(ctx, `select s.derived and exists (select from `+marker+` m where m.name = $2 and m.generation = $3 and m.number = $4)
+		from spola.shop s where s.shop = $1`, cfg.Shop.Name, mysql.RowName(name, writeback.Log), at.Gen, at.Seq).Scan(&derived)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return fmt.Errorf("look whether the restored shop was read: %w", err)
 	}
-	rows, err := conn.Query(ctx, "select name, number, applied from "+pgx.Identifier{mirror.Schema(cfg.Shop.Name), mirror.Marker}.Sanitize()+" where name like '%:%'")
+	rows, err := conn.Query(ctx, "select name, number, applied from "+marker+" where name like '%:%'")
 	if err != nil {
 		return fmt.Errorf("look whether the restored shop was read: %w", err)
 	}

@@ -112,6 +112,59 @@ func TestEachCauseOfAnEntry(t *testing.T) {
 	erp.want("deleted and cancelled", "product:43 delta 5", "select stock_row || ' ' || cause || ' ' || pieces from spola.ledger order by no desc limit 1")
 }
 
+// Sums that somebody has changed by hand are counted anew when a person asks, or a day after the last time: what each row shows is what there is again.
+func TestSumsAreCountedAnew(t *testing.T) {
+	shop, erp := newAccounts(t)
+	place := func(product, pieces int64) (id int64) {
+		id = shop.place(testOrder{lines: []testLine{{product, 0, pieces}}}, 1)
+		erp.catchUp(shop.testLog, 1)
+		return id
+	}
+	short, cancelled, open := place(31, 4), place(41, 3), place(42, 2)
+	erp.exec("select erp.ship_order(id, '{\"1\": 1}', carrier => 'BRT', tracking => 'X') from erp.sales_order where shop_number = $1", fmt.Sprint(short))
+	erp.exec("select erp.close_short(id, 'sold out') from erp.sales_order where shop_number = $1", fmt.Sprint(short))
+	erp.exec("select erp.cancel_order(id, 'sold out') from erp.sales_order where shop_number = $1", fmt.Sprint(cancelled))
+	for _, sku := range []string{"SP-31", "SP-41"} {
+		erp.settled(sku)
+	}
+	const books = `select concat_ws('; ', (select string_agg(stock_row || ' ' || k, ', ' order by stock_row) from spola.stock_total where k <> 0),
+		(select string_agg(concat_ws(' ', stock_row, order_id, pieces), ', ' order by stock_row) from spola.in_flight),
+		(select string_agg(concat_ws(' ', stock_row, order_id, pieces), ', ' order by stock_row) from spola.closed_short))`
+	want := fmt.Sprintf("product:31 4, product:41 3, product:42 2; product:41 %d 3; product:31 %d 3", cancelled, short)
+	erp.reconcile(shop, stock.Options{}) // the first of a day
+	erp.want("the books", want, books)
+	spoiled := func() {
+		for _, statement := range []string{"update spola.stock_total set k = k + 5 where stock_row = 'product:41'", "delete from spola.stock_total where stock_row = 'product:42'",
+			"delete from spola.in_flight", "update spola.closed_short set pieces = 1"} {
+			erp.exec(statement)
+		}
+		erp.exec("insert into spola.in_flight (shop, stock_row, order_id, incarnation, pieces) values ('shop', 'product:42', $1, 1, 1)", open)
+	}
+	spoiled()
+	if run := erp.reconcile(shop, stock.Options{Why: stock.Schedule, DryRun: true}); run.Recounted != 0 {
+		t.Errorf("a dry run: %+v", run)
+	}
+	erp.want("the books, looked at only", strings.Join([]string{"product:31 4, product:41 8", fmt.Sprintf("product:42 %d 1", open), fmt.Sprintf("product:31 %d 1", short)}, "; "), books)
+	if run := erp.reconcile(shop, stock.Options{Why: stock.Command}); run.Recounted != 2 {
+		t.Errorf("asked: %+v", run)
+	}
+	erp.want("the books, counted anew", want, books)
+	const shows = `select string_agg(format('%s %s+%s=%s-%s', stock_row, shown, undelivered, available, in_flight), ', ' order by stock_row)
+		from canonical_shop.law where unpublished <> 0 or drift <> 0 or shown + undelivered <> available - in_flight`
+	erp.want("rows that do not show what there is", "", "select coalesce(("+shows+"), '')")
+
+	spoiled()
+	if run := erp.reconcile(shop, stock.Options{Why: stock.Schedule}); run.Recounted != 0 {
+		t.Errorf("the second of a day: %+v", run)
+	}
+	erp.exec("update spola.stock_head set recounted_at = now() - interval '25 hours'")
+	if run := erp.reconcile(shop, stock.Options{Why: stock.Schedule}); run.Recounted != 2 {
+		t.Errorf("a day later: %+v", run)
+	}
+	erp.want("the books a day later", want, books)
+	erp.want("rows that do not show what there is, a day later", "", "select coalesce(("+shows+"), '')")
+}
+
 // How the accounts stand is what has happened: pieces that the ERP alone has moved, pieces on their way, a row that drifts.
 func TestHowAccountsStand(t *testing.T) {
 	look := func(erp *testERP) stock.Accounts {

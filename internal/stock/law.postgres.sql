@@ -121,6 +121,45 @@ begin
     return articles;
 end $$;
 
+-- recount_totals counts anew what the shop has subtracted from each row for its orders. Returns how many sums were wrong.
+create function {{.Schema}}.recount_totals() returns bigint
+language plpgsql set jit = off set work_mem = '64MB' as $$
+declare
+    wrong text[];
+begin
+    select array_agg(coalesce(c.stock_row, t.stock_row)) into wrong
+    from (select x.stock_row, sum(x.pieces) as k from spola.consumption x where x.shop = '{{.Shop}}' and x.stock_row <> '' group by x.stock_row) c
+    full join (select y.stock_row, y.k from spola.stock_total y where y.shop = '{{.Shop}}' and y.stock_row <> '') t on t.stock_row = c.stock_row
+    where coalesce(c.k, 0) <> coalesce(t.k, 0);
+    if wrong is null then
+        return 0;
+    end if;
+    perform from spola.shop s where s.shop = '{{.Shop}}' for update;  -- no batch of orders is halfway
+    insert into spola.stock_total as t (shop, stock_row, k)
+    select '{{.Shop}}', w.stock_row, coalesce(sum(x.pieces), 0)
+    from unnest(wrong) as w(stock_row)
+    left join spola.consumption x on x.shop = '{{.Shop}}' and x.stock_row = w.stock_row
+    group by w.stock_row
+    on conflict (shop, stock_row) do update set k = excluded.k;
+    return cardinality(wrong);
+end $$;
+
+-- Orders whose pieces the ERP may not have counted whole: those that are noted, and those that it has not, or has and has not shipped.
+create function {{.Schema}}.uncounted_orders() returns bigint[]
+language sql stable set jit = off set work_mem = '64MB' as $$
+    select coalesce(array_agg(u.order_id order by u.order_id), '{}')
+    from (
+        select f.order_id from spola.in_flight f where f.shop = '{{.Shop}}'
+        union
+        select s.order_id from spola.closed_short s where s.shop = '{{.Shop}}'
+        union
+        select l.order_id
+        from spola.link l
+        left join erp.orders o on o.order_id = l.erp_order
+        where l.shop = '{{.Shop}}' and l.status <> 'closed' and not l.deleted and l.consuming and o.state is distinct from 'shipped'
+    ) u
+$$;
+
 -- What is known to have happened since the shop's last reconciliation that makes these rows drift: to their orders, which may have left too few
 -- pieces, or to their products, saved as a whole with quantities read before. Of anything else nothing is known.
 create function {{.Schema}}.causes(rows text[], drifts bigint[]) returns table (stock_row text, cause text)

@@ -21,14 +21,20 @@ const settling = 3
 
 const (
 	atOnce  = 5000 // rows that one transaction opens, closes or repairs
-	settles = 500  // articles that one settles, whose accounts nobody else can move meanwhile
+	settles = 500  // articles, or orders, that one settles, whose accounts nobody else can move meanwhile
 	restERP = 9    // parts of time that the ERP's server is left alone, for one in which it works through all that there is
+)
+
+// Why a run reconciles.
+const (
+	Schedule = "schedule"
+	Command  = "command" // a person has asked for it
 )
 
 // Options say how a run reconciles.
 type Options struct {
 	Tick   func(context.Context) error // waits until the source's clock has gone on
-	Why    string                      // schedule, command
+	Why    string                      // Schedule or Command
 	DryRun bool                        // only look
 	Only   []string                    // SKUs; empty: all
 	Shop   *Shop                       // to compare its rows with the mirror; nil: not compared
@@ -44,6 +50,7 @@ type Run struct {
 	Ended       time.Time `json:"ended"`
 	Ticks       int64     `json:"ticks"`                  // of the source's clock, that it watched
 	Rows        int64     `json:"rows"`                   // with an account
+	Recounted   int64     `json:"recounted"`              // sums of what the shop has subtracted that were wrong; they are counted anew once a day, and whenever a person asks
 	Opened      int64     `json:"opened"`                 // accounts
 	Closed      int64     `json:"closed"`                 // accounts
 	Drifting    int64     `json:"drifting"`               // rows, at first sight
@@ -116,6 +123,9 @@ func (r *run) all(ctx context.Context) error {
 		return nil
 	}
 	if !r.o.DryRun {
+		if err := r.recount(ctx); err != nil {
+			return err
+		}
 		if err := r.settle(ctx); err != nil {
 			return err
 		}
@@ -181,6 +191,33 @@ func (r *run) compare(ctx context.Context) (err error) {
 	return r.o.Tick(ctx)
 }
 
+// recount counts anew, once a day and whenever a person asks, what is kept as sums beside what they are sums of: what the shop has subtracted for its
+// orders, and what of it the ERP does not count. Transactions keep both together; it is for who wrote into the tables by himself.
+func (r *run) recount(ctx context.Context) error {
+	var due bool
+	err := r.conn.QueryRow(ctx, "select coalesce(h.recounted_at < now() - interval '1 day', true) from spola.stock_head h where h.shop = $1", r.Shop).Scan(&due)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // there are no accounts yet
+	}
+	if err != nil || !due && r.Why != Command {
+		return err
+	}
+	if err := r.guarded(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "select "+r.schema+".recount_totals()").Scan(&r.Recounted)
+	}); err != nil {
+		return err
+	}
+	var orders []int64
+	if err := r.conn.QueryRow(ctx, "select "+r.schema+".uncounted_orders()").Scan(&orders); err != nil {
+		return err
+	}
+	if err := r.settleSome(ctx, "select spola.settle($1, '{}', $2, true)", orders); err != nil {
+		return err
+	}
+	_, err = r.conn.Exec(ctx, "update spola.stock_head set recounted_at = now() where shop = $1", r.Shop)
+	return err
+}
+
 // settle brings the accounts up to date of the ERP that are not, for what its log does not tell (a warehouse that is linked to the shop,
 // a setting), and takes changed buffers over. The guard looks at all of them together, before they are settled some at a time.
 func (r *run) settle(ctx context.Context) error {
@@ -197,14 +234,17 @@ func (r *run) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.settleSome(ctx, articles)
+	return r.settleSome(ctx, settleArticles, articles)
 }
 
-func (r *run) settleSome(ctx context.Context, articles []int64) error {
-	for some := range slices.Chunk(articles, cmp.Or(r.o.AtOnce, settles)) {
+const settleArticles = "select spola.settle($1, $2, '{}', true)"
+
+// settleSome settles articles or orders of the shop, some at a time.
+func (r *run) settleSome(ctx context.Context, call string, ids []int64) error {
+	for some := range slices.Chunk(ids, cmp.Or(r.o.AtOnce, settles)) {
 		began := time.Now()
 		err := r.guarded(ctx, func(tx pgx.Tx) error {
-			_, err := tx.Exec(ctx, "select spola.settle($1, $2, '{}', true)", r.Shop, some)
+			_, err := tx.Exec(ctx, call, r.Shop, some)
 			return err
 		})
 		if err != nil {
@@ -345,7 +385,7 @@ func (r *run) mend(ctx context.Context, seen []Finding) error {
 	for _, f := range append(by["open"], by["remap"]...) {
 		articles = append(articles, f.Article)
 	}
-	return r.settleSome(ctx, articles)
+	return r.settleSome(ctx, settleArticles, articles)
 }
 
 // unlessHeld calls a function for the rows, some at a time, unless the guard, which looks at all of them, holds it.

@@ -28,6 +28,7 @@ create table spola.stock_head (
     shop          text   primary key,
     no            bigint not null default 0,  -- of the last entry
     allowed_until timestamptz,                -- until then a person lets changes through that the guard would hold
+    recounted_at  timestamptz,                -- when sums were last counted anew; null: never
     restored      text                        -- what has shown that this database is older than the shop and the logs know it; null: nothing
 ) with (fillfactor = 50);
 

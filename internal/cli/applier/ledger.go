@@ -92,7 +92,7 @@ func (r *reconciler) ifDue(ctx context.Context) (done *stock.Run, err error) {
 		return nil, err
 	}
 	defer end()
-	run, err := stock.Reconcile(ctx, r.conn, shop, intake.Schema(shop), stock.Options{Why: "schedule", Shop: compared, Tick: ticks(r.conn, shop)})
+	run, err := stock.Reconcile(ctx, r.conn, shop, intake.Schema(shop), stock.Options{Why: stock.Schedule, Shop: compared, Tick: ticks(r.conn, shop)})
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func reconcile(env *cli.Env, cfg config.Config, conn *pgx.Conn, o stock.Options)
 		return stock.Run{}, err
 	}
 	defer done()
-	o.Why, o.Shop, o.Tick = "command", shop, ticks(conn, cfg.Shop.Name)
+	o.Why, o.Shop, o.Tick = stock.Command, shop, ticks(conn, cfg.Shop.Name)
 	return stock.Reconcile(env.Ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), o)
 }
 
@@ -100,6 +100,9 @@ func printRun(out io.Writer, r stock.Run) error {
 	}
 	if r.NotCompared != "" {
 		printable.Printf(out, "NOT COMPARED with the shop's own tables: %s\n", r.NotCompared)
+	}
+	if r.Recounted > 0 {
+		printable.Printf(out, "COUNTED ANEW: %d sums of what the shop has subtracted were wrong: somebody has written into Spola's tables.\n", r.Recounted)
 	}
 	printable.Printf(out, "drifting %d, explained %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Explained, r.Repaired, r.Opened, r.Closed, r.Waiting)
 	for i, u := range r.Unlike {

@@ -58,7 +58,7 @@ func heldAgainstAccounts(ctx context.Context, conn *pgx.Conn, shop string, dryRu
 		if err := ordersSettled(ctx, conn, shop); err != nil {
 			return found, err
 		}
-		run, err := stock.Reconcile(ctx, conn, shop, intake.Schema(shop), stock.Options{Why: "command", DryRun: dryRun, Tick: ticks(conn, shop)})
+		run, err := stock.Reconcile(ctx, conn, shop, intake.Schema(shop), stock.Options{Why: stock.Command, DryRun: dryRun, Tick: ticks(conn, shop)})
 		if err != nil {
 			return found, err
 		}

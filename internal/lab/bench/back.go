@@ -353,7 +353,7 @@ func (st *stage) compareAgain(ctx context.Context, c *Comparison) error {
 	compared := &stock.Shop{DB: st.shop.DB(), Prefix: "oc_", Mirror: "mirror_" + shopName, Tables: profile.Compare,
 		Request: func(context.Context, mysql.SnapshotRequest) error { return nil }} // what was behind thrice is counted, and not read again here
 	for c.Runs == 0 || ctx.Err() == nil {
-		run, err := stock.Reconcile(running, conn, shopName, "canonical_"+shopName, stock.Options{Why: "command", Shop: compared,
+		run, err := stock.Reconcile(running, conn, shopName, "canonical_"+shopName, stock.Options{Why: stock.Command, Shop: compared,
 			Tick: func(ctx context.Context) error { return stock.AwaitTick(ctx, conn, shopName) }})
 		if err != nil {
 			return err

@@ -12,6 +12,9 @@ type Place struct {
 	Sum uint64
 }
 
+// Beyond tells whether p comes later in the log than o.
+func (p Place) Beyond(o Place) bool { return p.Gen > o.Gen || p.Gen == o.Gen && p.Seq > o.Seq }
+
 // ClaimMessage is the payload of a Claim: who owns the log now and what he goes on from.
 type ClaimMessage struct {
 	Kind        Op              `json:"kind"`

@@ -2,15 +2,21 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/spola-cdc/spola/internal/lab/clerk"
 	"github.com/spola-cdc/spola/internal/lab/server"
 	"github.com/spola-cdc/spola/internal/lab/shop"
+	"github.com/spola-cdc/spola/internal/verify"
 )
 
 // Beside customers who order, edit, cancel and delete, and an administrator who saves settings, nothing is called different
@@ -83,6 +89,118 @@ func TestVerifyBesideLiveOrders(t *testing.T) {
 	for _, running := range running {
 		running.stop()
 	}
+}
+
+// Beside customers and a clerk, of the stock only that is called different which is: pieces that the shop has taken for orders that it then denied. Each
+// of them is called when all have gone home, and mended by what verify says.
+func TestVerifyStockBesideLiveOrders(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, server.MariaDB(t), server.Kafka(t), shop.Options{})
+	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
+	p.live(running...)
+	running = append(running, p.keepsStock()...)
+	p.stockAtRest("each row shows what there is", running)
+	p.until("the run that opened the accounts has ended", running, func() bool { p.wake(); return p.number("select count(*) from spola.reconciliation") > 0 })
+	conn, err := pgx.Connect(t.Context(), p.cfg.ERP.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	erp, err := clerk.New(conn, clerk.Options{Seed: 3, Deeds: map[string]int{"receive": 4, "count": 2, "move": 2, "sell": 4, "ship": 8, "ship part": 4, "close short": 3, "take back": 2, "cancel": 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	called := func(status int) (off map[string]int64) {
+		t.Helper()
+		one := p.start("applier", "verify", "--stock", "--json")
+		p.until("what verify says", running, func() bool { return one.ended() })
+		var said struct {
+			Differences int64
+			Stock       verify.StockReport
+		}
+		text := one.ends(one.cmd.ProcessState.ExitCode())
+		if err := json.NewDecoder(strings.NewReader(text)).Decode(&said); err != nil { // behind it stands how it ended
+			t.Fatalf("%v in %s", err, text)
+		}
+		off = map[string]int64{}
+		for _, d := range said.Stock.Details {
+			if d.Kind != "shown" {
+				t.Errorf("the books add up all the time: %s", d)
+			}
+			off[d.Row] = d.Pieces
+		}
+		if got := one.cmd.ProcessState.ExitCode(); said.Differences != 0 || said.Stock.Rows < 40 || got != 0 != (len(off) > 0) || status >= 0 && got != status {
+			t.Errorf("verify ends with %d: %s", got, text)
+		}
+		return off
+	}
+	came, stop := p.customers()
+	var during []map[string]int64
+	for range 4 {
+		came(25)
+		for range 8 {
+			if _, err := erp.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		during = append(during, called(-1))
+	}
+	stop()
+	p.settled(running...)
+	p.until("orders have settled, and all that is owed is delivered", running, func() bool {
+		p.wake()
+		return p.number("select (select count(*) from spola.due) + (select count(*) from canonical_shop.law where undelivered <> 0 or unpublished <> 0)") == 0
+	})
+	denied := p.denied()
+	if len(denied) == 0 {
+		t.Error("no order was denied")
+	}
+	p.shopExec("UPDATE oc_order SET date_modified = date_modified - INTERVAL 1 HOUR WHERE order_status_id = 0") // nobody is in the middle of writing them
+	if off := called(5); !maps.Equal(off, denied) {
+		t.Errorf("verify calls %v, the shop has kept %v", off, denied)
+	}
+	for n, off := range during {
+		for row, pieces := range off {
+			if pieces >= 0 || pieces < denied[row] {
+				t.Errorf("verify %d beside orders: %s shows %d too many, of which in the end there were %d", n, row, pieces, denied[row])
+			}
+		}
+	}
+	t.Logf("called beside orders: %v; in the end: %v", during, denied)
+	one := p.start("applier", "reconcile", "--allow", "denied coupons")
+	p.until("a run of reconciliation", running, func() bool { p.wake(); return one.ended() })
+	one.ends(0)
+	p.until("each row shows what there is again", running, func() bool { p.wake(); return p.reads(law) == "" })
+	called(0)
+}
+
+// denied are the pieces that the shop has kept of orders that it denied, by row of its stock, as numbers below zero.
+func (p *pipeline) denied() map[string]int64 {
+	p.t.Helper()
+	rows, err := p.shop.DB().QueryContext(p.t.Context(), `SELECT COALESCE(CONCAT('option:', v.product_option_value_id), CONCAT('product:', l.product_id)), -SUM(l.quantity)
+		FROM oc_order_product l
+		LEFT JOIN (SELECT w.order_product_id, w.product_option_value_id FROM oc_order_option w
+			JOIN oc_product_option_value p ON p.product_option_value_id = w.product_option_value_id AND p.subtract = 1) v ON v.order_product_id = l.order_product_id
+		WHERE l.order_id IN (SELECT order_id FROM oc_order_history WHERE order_status_id = ?) GROUP BY 1`, shop.Denied)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer rows.Close()
+	found := map[string]int64{}
+	for rows.Next() {
+		var row string
+		var pieces int64
+		if err := rows.Scan(&row, &pieces); err != nil {
+			p.t.Fatal(err)
+		}
+		if p.number("select count(*) from spola.stock_account where stock_row = $1 and published is not null", row) > 0 {
+			found[row] = pieces
+		}
+	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	return found
 }
 
 // waitsForIntake holds intake up and wants verify to wait for what the shop has and the ERP has not, not to call it different.

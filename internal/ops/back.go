@@ -43,9 +43,9 @@ type back struct {
 
 // sent is a probe on its way.
 type sent struct {
-	at       time.Time
-	from     int64 // end of the log when it was sent
-	gen, seq int64 // its record; seq 0: not seen yet
+	at    time.Time
+	from  int64        // end of the log when it was sent
+	place change.Place // of its record; the zero place: not seen yet
 }
 
 // told is each stage that has been reached or waited for.
@@ -179,7 +179,7 @@ func (b *back) send(ctx context.Context, of Pipeline, w ways, places map[string]
 // held: the next message is found in its place.
 func (b *back) unseen() bool {
 	for _, p := range b.waiting {
-		if p.seq == 0 {
+		if p.place.Seq == 0 {
 			return true
 		}
 	}
@@ -192,13 +192,13 @@ func (b *back) look(ctx context.Context, of Pipeline, w ways) error {
 		return nil
 	}
 	for _, p := range b.waiting {
-		if p.seq == 0 {
+		if p.place.Seq == 0 {
 			if err := b.find(ctx, p); err != nil {
 				return err
 			}
 		}
 	}
-	if p := b.waiting[StageLog]; p != nil && p.seq > 0 {
+	if p := b.waiting[StageLog]; p != nil && p.place.Seq > 0 {
 		b.arrived(StageLog, p)
 	}
 	if len(b.waiting) == 0 {
@@ -217,7 +217,7 @@ func (b *back) look(ctx context.Context, of Pipeline, w ways) error {
 			delete(b.waiting, stage)
 			delete(b.trips, stage)
 			b.mu.Unlock()
-		case p.seq > 0 && (at.Gen > p.gen || at.Gen == p.gen && at.Seq >= p.seq):
+		case p.place.Seq > 0 && !p.place.Beyond(at):
 			b.arrived(stage, p)
 		}
 	}
@@ -233,28 +233,9 @@ func (b *back) arrived(stage string, p *sent) {
 
 // find looks for a probe in what the log has behind the end at which it was sent. Another process's probe does as well: it was
 // sent later than this one's end was seen.
-func (b *back) find(ctx context.Context, p *sent) error {
-	start, end, err := b.log.Renew(ctx)
-	if err != nil {
-		return err
-	}
-	if p.from > end { // the topic was made anew
-		p.from = start
-	}
-	for p.from < end {
-		records, next, err := b.log.From(ctx, p.from)
-		if err != nil {
-			return err
-		}
-		for _, r := range records {
-			if r.Op == change.Probe {
-				p.gen, p.seq = r.Gen, r.Seq
-				return nil
-			}
-		}
-		p.from = next
-	}
-	return nil
+func (b *back) find(ctx context.Context, p *sent) (err error) {
+	p.place, p.from, err = b.log.Probe(ctx, p.from)
+	return err
 }
 
 // places are how far the appliers of the ERP's log are: those that write into the shop by the shop's own marker.

@@ -77,7 +77,7 @@ func (p *ledgerPart) Bytes() int { return (len(p.articles) + len(p.orders) + len
 func (p *ledgerPart) Add(records []change.Record) error {
 	for i := range records {
 		r := &records[i]
-		if r.Gen > p.l.known.Gen || r.Gen == p.l.known.Gen && r.Seq > p.l.known.Seq {
+		if (change.Place{Gen: r.Gen, Seq: r.Seq}).Beyond(p.l.known) {
 			if err := p.seen.Add(r, p.l.shop, p.l.counter); err != nil {
 				return err
 			}

@@ -139,3 +139,27 @@ func (f *Finder) At(ctx context.Context, gen, seq int64, near change.Stand) (int
 func (f *Finder) Since(ctx context.Context, at time.Time) (int64, error) {
 	return f.s.since(ctx, at, f.end)
 }
+
+// Probe looks for a probe record from an offset on, as far as the log goes by now. It returns the probe's place, or the zero place if there is none, and the
+// offset from which to look on.
+func (f *Finder) Probe(ctx context.Context, from int64) (at change.Place, next int64, err error) {
+	start, end, err := f.Renew(ctx)
+	if err != nil {
+		return at, from, err
+	}
+	if next = from; next > end { // the topic was made anew
+		next = start
+	}
+	for next < end {
+		var records []change.Record
+		if records, next, err = f.From(ctx, next); err != nil {
+			return at, next, err
+		}
+		for _, r := range records {
+			if r.Op == change.Probe {
+				return change.Place{Gen: r.Gen, Seq: r.Seq}, next, nil
+			}
+		}
+	}
+	return at, next, nil
+}

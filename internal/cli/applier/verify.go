@@ -21,6 +21,7 @@ import (
 	"github.com/spola-cdc/spola/internal/printable"
 	"github.com/spola-cdc/spola/internal/source/mysql"
 	"github.com/spola-cdc/spola/internal/stock"
+	"github.com/spola-cdc/spola/internal/stream"
 	"github.com/spola-cdc/spola/internal/verify"
 )
 
@@ -28,7 +29,7 @@ import (
 type Verify struct {
 	Since  string  `help:"Only orders placed since this day, 2026-11-01." placeholder:"DAY"`
 	Orders []int64 `help:"Only these orders, by the shop's numbers." placeholder:"NUMBER"`
-	Stock  bool    `help:"Hold the shop's stock against its accounts too, as applier reconcile --dry-run does, and its own rows against what its log says of them: some seconds more in a busy shop, minutes in a quiet one or in one of a million rows."`
+	Stock  bool    `help:"Compare the shop's stock with the ERP's too, row by row, and the ledger and the sums between them: some seconds more."`
 	Mend   bool    `help:"Have the shop's rows of orders that differ read again: that mends what changed there unseen."`
 	JSON   bool    `help:"Print JSON." name:"json"`
 }
@@ -36,8 +37,8 @@ type Verify struct {
 // verified is what `applier verify` ends with.
 type verified struct {
 	*verify.Report
-	Stock     *stock.Run `json:"stock,omitempty"`
-	ReadAgain []int64    `json:"read_again,omitempty"` // orders whose rows cdc was asked to read again
+	Stock     *verify.StockReport `json:"stock,omitempty"`
+	ReadAgain []int64             `json:"read_again,omitempty"` // orders whose rows cdc was asked to read again
 }
 
 // arrivesWithin is how long what the shop has committed may take into the ERP before nobody waits any longer.
@@ -55,13 +56,22 @@ func (v Verify) Run(env *cli.Env) error {
 	if v.Since != "" && v.Orders != nil {
 		return cli.Usage("--since and --orders exclude each other: leave one away")
 	}
-	cfg, err := config.Load(env.Config, config.NeedShop, config.NeedERP)
+	needs := []config.Need{config.NeedShop, config.NeedERP}
+	if v.Stock {
+		needs = append(needs, config.NeedKafka)
+	}
+	cfg, err := config.Load(env.Config, needs...)
 	if err != nil {
 		return err
 	}
 	return withShop(env, func(conn *pgx.Conn, _ string) error {
+		sides, err := openSides(env, cfg, conn)
+		if err != nil {
+			return err
+		}
+		defer sides.close()
 		var done verified
-		if done.Report, err = v.compare(env.Ctx, cfg, env, conn, since); err != nil {
+		if done.Report, err = sides.orders(env.Ctx, v.Orders, since); err != nil {
 			return err
 		}
 		if v.Mend {
@@ -70,11 +80,9 @@ func (v Verify) Run(env *cli.Env) error {
 			}
 		}
 		if v.Stock {
-			run, err := reconcile(env, cfg, conn, stock.Options{DryRun: true})
-			if err != nil {
+			if done.Stock, err = sides.stock(env); err != nil {
 				return err
 			}
-			done.Stock = &run
 		}
 		if v.JSON {
 			err = json.NewEncoder(env.Out).Encode(done)
@@ -85,7 +93,14 @@ func (v Verify) Run(env *cli.Env) error {
 	})
 }
 
-func (v Verify) compare(ctx context.Context, cfg config.Config, env *cli.Env, conn *pgx.Conn, since time.Time) (*verify.Report, error) {
+// sides are shop and ERP, as verify reads them.
+type sides struct {
+	cfg  config.Config
+	conn *pgx.Conn // to the ERP, to wait over
+	of   verify.Config
+}
+
+func openSides(env *cli.Env, cfg config.Config, conn *pgx.Conn) (*sides, error) {
 	text, err := os.ReadFile(cfg.Shop.File)
 	if err != nil {
 		return nil, inShopFile(cfg.Shop.File, err)
@@ -98,35 +113,61 @@ func (v Verify) compare(ctx context.Context, cfg config.Config, env *cli.Env, co
 	if err != nil {
 		return nil, err
 	}
-	shop, err := mysql.Open(source)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = shop.Close() }() // it has only asked
-	shop.SetMaxOpenConns(8)             // five tables are read side by side
 	pool, err := pgxpool.ParseConfig(cfg.ERP.URL())
 	if err != nil {
 		return nil, fmt.Errorf("connect to the ERP's database: %w", err)
 	}
 	pool.MaxConns = 8
 	pool.ConnConfig.RuntimeParams["application_name"] = "spola verify"
-	erp, err := pgxpool.NewWithConfig(ctx, pool)
+	shop, err := mysql.Open(source)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the ERP's database: %w", err)
+		return nil, err
 	}
-	defer erp.Close()
-	report, err := verify.Beside(ctx, verify.Config{Shop: shop, ERP: erp, Name: cfg.Shop.Name, Prefix: cfg.Shop.Prefix, Rules: rules, Orders: v.Orders, Since: since},
-		func(ctx context.Context) error {
-			number, err := mysql.Probe(ctx, shop)
-			if err != nil {
-				return err
-			}
-			return arrived(ctx, conn, cfg.Shop.Name, number)
-		})
+	shop.SetMaxOpenConns(8) // five tables are read side by side
+	erp, err := pgxpool.NewWithConfig(env.Ctx, pool)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the ERP's database: %w", err), shop.Close())
+	}
+	return &sides{cfg, conn, verify.Config{Shop: shop, ERP: erp, Name: cfg.Shop.Name, Prefix: cfg.Shop.Prefix, Rules: rules}}, nil
+}
+
+func (s *sides) close() {
+	_ = s.of.Shop.Close() // it has only asked
+	s.of.ERP.Close()
+}
+
+// matched returns when the ERP has what the shop has committed.
+func (s *sides) matched(ctx context.Context) error {
+	number, err := mysql.Probe(ctx, s.of.Shop)
+	if err != nil {
+		return err
+	}
+	return arrived(ctx, s.conn, s.cfg.Shop.Name, number)
+}
+
+func (s *sides) orders(ctx context.Context, orders []int64, since time.Time) (*verify.Report, error) {
+	s.of.Orders, s.of.Since = orders, since
+	report, err := verify.Beside(ctx, s.of, s.matched)
 	if errors.Is(err, verify.ErrObserved) {
 		return nil, fmt.Errorf("%w: applier status tells what would be, applier golive begins it", err)
 	}
 	return report, err
+}
+
+func (s *sides) stock(env *cli.Env) (*verify.StockReport, error) {
+	log := s.cfg.ERPStream(env.Log)
+	finder, err := stream.OpenFinder(env.Ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	defer finder.Close()
+	return verify.Stock(env.Ctx, s.of, s.matched, func(ctx context.Context) error {
+		err := stock.AwaitSettled(ctx, s.conn, finder, s.cfg.ERP.Log.Slot, s.cfg.Shop.Name, arrivesWithin)
+		if errors.Is(err, stock.ErrUnsettled) {
+			return fmt.Errorf("what the ERP committed %s ago has not come into the accounts of the shop's stock: see that cdc run erp and applier run ledger run, and how far they are with applier status", arrivesWithin)
+		}
+		return err
+	})
 }
 
 // readAgain has cdc read the rows of orders that differ, and says of which.
@@ -160,24 +201,17 @@ func arrived(ctx context.Context, conn *pgx.Conn, shop string, number int64) err
 }
 
 func (d verified) differs() error {
-	repairs := 0
+	var stock int64
 	if d.Stock != nil {
-		repairs = len(d.Stock.Unlike)
-		for _, f := range d.Stock.Found {
-			if f.What == "repair" {
-				repairs++
-			}
-		}
+		stock = d.Stock.Differences
 	}
 	switch {
-	case d.Differences > 0 && repairs > 0:
-		return cli.Differ("%d between shop and ERP, and %d rows of the shop's stock drift", d.Differences, repairs)
+	case d.Differences > 0 && stock > 0:
+		return cli.Differ("%d between shop and ERP, and %d of the stock", d.Differences, stock)
 	case d.Differences > 0:
 		return cli.Differ("%d between shop and ERP", d.Differences)
-	case repairs > 0:
-		return cli.Differ("%d rows of the shop's stock drift: applier reconcile repairs them", repairs)
-	case d.Stock != nil && d.Stock.NotCompared != "":
-		return fmt.Errorf("the shop's own rows of stock were not compared: %s", d.Stock.NotCompared)
+	case stock > 0:
+		return cli.Differ("%d of the stock", stock)
 	}
 	return nil
 }
@@ -214,9 +248,46 @@ func (d verified) print(out io.Writer, shop string) error {
 		printable.Printf(out, "Nothing differs.\n")
 	}
 	if d.Stock != nil {
-		return printRun(out, *d.Stock)
+		return printStock(out, *d.Stock)
 	}
 	return nil
+}
+
+func printStock(out io.Writer, r verify.StockReport) error {
+	printable.Printf(out, "Stock: %d rows of the shop have an account.\n", r.Rows)
+	if r.Changing > 0 {
+		printable.Printf(out, "%d changed, or had orders that settle, as long as they were looked at, and were not compared: try again in a minute\n", r.Changing)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for i, x := range r.Details {
+		if i == 0 {
+			fmt.Fprintln(table, "STOCK ROW\tSKU\tWHAT\tDIFFERENCE\tTO MEND IT")
+		}
+		printable.Printf(table, "%s\t%s\t%s\t%s\t%s\n", x.Row, x.SKU, x.Kind, x.What, mendsStock(x))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if more := r.Differences - int64(len(r.Details)); more > 0 {
+		printable.Printf(out, "… and %d more\n", more)
+	}
+	if r.Differences == 0 {
+		printable.Printf(out, "Nothing of the stock differs.\n")
+	}
+	return nil
+}
+
+// mendsStock is what to do about a difference of the stock.
+func mendsStock(x verify.StockDifference) string {
+	switch x.Kind {
+	case "shown":
+		return "applier reconcile --sku " + x.SKU
+	case "in flight":
+		return fmt.Sprintf("applier replay --order %d", x.Order)
+	case "entry":
+		return "somebody has changed spola.ledger: put the entry back from a backup; what the shop shows does not hang on it"
+	}
+	return "applier reconcile, which counts anew"
 }
 
 // mends is what to do about a difference.

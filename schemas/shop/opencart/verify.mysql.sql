@@ -43,3 +43,25 @@ SELECT `order_id` FROM `{prefix}order` WHERE `user_agent` = ? ORDER BY `order_id
 -- name: since
 -- The first order that was placed since a time, the shop's own.
 SELECT COALESCE(MIN(`order_id`), 0) FROM `{prefix}order` WHERE `date_added` >= ?
+
+-- name: stock
+-- Rows of the shop's stock: a product's pieces, and those of each of its sizes. {products} and {values} are conditions on their keys.
+SELECT CONCAT('product:', `product_id`), `quantity` FROM `{prefix}product` WHERE {products}
+UNION ALL
+SELECT CONCAT('option:', `product_option_value_id`), `quantity` FROM `{prefix}product_option_value` WHERE {values}
+
+-- name: marks
+-- What each row has taken of the pieces that Spola was to bring there, and the number of the last entry.
+SELECT `name`, `applied`, `number` FROM `spola_marker` WHERE `name` LIKE 'product:%' OR `name` LIKE 'option:%'
+
+-- name: begun
+-- Orders without a state that were begun or touched since a time, the shop's own: their pieces may have been subtracted a moment ago.
+SELECT `order_id` FROM `{prefix}order` WHERE `order_status_id` = 0 AND `date_modified` >= ?
+
+-- name: rows of orders
+-- Of the shop's stock, whatever was subtracted from them.
+SELECT CONCAT('product:', `product_id`) FROM `{prefix}order_product` WHERE {orders}
+UNION
+SELECT CONCAT('product:', `master_id`) FROM `{prefix}order_product` WHERE `master_id` > 0 AND {orders}
+UNION
+SELECT CONCAT('option:', `product_option_value_id`) FROM `{prefix}order_option` WHERE {orders}

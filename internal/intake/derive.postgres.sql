@@ -555,8 +555,9 @@ language sql stable as $$
 $$;
 
 -- Parks what has a problem, and what the ERP refused with what it was given. An edit that changes nothing of
--- what the ERP took is no problem, whatever is wrong with the order. Returns their orders.
-create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint) returns bigint[]
+-- what the ERP took is no problem, whatever is wrong with the order. span: ticks of the source's clock in which they came; they are noted as
+-- spread over it, so that how many came in a minute does not depend on how much a batch holds. Returns their orders.
+create function {{.Schema}}.park(tasks {{.Schema}}.task[], drafts {{.Schema}}.draft[], results erp.result[], clock bigint, span bigint) returns bigint[]
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
@@ -575,7 +576,9 @@ begin
             and ((d.problem).reason is not null and t.action <> 'cancel' and not (t.action = 'edit' and d.content is not distinct from t.content) or (t.problem).reason is not null or r.reference is not null)
     ), kept as (
         insert into spola.parked as p (shop, order_id, reason, what, waits_for, waits_key, payload, tick)
-        select '{{.Shop}}', x.order_id, x.reason, x.what, x.waits_for, x.waits_key, x.payload, clock from trouble x
+        select '{{.Shop}}', x.order_id, x.reason, x.what, x.waits_for, x.waits_key, x.payload,
+            clock - span + span * row_number() over (order by x.order_id) / count(*) over ()
+        from trouble x
         on conflict (shop, order_id) do update
         set reason = excluded.reason, what = excluded.what, waits_for = excluded.waits_for, waits_key = excluded.waits_key,
             payload = excluded.payload, attempts = p.attempts + 1, last_at = clock_timestamp(),
@@ -669,14 +672,14 @@ begin
 end $$;
 
 -- Derives the orders that changed and those that are due, at most `most` of these. drafted: draft_early has drafted some. held: another call of this
--- transaction has held all that it needs.
+-- transaction has held all that it needs. span: ticks since orders were derived last.
 --   more      orders are still due: call again
 --   articles  whose stock or commitments this changed, in order
 --   touched   orders of which something may have changed for the stock account; null: no shop has one
 --   early     orders that were taken as draft_early had drafted them
---   overrun   a reason for which too many orders were parked within a minute of the source's clock
-create function {{.Schema}}.derive(changed bigint[], clock bigint, most int, drafted boolean, held boolean,
-    out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out early int, out overrun text)
+--   overrun   a reason for which too many orders were parked within a minute of the source's clock, and the last three of them
+create function {{.Schema}}.derive(changed bigint[], clock bigint, span bigint, most int, drafted boolean, held boolean,
+    out more boolean, out articles bigint[], out touched bigint[], out taken int, out parked int, out early int, out overrun text, out overrun_by text)
 language plpgsql set plan_cache_mode = force_generic_plan set jit = off
 set enable_nestloop = off set enable_hashjoin = on set enable_mergejoin = off set enable_seqscan = off as $$
 declare
@@ -914,7 +917,7 @@ begin
         end if;
     end loop;
     if trouble then
-        bad := {{.Schema}}.park(tasks, drafts, results, clock);
+        bad := {{.Schema}}.park(tasks, drafts, results, clock, span);
         parked := cardinality(bad);
     end if;
     if had_parked then
@@ -923,7 +926,7 @@ begin
             and p.order_id = any (array(select u.order_id from unnest(tasks) as u where u.action not in ('wait', 'half') except select b from unnest(bad) as b));
     end if;
     if parked > 0 then
-        select p.reason into overrun
+        select p.reason, array_to_string((array_agg(p.order_id order by p.tick desc, p.order_id desc))[1:3], ', ') into overrun, overrun_by
         from spola.parked p join spola.shop s on s.shop = p.shop
         where p.shop = '{{.Shop}}' and p.tick > clock - 60 and s.mode = 'live'
         group by p.reason, s.systemic having count(*) > s.systemic

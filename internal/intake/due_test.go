@@ -22,7 +22,7 @@ func TestManyWait(t *testing.T) {
 				return err
 			}
 			var plan []byte
-			if err := tx.QueryRow(t.Context(), "explain (analyze, buffers, format json) select * from "+Schema(testShop)+".derive('{}', 1, $1, false, true)", most).Scan(&plan); err != nil {
+			if err := tx.QueryRow(t.Context(), "explain (analyze, buffers, format json) select * from "+Schema(testShop)+".derive('{}', 1, 0, $1, false, true)", most).Scan(&plan); err != nil {
 				return err
 			}
 			var of []struct {

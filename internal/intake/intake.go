@@ -55,6 +55,7 @@ type Intake struct {
 	lookupsDue *int64
 	derived    bool
 	ticks      int64
+	clock      int64  // of the source, when orders were derived last
 	spread     bool   // orders are due at later ticks that wait for no settling
 	more       bool   // and the last portion of them has left some
 	epoch      *int64 // of the place's owner, when it was taken; nil: nobody has
@@ -79,7 +80,7 @@ func New(shop, prefix string, file *ShopFile, profile *schemas.Profile, platform
 	schema := pgx.Identifier{Schema(shop)}.Sanitize()
 	return &Intake{
 		shop: shop, prefix: prefix, file: file, profile: profile, platform: platform,
-		derive:  "select more, articles, touched, taken, parked, early, coalesce(overrun, '') from " + schema + ".derive($1, $2, $3, $4, $5)",
+		derive:  "select more, articles, touched, taken, parked, early, coalesce(overrun, ''), coalesce(overrun_by, '') from " + schema + ".derive($1, $2, $3, $4, $5, $6)",
 		most:    batch,
 		holdAll: "select " + schema + ".hold_all($1, $2)",
 		draft:   "select " + schema + ".draft_early($1, $2)",
@@ -103,8 +104,8 @@ func (in *Intake) Start(ctx context.Context, tx pgx.Tx) error {
 	}
 	in.installed = false
 	in.ticks = 0
-	err = tx.QueryRow(ctx, "select lookups, lookups_due, derived from spola.shop where shop = $1", in.shop).
-		Scan(&in.lookups, &in.lookupsDue, &in.derived)
+	err = tx.QueryRow(ctx, `select s.lookups, s.lookups_due, s.derived, coalesce((select m.ticks from spola.mirror m where m.source = s.shop), 0)
+		from spola.shop s where s.shop = $1`, in.shop).Scan(&in.lookups, &in.lookupsDue, &in.derived, &in.clock)
 	if err != nil {
 		return in.failed("read the shop's row", err)
 	}
@@ -134,7 +135,7 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 	if err != nil || !ready {
 		return sum, err
 	}
-	orders, how := changed.Orders, call{drafted: drafted, held: len(changed.Orders) > in.most}
+	orders, how := changed.Orders, call{drafted: drafted, held: len(changed.Orders) > in.most, span: max(changed.Ticks-in.clock, 0)}
 	if how.held {
 		if _, err := tx.Exec(ctx, in.holdAll, orders, changed.Ticks); err != nil {
 			return sum, in.failed(fmt.Sprintf("lock what %d orders change%s", len(orders), firstOf(orders)), err)
@@ -147,9 +148,10 @@ func (in *Intake) Derive(ctx context.Context, tx pgx.Tx, changed *mirror.Changed
 		if err != nil {
 			return sum, err
 		}
-		how = call{held: true}
+		how = call{held: true, span: how.span}
 		more = again || len(orders) > 0
 	}
+	in.clock = changed.Ticks
 	if err := in.bringAccounts(ctx, tx, changed.Accounts); err != nil {
 		return sum, err
 	}
@@ -237,8 +239,9 @@ func (in *Intake) draftEarly(ctx context.Context, tx pgx.Tx, orders, accounts []
 
 // call says how derive is called.
 type call struct {
-	drafted bool // draft_early has drafted some of its orders
-	held    bool // it is not the first call of its transaction, or the only one: what these need of the ERP's locks is held
+	drafted bool  // draft_early has drafted some of its orders
+	held    bool  // it is not the first call of its transaction, or the only one: what these need of the ERP's locks is held
+	span    int64 // ticks of the source's clock since orders were derived last
 }
 
 // deriveSome derives these orders, and at most so many of those that are due.
@@ -248,14 +251,14 @@ func (in *Intake) deriveSome(ctx context.Context, tx pgx.Tx, orders []int64, tic
 	}
 	var taken, parked, early int
 	var articles, touched []int64
-	var overrun string
-	if err := tx.QueryRow(ctx, in.derive, orders, ticks, most, how.drafted, how.held).Scan(&more, &articles, &touched, &taken, &parked, &early, &overrun); err != nil {
+	var overrun, by string
+	if err := tx.QueryRow(ctx, in.derive, orders, ticks, how.span, most, how.drafted, how.held).Scan(&more, &articles, &touched, &taken, &parked, &early, &overrun, &by); err != nil {
 		return false, in.failed(fmt.Sprintf("derive %d orders%s", len(orders), firstOf(orders)), err)
 	}
 	if overrun != "" {
 		return false, &postgres.StopError{
-			What: fmt.Sprintf("shop %s: more than %d orders would be parked for %q within a minute; this is no matter of single orders", in.shop, in.file.ParkedPerMinute, overrun),
-			Mend: "see what they have in common with `applier parked`, mend it in the shop file, the shop or the ERP, and start again; or raise parked_per_minute in the shop file",
+			What: fmt.Sprintf("shop %s: more than %d orders would be parked for %q within a minute, the last of them %s; this is no matter of single orders", in.shop, in.file.ParkedPerMinute, overrun, by),
+			Mend: "see in the shop what they have in common (`applier parked` lists those that were parked before), mend it in the shop file, the shop or the ERP, and start again; or raise parked_per_minute in the shop file",
 		}
 	}
 	sum.Orders += taken

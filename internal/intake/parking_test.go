@@ -194,3 +194,27 @@ func TestTooManyForOneReasonStopTheStream(t *testing.T) {
 	erp.catchUp(shop.testLog, 1000)
 	erp.want("orders, once the state has a class", "41", "select count(*) from erp.sales_order")
 }
+
+// How many are parked in a minute does not depend on how much of the log one batch takes: a backlog of half an hour with three a minute stops nobody, one of which
+// nothing can be taken does.
+func TestBacklogParksByTheMinute(t *testing.T) {
+	for _, batch := range []int{1, 1000} {
+		shop, erp := bothLive(t)
+		minutes := func(n, parked int) {
+			for range n {
+				for range parked {
+					shop.place(testOrder{lines: []testLine{{41, 0, 1}}}, 17)
+				}
+				shop.tick(60)
+			}
+		}
+		minutes(30, 3)
+		erp.catchUp(shop.testLog, batch)
+		erp.want("parked", "90", "select count(*) from spola.parked")
+		erp.started = false // its next batch begins where the database says that the clock stood
+		minutes(10, 25)
+		if err := erp.tryCatchUp(shop.testLog, batch); !errors.Is(err, postgres.ErrStopped) || !strings.Contains(err.Error(), `for "unknown_state" within a minute, the last of them `) {
+			t.Errorf("in batches of %d the stream goes on: %v", batch, err)
+		}
+	}
+}

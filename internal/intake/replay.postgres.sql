@@ -372,6 +372,6 @@ begin
         order by t.n);
     if cardinality(tasks) > 0 then
         given := {{.Schema}}.drafts(tasks, false);
-        perform {{.Schema}}.park(tasks, given.drafts, '{}', -60);
+        perform {{.Schema}}.park(tasks, given.drafts, '{}', -60, 0);
     end if;
 end $$;

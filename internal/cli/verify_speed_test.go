@@ -65,7 +65,7 @@ func TestVerifySpeed(t *testing.T) {
 	}
 }
 
-// TestVerifyBesideLoad runs `applier verify --stock` again and again beside 200 orders a second for SPOLA_VERIFY_FOR (go test -tags speed), and wants no
+// TestVerifyBesideLoad runs `applier verify` again and again beside 200 orders a second for SPOLA_VERIFY_FOR (go test -tags speed), and wants no
 // difference called that is none, and the one that is. An order is one transaction; one in twenty is edited the way the shop's own page does it, called off, moved on or
 // deleted within five seconds.
 func TestVerifyBesideLoad(t *testing.T) {
@@ -78,8 +78,6 @@ func TestVerifyBesideLoad(t *testing.T) {
 	p := newPipelineAt(t, mysql.URL()+"shop", postgres.URL(), server.Kafka(t), shop.Options{Stock: 1_000_000})
 	running := []*program{p.start("cdc", "run"), p.start("applier", "run")}
 	p.live(running...)
-	running = append(running, p.keepsStock()...)
-	p.stockAtRest("each row shows what there is", running)
 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -105,13 +103,13 @@ func TestVerifyBesideLoad(t *testing.T) {
 	var behind int64
 	for ended := false; !ended; {
 		at := time.Now()
-		verify := p.start("applier", "verify", "--stock", "--json")
+		verify := p.start("applier", "verify", "--json")
 		<-verify.done
 		longest = max(longest, time.Since(at))
 		switch said := verify.said.String(); {
-		case verify.cmd.ProcessState.ExitCode() == 1 && strings.Contains(said, "has not come into "):
+		case verify.cmd.ProcessState.ExitCode() == 1 && strings.Contains(said, "has not come into the ERP's database"):
 			gaveUp++ // this machine has too much to do
-		case verify.cmd.ProcessState.ExitCode() != 0 || strings.Count(said, `"differences":0`) != 2 || strings.Contains(said, "orders_changing"):
+		case verify.cmd.ProcessState.ExitCode() != 0 || !strings.Contains(said, `"differences":0`) || strings.Contains(said, "orders_changing"):
 			t.Errorf("verify %d, %s in: %s", verifies, time.Since(began).Round(time.Second), said)
 		default:
 			verifies++
@@ -133,11 +131,7 @@ func TestVerifyBesideLoad(t *testing.T) {
 	t.Logf("%d orders in %s, %d of them changed afterwards; %d times verify beside them, the longest %s, and %d times it gave up since the ERP was a minute behind; at the end of one that was %d orders at most",
 		placed.Load(), time.Since(began).Round(time.Second), changed.Load(), verifies, longest.Round(10*time.Millisecond), gaveUp, behind)
 	p.settled(running...)
-	t.Log(p.run(0, "applier", "verify", "--stock"))
-	p.shopExec("UPDATE oc_product SET quantity = quantity + 1 WHERE product_id = 1")
-	if said := p.run(5, "applier", "verify", "--stock"); !strings.Contains(said, "1 of the stock") {
-		t.Errorf("a piece more: %s", said)
-	}
+	t.Log(p.run(0, "applier", "verify"))
 	p.erpExec("update erp.sales_order set total = total + 1 where id = (select min(o.id) from erp.sales_order o join spola.link k on k.erp_order = o.id where not k.deleted and o.state = 'open')")
 	if said := p.run(5, "applier", "verify"); !strings.Contains(said, "1 between shop and ERP") {
 		t.Errorf("a cent among them: %s", said)

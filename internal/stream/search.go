@@ -110,7 +110,7 @@ func (s *session) since(ctx context.Context, at time.Time, end int64) (int64, er
 }
 
 func isBeyond(r *change.Record, place change.Place) bool {
-	return r.Gen > place.Gen || r.Gen == place.Gen && r.Seq > place.Seq
+	return change.Place{Gen: r.Gen, Seq: r.Seq}.Beyond(place)
 }
 
 func (s *session) isPlace(r *change.Record, place change.Place) error {

@@ -112,7 +112,7 @@ func passOver(ctx context.Context, url, applier, owner string, to change.Stand, 
 	if err != nil {
 		return err
 	}
-	if applier == OrdersApplier || to.Seq == 0 || from.Gen > to.Gen || from.Gen == to.Gen && from.Seq > to.Seq {
+	if applier == OrdersApplier || to.Seq == 0 || from.Beyond(to.Place) {
 		to = from // orders look at what the ERP is now, wherever they read
 	}
 	to.Applied = from.Applied

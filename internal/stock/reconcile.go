@@ -211,7 +211,7 @@ func (r *run) recount(ctx context.Context) error {
 	if err := r.conn.QueryRow(ctx, "select "+r.schema+".uncounted_orders()").Scan(&orders); err != nil {
 		return err
 	}
-	if err := r.settleSome(ctx, "select spola.settle($1, '{}', $2, true)", orders); err != nil {
+	if err := r.settleSome(ctx, settleOrders, orders); err != nil {
 		return err
 	}
 	_, err = r.conn.Exec(ctx, "update spola.stock_head set recounted_at = now() where shop = $1", r.Shop)
@@ -237,7 +237,11 @@ func (r *run) settle(ctx context.Context) error {
 	return r.settleSome(ctx, settleArticles, articles)
 }
 
-const settleArticles = "select spola.settle($1, $2, '{}', true)"
+// What settleSome calls, for articles and for orders of the shop.
+const (
+	settleArticles = "select spola.settle($1, $2, '{}', true)"
+	settleOrders   = "select spola.settle($1, '{}', $2, true)"
+)
 
 // settleSome settles articles or orders of the shop, some at a time.
 func (r *run) settleSome(ctx context.Context, call string, ids []int64) error {

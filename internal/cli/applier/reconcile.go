@@ -31,9 +31,6 @@ type Reconcile struct {
 	JSON   bool     `help:"Print JSON." name:"json"`
 }
 
-// mostUnlike is how many rows are named that were changed unseen.
-const mostUnlike = 20
-
 // allowedFor is how long a person's word lets mass changes through.
 const allowedFor = 10 * time.Minute
 
@@ -49,8 +46,14 @@ func (r Reconcile) Run(env *cli.Env) error {
 		if err != nil {
 			return err
 		}
+		compared, done, err := comparing(cfg, env.Log)
+		if err != nil {
+			return err
+		}
+		defer done()
 		env.Log.Info().Msg("watching the shop's stock until its orders have settled: some seconds in a busy shop, minutes in a quiet one")
-		run, err := reconcile(env, cfg, conn, stock.Options{DryRun: r.DryRun, Only: r.SKU})
+		run, err := stock.Reconcile(env.Ctx, conn, shop, intake.Schema(shop), stock.Options{
+			Why: stock.Command, DryRun: r.DryRun, Only: r.SKU, Shop: compared, Tick: ticks(conn, shop)})
 		if err != nil {
 			return err
 		}
@@ -59,17 +62,6 @@ func (r Reconcile) Run(env *cli.Env) error {
 		}
 		return printRun(env.Out, run)
 	})
-}
-
-// reconcile is a run that a person has asked for; the shop's own rows are looked at, too.
-func reconcile(env *cli.Env, cfg config.Config, conn *pgx.Conn, o stock.Options) (stock.Run, error) {
-	shop, done, err := comparing(cfg, env.Log)
-	if err != nil {
-		return stock.Run{}, err
-	}
-	defer done()
-	o.Why, o.Shop, o.Tick = stock.Command, shop, ticks(conn, cfg.Shop.Name)
-	return stock.Reconcile(env.Ctx, conn, cfg.Shop.Name, intake.Schema(cfg.Shop.Name), o)
 }
 
 // comparing is how the shop's rows are compared with the mirror.
@@ -106,7 +98,7 @@ func printRun(out io.Writer, r stock.Run) error {
 	}
 	printable.Printf(out, "drifting %d, explained %d, repaired %d; opened %d, closed %d; left for the next run %d\n", r.Drifting, r.Explained, r.Repaired, r.Opened, r.Closed, r.Waiting)
 	for i, u := range r.Unlike {
-		if i == mostUnlike {
+		if i == namedRows {
 			printable.Printf(out, "… and %d more rows\n", len(r.Unlike)-i)
 			break
 		}
